@@ -1,0 +1,203 @@
+//! How Claude Code is started: its arguments and the whole of its environment.
+//!
+//! The environment is an allow-list: what the runner was started with does not reach the agent,
+//! but for the few names in [`PASSED_ON`] and what the operator wrote into `env`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::options::Options;
+
+/// What is passed on of the runner's own environment.
+pub const PASSED_ON: [&str; 11] = [
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+    // Without these a machine behind its own certificate authority reaches no model.
+    "SSL_CERT_FILE",
+];
+
+/// How often the CLI asks the model's API again.
+const API_RETRIES: &str = "10";
+
+/// Which conversation a process is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The CLI's id of the session, a UUID.
+    pub session: String,
+    /// The session file is there.
+    pub resume: bool,
+    /// The CLI is to go on with a turn that a crash cut off. Never set for any other start: a turn
+    /// that a person stopped would come back to life.
+    pub revive: bool,
+}
+
+/// The arguments after the program's name.
+pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
+    let mut argv: Vec<String> = options.args.clone();
+    let mut add = |parts: &[&str]| argv.extend(parts.iter().map(|part| (*part).to_owned()));
+    add(&["-p", "--output-format", "stream-json", "--input-format", "stream-json", "--verbose"]);
+    add(&["--include-partial-messages", "--permission-prompt-tool", "stdio"]);
+    add(&["--replay-user-messages"]);
+    // `-p` skips the question of trust; without these the project's hooks and servers would run.
+    add(&["--setting-sources", "user", "--strict-mcp-config"]);
+    add(&[if start.resume { "--resume" } else { "--session-id" }, &start.session]);
+    let one = |name: &str, value: &Option<String>, argv: &mut Vec<String>| {
+        if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
+            argv.extend([name.to_owned(), value.to_owned()]);
+        }
+    };
+    one("--permission-mode", &options.mode.as_deref().map(mode), &mut argv);
+    one("--model", &options.model, &mut argv);
+    one("--effort", &options.reasoning_effort, &mut argv);
+    one("--system-prompt", &options.system_prompt, &mut argv);
+    one("--append-system-prompt", &options.append_system_prompt, &mut argv);
+    for dir in &options.plugin_dirs {
+        argv.extend(["--plugin-dir".to_owned(), dir.clone()]);
+    }
+    for (name, tools) in
+        [("--allowedTools", &options.allowed_tools), ("--disallowedTools", &options.disallowed_tools)]
+    {
+        if !tools.is_empty() {
+            argv.extend([name.to_owned(), tools.join(",")]);
+        }
+    }
+    argv
+}
+
+/// The CLI's name of a permission mode; an unknown one is passed on as it is, for the CLI to refuse
+/// in its own words.
+fn mode(configured: &str) -> String {
+    match configured {
+        "edit" | "acceptedits" => "acceptEdits",
+        "yolo" | "bypasspermissions" => "bypassPermissions",
+        "dontask" => "dontAsk",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// The whole environment of an agent, whatever its kind. `own` is the runner's.
+pub fn base_environment(
+    options: &Options,
+    own: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> = PASSED_ON
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), own(name)?)))
+        .collect();
+    env.extend(options.env.clone());
+    env
+}
+
+/// The whole environment of Claude Code.
+pub fn environment(
+    options: &Options,
+    start: &Start,
+    own: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> = [
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS", "1"),
+        ("CLAUDE_CODE_MCP_ALLOWLIST_ENV", "1"),
+        ("CLAUDE_CODE_MAX_RETRIES", API_RETRIES),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    env.extend(base_environment(options, own));
+    // These two carry the promise that a turn survives a crash and a stopped one stays stopped, so
+    // the operator's `env` does not reach them.
+    env.insert("CLAUDE_CODE_EAGER_FLUSH".into(), "1".into());
+    match start.revive {
+        true => env.insert("CLAUDE_CODE_RESUME_INTERRUPTED_TURN".into(), "1".into()),
+        false => env.remove("CLAUDE_CODE_RESUME_INTERRUPTED_TURN"),
+    };
+    env
+}
+
+/// Where session files are, one directory a working directory.
+pub fn projects_dir(env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let config = match env.get("CLAUDE_CONFIG_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => Path::new(env.get("HOME")?).join(".claude"),
+    };
+    Some(config.join("projects"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(resume: bool, revive: bool) -> Start {
+        Start { session: "s".into(), resume, revive }
+    }
+
+    fn own(name: &str) -> Option<String> {
+        match name {
+            "PATH" => Some("/bin".into()),
+            "HOME" => Some("/home/x".into()),
+            "ANTHROPIC_API_KEY" | "NOTIFY_SOCKET" | "CLAUDE_CODE_RESUME_INTERRUPTED_TURN" => {
+                Some("no".into())
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_session_is_made_once_and_then_resumed() {
+        let options = Options::default();
+        let made = arguments(&options, &start(false, false)).join(" ");
+        assert!(made.contains("--session-id s") && !made.contains("--resume"), "{made}");
+        let resumed = arguments(&options, &start(true, false)).join(" ");
+        assert!(resumed.contains("--resume s") && !resumed.contains("--session-id"), "{resumed}");
+        assert!(made.contains("--setting-sources user --strict-mcp-config"), "{made}");
+    }
+
+    #[test]
+    fn options_become_arguments() {
+        let options = Options {
+            mode: Some("yolo".into()),
+            model: Some("m".into()),
+            args: vec!["--flag".into()],
+            allowed_tools: vec!["Bash(ls)".into(), "Read".into()],
+            append_system_prompt: Some("be brief".into()),
+            ..Options::default()
+        };
+        let argv = arguments(&options, &start(false, false));
+        assert_eq!(argv[0], "--flag");
+        let at = |name: &str| argv.iter().position(|arg| arg == name).map(|at| argv[at + 1].clone());
+        assert_eq!(at("--permission-mode").as_deref(), Some("bypassPermissions"));
+        assert_eq!(at("--model").as_deref(), Some("m"));
+        assert_eq!(at("--allowedTools").as_deref(), Some("Bash(ls),Read"));
+        assert_eq!(at("--append-system-prompt").as_deref(), Some("be brief"));
+        assert_eq!(at("--disallowedTools"), None);
+    }
+
+    #[test]
+    fn only_what_is_listed_and_what_the_operator_wrote_reaches_the_agent() {
+        let options = Options {
+            env: [("ANTHROPIC_BASE_URL".to_owned(), "http://x".to_owned())].into(),
+            ..Options::default()
+        };
+        let env = environment(&options, &start(true, false), own);
+        assert_eq!(env["PATH"], "/bin");
+        assert_eq!(env["ANTHROPIC_BASE_URL"], "http://x");
+        assert!(!env.contains_key("ANTHROPIC_API_KEY") && !env.contains_key("NOTIFY_SOCKET"));
+    }
+
+    #[test]
+    fn only_a_start_that_sends_an_open_turn_again_revives() {
+        const REVIVE: &str = "CLAUDE_CODE_RESUME_INTERRUPTED_TURN";
+        let options = Options { env: [(REVIVE.to_owned(), "1".to_owned())].into(), ..Options::default() };
+        assert!(!environment(&options, &start(true, false), own).contains_key(REVIVE));
+        assert_eq!(environment(&options, &start(true, true), own)[REVIVE], "1");
+    }
+
+    #[test]
+    fn session_files_are_where_the_agents_environment_says() {
+        let options = Options::default();
+        let env = environment(&options, &start(false, false), own);
+        assert_eq!(projects_dir(&env), Some("/home/x/.claude/projects".into()));
+        let moved = [("CLAUDE_CONFIG_DIR".to_owned(), "/c".to_owned())].into();
+        assert_eq!(projects_dir(&moved), Some("/c/projects".into()));
+    }
+}

@@ -1,0 +1,438 @@
+//! What Claude Code prints: one line of stream-json, read into what the runner needs of it.
+//!
+//! Promises: a line of a type, a subtype or a field that this version does not know is
+//! [`Line::Other`], never an error; only what is no JSON object is [`Junk`]. Nothing here keeps
+//! state or decides anything.
+//!
+//! The shapes are those of Claude Code 2.1; older ones lack `session_state_changed`,
+//! `command_lifecycle` and `user_message_uuids`, and every such field is optional here.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A line that is no JSON object.
+#[derive(Debug, thiserror::Error)]
+#[error("not a line of stream-json: {0}")]
+pub struct Junk(#[from] serde_json::Error);
+
+/// One line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Line {
+    /// A turn begins; names the session.
+    Init {
+        /// The CLI's id of the session.
+        session: String,
+    },
+    /// The CLI says whether it is busy.
+    State(State),
+    /// What became of one user line.
+    Command {
+        /// The line's uuid.
+        prompt: String,
+        /// It was taken up (and not merely queued).
+        started: bool,
+    },
+    /// The model's API answered with an error and will be asked again.
+    ApiRetry(ApiRetry),
+    /// A piece of the model's stream.
+    Delta(Delta),
+    /// A piece of the model's answer, whole.
+    Assistant(Assistant),
+    /// A user line that came back: the CLI has taken it up.
+    Echo {
+        /// Its uuid.
+        prompt: String,
+    },
+    /// A turn is over.
+    Result(Ended),
+    /// The CLI asks whether a tool may run.
+    MayUse {
+        /// Names the request in this process.
+        request: String,
+        /// What for.
+        tool: ToolUse,
+    },
+    /// Another request of the CLI's, which is to be refused.
+    OtherRequest {
+        /// Names it.
+        request: String,
+        /// Its kind.
+        subtype: String,
+    },
+    /// A request is withdrawn.
+    Cancelled {
+        /// Which.
+        request: String,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// `session_state_changed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It works.
+    Running,
+    /// It waits for an answer of ours.
+    Asking,
+    /// It waits for the next user line.
+    Idle,
+}
+
+/// `system/api_retry`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ApiRetry {
+    /// Which try failed, from 1.
+    pub attempt: u64,
+    /// How many there will be.
+    pub max_retries: u64,
+    /// Until the next.
+    pub retry_delay_ms: f64,
+    /// HTTP status, if there was an answer.
+    pub error_status: Option<u64>,
+}
+
+/// A piece of the stream that is worth showing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delta {
+    /// A text block begins.
+    TextBegins,
+    /// More of it.
+    Text(String),
+    /// The model thinks.
+    Thinking,
+}
+
+/// A part of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// Text.
+    Text(String),
+    /// A tool is called.
+    Tool {
+        /// Names the call.
+        id: String,
+        /// The tool.
+        name: String,
+        /// What it is given.
+        input: Value,
+    },
+}
+
+/// `assistant`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assistant {
+    /// Names the line, here and in the session file.
+    pub uuid: String,
+    /// Names the message of the model's that it is a part of.
+    pub message: String,
+    /// Its parts; thinking is left out.
+    pub parts: Vec<Part>,
+    /// A subagent said it.
+    pub sub: bool,
+    /// The CLI made it up to report this kind of error.
+    pub error: Option<String>,
+}
+
+/// `result`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ended {
+    /// Names the line.
+    pub uuid: String,
+    /// `success`, `error_during_execution`, …
+    pub subtype: String,
+    /// It is none, whatever the subtype says.
+    pub is_error: bool,
+    /// The last text, or the error's words.
+    pub words: String,
+    /// The API's HTTP status, if that was the trouble.
+    pub status: Option<u64>,
+    /// The user lines it answers, where the CLI says so.
+    pub prompts: Vec<String>,
+    /// It answers no user line, but work in the background that ended.
+    pub background: bool,
+}
+
+/// `can_use_tool`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ToolUse {
+    /// The tool.
+    pub tool_name: String,
+    /// What it is to be given.
+    pub input: Value,
+    /// What the CLI would have us say to "always".
+    pub permission_suggestions: Vec<Value>,
+    /// Names the call.
+    pub tool_use_id: String,
+    /// The path that made it ask.
+    pub blocked_path: Option<String>,
+    /// Why it asks, in words.
+    pub decision_reason: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Raw<'a> {
+    r#type: String,
+    subtype: Option<String>,
+    state: Option<String>,
+    uuid: String,
+    session_id: String,
+    command_uuid: Option<String>,
+    parent_tool_use_id: Option<String>,
+    #[serde(rename = "isReplay")]
+    replay: bool,
+    request_id: Option<String>,
+    error: Option<Value>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow)]
+    request: Option<&'a RawValue>,
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// [`Junk`], if it is no JSON object.
+pub fn read(line: &str) -> Result<Line, Junk> {
+    // A field of an unexpected type is no reason to lose the turn: the line then counts as unknown.
+    let raw: Raw<'_> = match serde_json::from_str(line) {
+        Ok(raw) => raw,
+        Err(_) if serde_json::from_str::<serde_json::Map<String, Value>>(line).is_ok() => {
+            return Ok(Line::Other);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let subtype = raw.subtype.as_deref().unwrap_or_default();
+    let known = match (raw.r#type.as_str(), subtype) {
+        ("system", "init") => Some(Line::Init { session: raw.session_id }),
+        ("system", "session_state_changed") | ("session_state_changed", _) => {
+            state(raw.state.as_deref().unwrap_or_default()).map(Line::State)
+        }
+        ("system", "api_retry") => serde_json::from_str(line).ok().map(Line::ApiRetry),
+        ("command_lifecycle", _) => raw.command_uuid.map(|prompt| Line::Command {
+            prompt,
+            started: raw.state.as_deref() == Some("started"),
+        }),
+        ("stream_event", _) if raw.parent_tool_use_id.is_none() => {
+            raw.event.and_then(delta).map(Line::Delta)
+        }
+        ("assistant", _) => raw.message.and_then(message).map(|message| {
+            Line::Assistant(Assistant {
+                uuid: raw.uuid,
+                message: message.id,
+                parts: message.content.into_parts(),
+                sub: raw.parent_tool_use_id.is_some(),
+                error: raw.error.and_then(|error| error.as_str().map(str::to_owned)),
+            })
+        }),
+        ("user", _) if raw.replay => Some(Line::Echo { prompt: raw.uuid }),
+        ("result", _) => serde_json::from_str::<RawResult>(line).ok().map(|r| Line::Result(r.into())),
+        ("control_request", _) => raw.request_id.zip(raw.request).and_then(request),
+        ("control_cancel_request", _) => raw.request_id.map(|request| Line::Cancelled { request }),
+        _ => None,
+    };
+    Ok(known.unwrap_or(Line::Other))
+}
+
+fn state(name: &str) -> Option<State> {
+    match name {
+        "running" => Some(State::Running),
+        "requires_action" => Some(State::Asking),
+        "idle" => Some(State::Idle),
+        _ => None,
+    }
+}
+
+fn delta(event: &RawValue) -> Option<Delta> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Event {
+        r#type: String,
+        delta: Piece,
+        content_block: Piece,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Piece {
+        r#type: String,
+        text: String,
+    }
+    let event: Event = serde_json::from_str(event.get()).ok()?;
+    match (event.r#type.as_str(), event.content_block.r#type.as_str()) {
+        ("content_block_start", "text") => Some(Delta::TextBegins),
+        ("content_block_start", "thinking" | "redacted_thinking") => Some(Delta::Thinking),
+        ("content_block_delta", _) if event.delta.r#type == "text_delta" => {
+            Some(Delta::Text(event.delta.text))
+        }
+        _ => None,
+    }
+}
+
+/// A message of the API's, as it stands in a line and in the session file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Message {
+    pub(super) id: String,
+    pub(super) content: Content,
+    pub(super) stop_reason: Option<String>,
+}
+
+/// Text, or a list of blocks.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Content {
+    Text(String),
+    Blocks(Vec<Block>),
+    Unknown(Value),
+}
+
+impl Default for Content {
+    fn default() -> Content {
+        Content::Blocks(Vec::new())
+    }
+}
+
+impl Content {
+    pub(super) fn into_parts(self) -> Vec<Part> {
+        match self {
+            Content::Text(text) => vec![Part::Text(text)],
+            Content::Blocks(blocks) => blocks
+                .into_iter()
+                .filter_map(|block| match block.r#type.as_str() {
+                    "text" => Some(Part::Text(block.text)),
+                    "tool_use" => {
+                        Some(Part::Tool { id: block.id, name: block.name, input: block.input })
+                    }
+                    _ => None,
+                })
+                .collect(),
+            Content::Unknown(_) => Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Block {
+    pub(super) r#type: String,
+    pub(super) text: String,
+    id: String,
+    name: String,
+    input: Value,
+    pub(super) tool_use_id: String,
+}
+
+fn message(message: &RawValue) -> Option<Message> {
+    serde_json::from_str(message.get()).ok()
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawResult {
+    uuid: String,
+    subtype: String,
+    is_error: bool,
+    result: Option<String>,
+    errors: Vec<Value>,
+    api_error_status: Option<u64>,
+    user_message_uuid: Option<String>,
+    user_message_uuids: Vec<String>,
+    origin: Option<Origin>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Origin {
+    kind: String,
+}
+
+impl From<RawResult> for Ended {
+    fn from(raw: RawResult) -> Ended {
+        let errors = || {
+            let words: Vec<&str> = raw.errors.iter().filter_map(Value::as_str).collect();
+            words.join("\n")
+        };
+        let words = raw.result.clone().unwrap_or_else(errors);
+        let mut prompts = raw.user_message_uuids;
+        prompts.extend(raw.user_message_uuid);
+        Ended {
+            uuid: raw.uuid,
+            subtype: raw.subtype,
+            is_error: raw.is_error,
+            words,
+            status: raw.api_error_status,
+            prompts,
+            background: raw.origin.is_some_and(|origin| origin.kind == "task-notification"),
+        }
+    }
+}
+
+fn request((id, request): (String, &RawValue)) -> Option<Line> {
+    #[derive(Deserialize)]
+    struct Kind {
+        subtype: String,
+    }
+    let Kind { subtype } = serde_json::from_str(request.get()).ok()?;
+    if subtype == "can_use_tool"
+        && let Ok(tool) = serde_json::from_str(request.get())
+    {
+        return Some(Line::MayUse { request: id, tool });
+    }
+    Some(Line::OtherRequest { request: id, subtype })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_types_and_fields_are_passed_over() {
+        for line in [
+            r#"{"type":"florp","uuid":"u"}"#,
+            r#"{"type":"system","subtype":"florp"}"#,
+            r#"{"type":"system","subtype":"session_state_changed","state":"florp"}"#,
+            r#"{"type":17}"#,
+            r#"{}"#,
+            r#"{"type":"stream_event","event":{"type":"ping"}}"#,
+            r#"{"type":"assistant","message":"words"}"#,
+        ] {
+            assert_eq!(read(line).unwrap(), Line::Other, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_junk() {
+        for line in ["", "   ", "Segmentation fault", "12", "[]", "\"x\"", "{", "\u{0}"] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_result_says_what_it_answers() {
+        let line = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":401,
+            "result":"words","user_message_uuid":"p","uuid":"r"}"#;
+        let Line::Result(ended) = read(line).unwrap() else { panic!() };
+        assert!(ended.is_error && !ended.background);
+        assert_eq!((ended.status, ended.prompts), (Some(401), vec!["p".to_owned()]));
+        let line = r#"{"type":"result","subtype":"success","result":null,"errors":["a","b"],
+            "origin":{"kind":"task-notification"}}"#;
+        let Line::Result(ended) = read(line).unwrap() else { panic!() };
+        assert!(ended.background);
+        assert_eq!(ended.words, "a\nb");
+    }
+
+    #[test]
+    fn a_subagents_stream_is_not_shown() {
+        let delta = r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}}"#;
+        let own = format!(r#"{{"type":"stream_event","event":{delta},"parent_tool_use_id":null}}"#);
+        assert_eq!(read(&own).unwrap(), Line::Delta(Delta::Text("x".into())));
+        let sub = format!(r#"{{"type":"stream_event","event":{delta},"parent_tool_use_id":"t"}}"#);
+        assert_eq!(read(&sub).unwrap(), Line::Other);
+    }
+}

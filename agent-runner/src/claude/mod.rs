@@ -1,0 +1,8 @@
+//! Claude Code: its command line, its protocol and its session files. Everything here is pure.
+
+pub mod argv;
+pub mod fault;
+pub mod lines;
+pub mod protocol;
+pub mod question;
+pub mod transcript;

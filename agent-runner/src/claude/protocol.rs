@@ -1,0 +1,578 @@
+//! The talk with one Claude Code process, as a machine over lines: lines, prompts, decisions and
+//! the time go in, [`Act`]s come out. No I/O.
+//!
+//! Promises:
+//! - One prompt is in flight at most, and every prompt gets exactly one [`Act::Over`], unless the
+//!   process dies first.
+//! - Text is handed out as content only once it is certain to stand in the agent's history: the
+//!   message after it is in the session file ([`Act::Await`], [`Protocol::written`]), or `result`
+//!   has come. What the CLI prints runs ahead of that file, and after a crash it forgets a message
+//!   whose tool has not answered.
+//! - What the CLI says of its own accord is told apart from the answer to a prompt.
+//! - Every request of the CLI's is answered: by a person, at its deadline, or with a refusal.
+//!
+//! It does not know of attempts, of processes, or of limits on a turn's time.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use ipc_schema::{Decision, Fault, Question, TurnEvent};
+use serde_json::json;
+
+use super::fault;
+use super::lines::{ApiRetry, Assistant, Delta, Ended, Line, Part, State, ToolUse};
+use super::question::{self, Reply};
+use super::transcript::{Block, block_id};
+
+/// How long `idle` may take after `result`, and a `result` after a prompt's bare echo.
+const SETTLE: Duration = Duration::from_secs(2);
+/// What is kept of text that is being written, for show.
+const PARTIAL_BYTES: usize = 4096;
+/// The longest line that shows what a tool is given, in characters.
+const TOOL_CHARS: usize = 200;
+/// Open requests beyond this are denied: the CLI puts one at a time.
+const OPEN_REQUESTS: usize = 32;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// Write this line to the process.
+    Write(String),
+    /// The prompt has reached the agent.
+    Begun,
+    /// The session has this id.
+    Session(String),
+    /// Tell [`Protocol::written`] when this id stands in the session file.
+    Await(String),
+    /// This is content of the turn.
+    Content(Block),
+    /// Something to show; may be lost.
+    Progress(TurnEvent),
+    /// Ask a person.
+    Asked(Question),
+    /// Do not ask any more; `expired` = denied because nobody answered in time.
+    Withdrawn {
+        /// The question.
+        question: String,
+        /// See above.
+        expired: bool,
+    },
+    /// A decision was used, or came too late.
+    Decided {
+        /// The question.
+        question: String,
+        /// Whether it was used.
+        applied: bool,
+    },
+    /// The turn is over.
+    Over(Over),
+    /// Said to nobody's question.
+    Unprompted(Block),
+}
+
+/// How a prompt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Over {
+    /// The agent answered.
+    Answered,
+    /// It was interrupted.
+    Stopped,
+    /// It failed.
+    Failed(Fault),
+    /// The CLI has had this prompt before and does nothing about it now; what became of it stands
+    /// in the session file.
+    Known,
+}
+
+/// One process.
+#[derive(Debug)]
+pub struct Protocol {
+    /// Makes the ids of this process's questions unlike those of any other.
+    nonce: String,
+    question_timeout: Duration,
+    session: String,
+    flight: Option<Flight>,
+    /// The CLI says that it works.
+    running: bool,
+    /// This CLI says `session_state_changed`.
+    states: bool,
+    /// This CLI echoes prompts.
+    echoes: bool,
+    /// The last text of a turn that nobody asked for.
+    stray: Option<Block>,
+    open: VecDeque<Open>,
+    /// The plan that the agent wrote last, and the call it belongs to.
+    plan: Option<(String, String)>,
+    interrupts: u64,
+    spoken: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    id: String,
+    question: question::Question,
+    deadline: Instant,
+}
+
+/// The prompt in flight.
+#[derive(Debug)]
+struct Flight {
+    prompt: String,
+    /// The process was started to go on with it: whatever it does is this turn.
+    continued: bool,
+    begun: bool,
+    /// The CLI has taken it up.
+    claimed: bool,
+    /// Something was done since it was handed over.
+    worked: bool,
+    /// The model said something in whole.
+    spoke: bool,
+    /// A result that came before the prompt was claimed: of a turn that nobody asked for, or of
+    /// this one, from a CLI that does not echo every prompt.
+    unclaimed: Option<Ended>,
+    interrupted: bool,
+    over: Option<Over>,
+    settle: Option<Instant>,
+    /// Text that may still be taken back, with its message and the id that would make it certain.
+    blocks: VecDeque<(Block, String, Option<String>)>,
+    partial: String,
+}
+
+impl Protocol {
+    /// Of a process that was just started. `nonce` is unique to it.
+    pub fn new(nonce: String, session: String, question_timeout: Duration) -> Protocol {
+        Protocol {
+            nonce,
+            question_timeout,
+            session,
+            flight: None,
+            running: false,
+            states: false,
+            echoes: false,
+            stray: None,
+            open: VecDeque::new(),
+            plan: None,
+            interrupts: 0,
+            spoken: false,
+        }
+    }
+
+    /// Whether a prompt may be handed over now.
+    pub fn is_free(&self) -> bool {
+        self.flight.is_none() && !self.running
+    }
+
+    /// Whether the process has printed anything that was understood.
+    pub fn has_spoken(&self) -> bool {
+        self.spoken
+    }
+
+    /// Whether a person is being waited for.
+    pub fn is_asking(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Hands over a prompt. `continued` = the process was started to go on with it.
+    /// Only when [`Self::is_free`].
+    pub fn prompt(&mut self, prompt: &str, text: &str, continued: bool) -> Vec<Act> {
+        debug_assert!(self.flight.is_none(), "one prompt is in flight at most");
+        self.stray = None;
+        self.flight = Some(Flight {
+            prompt: prompt.to_owned(),
+            continued,
+            begun: false,
+            claimed: false,
+            worked: false,
+            spoke: false,
+            unclaimed: None,
+            interrupted: false,
+            over: None,
+            settle: None,
+            blocks: VecDeque::new(),
+            partial: String::new(),
+        });
+        let message = json!({"role": "user", "content": text});
+        vec![Act::Write(json!({"type": "user", "uuid": prompt, "message": message}).to_string())]
+    }
+
+    /// Asks the CLI to end what it does.
+    pub fn interrupt(&mut self) -> Vec<Act> {
+        if let Some(flight) = &mut self.flight {
+            flight.interrupted = true;
+        }
+        self.interrupts += 1;
+        let id = format!("interrupt-{}", self.interrupts);
+        let line = json!({
+            "type": "control_request", "request_id": id, "request": {"subtype": "interrupt"},
+        });
+        vec![Act::Write(line.to_string())]
+    }
+
+    /// These ids now stand in the session file.
+    pub fn written(&mut self, ids: &[String]) -> Vec<Act> {
+        let Some(flight) = &mut self.flight else { return Vec::new() };
+        let mut acts = Vec::new();
+        while let Some((_, _, Some(by))) = flight.blocks.front()
+            && ids.contains(by)
+            && let Some((block, _, _)) = flight.blocks.pop_front()
+        {
+            acts.push(Act::Content(block));
+        }
+        acts
+    }
+
+    /// A person decided.
+    pub fn decide(&mut self, question: &str, decision: Decision, now: Instant) -> Vec<Act> {
+        let Some(at) = self.open.iter().position(|open| open.id == question) else {
+            return vec![Act::Decided { question: question.to_owned(), applied: false }];
+        };
+        let decided = Act::Decided { question: question.to_owned(), applied: true };
+        match self.open[at].question.decide(decision) {
+            Reply::Line(line) => {
+                self.open.remove(at);
+                vec![Act::Write(line), decided]
+            }
+            Reply::Next => {
+                let open = &mut self.open[at];
+                open.id = question_id(&self.nonce, &open.question);
+                open.deadline = now + self.question_timeout;
+                vec![decided, Act::Asked(asked(open, self.question_timeout))]
+            }
+            Reply::Unfit => vec![Act::Decided { question: question.to_owned(), applied: false }],
+        }
+    }
+
+    /// When [`Self::tick`] has something to do, if nothing else happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let settle = self.flight.as_ref().and_then(|flight| flight.settle);
+        let asked = self.open.iter().map(|open| open.deadline).min();
+        settle.into_iter().chain(asked).min()
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Instant) -> Vec<Act> {
+        let mut acts = Vec::new();
+        while let Some(at) = self.open.iter().position(|open| open.deadline <= now)
+            && let Some(open) = self.open.remove(at)
+        {
+            let minutes = self.question_timeout.as_secs().div_ceil(60);
+            let why = format!("Nobody answered within {minutes} min. Go on without it, or ask again.");
+            acts.push(Act::Write(open.question.denial(&why)));
+            acts.push(Act::Withdrawn { question: open.id, expired: true });
+        }
+        if let Some(flight) = &mut self.flight
+            && flight.settle.is_some_and(|settle| settle <= now)
+        {
+            flight.settle = None;
+            // It may never say that it is idle: the next prompt does not wait for it.
+            self.running = false;
+            acts.extend(self.over());
+        }
+        acts
+    }
+
+    /// The process printed this line.
+    pub fn line(&mut self, line: Line, now: Instant) -> Vec<Act> {
+        let mut acts = Vec::new();
+        self.spoken = true;
+        if self.flight.as_ref().is_some_and(|flight| !flight.begun) && self.is_ours(&line) {
+            if let Some(flight) = &mut self.flight {
+                flight.begun = true;
+            }
+            acts.push(Act::Begun);
+        }
+        match line {
+            Line::Init { session } => {
+                if !session.is_empty() && session != self.session {
+                    self.session.clone_from(&session);
+                    acts.push(Act::Session(session));
+                }
+            }
+            Line::State(state) => acts.extend(self.state(state, now)),
+            Line::Command { prompt, started: true } => acts.extend(self.claim(&prompt)),
+            Line::Command { .. } => {}
+            Line::Echo { prompt } => {
+                self.echoes = true;
+                acts.extend(self.claim(&prompt));
+            }
+            Line::ApiRetry(retry) => acts.push(Act::Progress(retry_note(&retry))),
+            Line::Delta(delta) => acts.extend(self.delta(delta)),
+            Line::Assistant(assistant) => acts.extend(self.assistant(assistant)),
+            Line::Result(ended) => acts.extend(self.result(ended, now)),
+            Line::MayUse { request, tool } => acts.extend(self.may_use(request, tool, now)),
+            Line::OtherRequest { request, subtype } => {
+                let why = format!("this client does not serve {subtype}");
+                acts.push(Act::Write(question::refusal(&request, &why)));
+            }
+            Line::Cancelled { request } => {
+                acts.extend(self.withdraw(|open| open.question.request() == request));
+            }
+            Line::Other => {}
+        }
+        acts
+    }
+
+    /// The CLI takes up the prompt: a result before this was another turn's.
+    fn claim(&mut self, prompt: &str) -> Vec<Act> {
+        let Some(flight) = self.flight.as_mut().filter(|flight| flight.prompt == prompt) else {
+            return Vec::new();
+        };
+        flight.claimed = true;
+        match flight.unclaimed.take() {
+            Some(ended) => self.nobodys(&ended),
+            None => Vec::new(),
+        }
+    }
+
+    /// A turn is over that nobody asked for.
+    fn nobodys(&mut self, ended: &Ended) -> Vec<Act> {
+        match self.stray.take() {
+            Some(block) if !ended.is_error => vec![Act::Unprompted(block)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether what the CLI prints now belongs to the prompt in flight. A turn that the CLI began of
+    /// its own accord may still be going on when a prompt is handed over; its end is not the
+    /// prompt's. The first prompt of a process cannot meet one.
+    fn owns(&self) -> bool {
+        self.flight
+            .as_ref()
+            .is_some_and(|flight| flight.claimed || flight.continued || !self.echoes)
+    }
+
+    fn is_ours(&self, line: &Line) -> bool {
+        let Some(flight) = &self.flight else { return false };
+        match line {
+            Line::Command { prompt, .. } | Line::Echo { prompt } => *prompt == flight.prompt,
+            Line::Result(ended) => ended.prompts.contains(&flight.prompt),
+            Line::Other | Line::Cancelled { .. } => false,
+            _ => self.owns(),
+        }
+    }
+
+    fn state(&mut self, state: State, now: Instant) -> Vec<Act> {
+        self.states = true;
+        self.running = state != State::Idle;
+        let Some(flight) = &mut self.flight else { return Vec::new() };
+        match state {
+            State::Running | State::Asking => flight.worked = true,
+            State::Idle if flight.over.is_some() => return self.over(),
+            // A prompt that the CLI knows is echoed, and nothing more comes.
+            State::Idle if flight.claimed && !flight.worked => {
+                flight.over = Some(Over::Known);
+                return self.over();
+            }
+            State::Idle if flight.claimed => {
+                flight.settle = Some(now + SETTLE);
+                flight.over = Some(Over::Known);
+            }
+            // Nothing is queued any more, so the result that came was the prompt's after all.
+            State::Idle => {
+                if let Some(ended) = flight.unclaimed.take() {
+                    flight.claimed = true;
+                    let stray = self.stray.take().map(|block| (block, String::new(), None));
+                    flight.spoke |= stray.is_some();
+                    flight.blocks.extend(stray);
+                    let mut acts = self.result(ended, now);
+                    acts.extend(self.over());
+                    return acts;
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn delta(&mut self, delta: Delta) -> Vec<Act> {
+        if !self.owns() {
+            return Vec::new();
+        }
+        let Some(flight) = &mut self.flight else { return Vec::new() };
+        flight.worked = true;
+        let event = match delta {
+            Delta::Thinking => TurnEvent::Thinking,
+            Delta::TextBegins => {
+                flight.partial.clear();
+                return Vec::new();
+            }
+            Delta::Text(more) => {
+                flight.partial.push_str(&more);
+                let over = flight.partial.len().saturating_sub(PARTIAL_BYTES);
+                flight.partial.drain(..flight.partial.ceil_char_boundary(over));
+                TurnEvent::Partial { text: flight.partial.clone() }
+            }
+        };
+        vec![Act::Progress(event)]
+    }
+
+    fn assistant(&mut self, said: Assistant) -> Vec<Act> {
+        let owned = self.owns();
+        let mut acts = Vec::new();
+        for part in &said.parts {
+            if let Part::Tool { id, name, input } = part {
+                // Newer CLIs keep the plan in a file and ask with an empty input.
+                let plan = match name.as_str() {
+                    "ExitPlanMode" => input["plan"].as_str(),
+                    "Write" if input["file_path"].as_str().is_some_and(|p| p.contains("/plans/")) => {
+                        input["content"].as_str()
+                    }
+                    _ => None,
+                };
+                if let Some(plan) = plan {
+                    self.plan = Some((id.clone(), plan.to_owned()));
+                }
+                if owned {
+                    acts.push(Act::Progress(tool_note(name, input)));
+                }
+            }
+        }
+        // A subagent speaks to the agent; a report of an error comes again with `result`.
+        if said.sub || said.error.is_some() {
+            return acts;
+        }
+        let texts = said.parts.into_iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text),
+            Part::Tool { .. } => None,
+        });
+        let blocks = texts
+            .enumerate()
+            .map(|(index, text)| Block { id: block_id(&said.uuid, index), text });
+        match &mut self.flight {
+            Some(flight) if owned => {
+                flight.worked = true;
+                let mut certain = false;
+                for (_, message, by) in &mut flight.blocks {
+                    if by.is_none() && *message != said.message {
+                        *by = Some(said.uuid.clone());
+                        certain = true;
+                    }
+                }
+                if certain {
+                    acts.push(Act::Await(said.uuid.clone()));
+                }
+                let before = flight.blocks.len();
+                flight.blocks.extend(blocks.map(|block| (block, said.message.clone(), None)));
+                flight.spoke |= flight.blocks.len() > before;
+            }
+            _ => self.stray = blocks.last().or(self.stray.take()),
+        }
+        acts
+    }
+
+    fn result(&mut self, ended: Ended, now: Instant) -> Vec<Act> {
+        let ours = self.flight.as_ref().is_some_and(|flight| {
+            ended.prompts.contains(&flight.prompt) || (!ended.background && self.owns())
+        });
+        if !ours {
+            return match &mut self.flight {
+                Some(flight) if !ended.background => {
+                    flight.unclaimed = Some(ended);
+                    Vec::new()
+                }
+                _ => self.nobodys(&ended),
+            };
+        }
+        let Some(flight) = &mut self.flight else { return Vec::new() };
+        let mut acts: Vec<Act> =
+            flight.blocks.drain(..).map(|(block, _, _)| Act::Content(block)).collect();
+        let failed = ended.is_error || ended.subtype != "success";
+        let over = match failed {
+            false => Over::Answered,
+            true if flight.interrupted => Over::Stopped,
+            true => Over::Failed(fault::of_result(&ended)),
+        };
+        // A command of the CLI's own (such as /cost) answers in `result` alone.
+        if !failed && !flight.spoke && !ended.words.trim().is_empty() {
+            acts.push(Act::Content(Block { id: ended.uuid, text: ended.words }));
+        }
+        flight.over = Some(over);
+        flight.settle = Some(now + SETTLE);
+        if !self.states {
+            acts.extend(self.over());
+        }
+        acts
+    }
+
+    /// Ends the flight.
+    fn over(&mut self) -> Vec<Act> {
+        let Some(flight) = self.flight.take() else { return Vec::new() };
+        let mut acts = self.withdraw(|_| true);
+        acts.push(Act::Over(flight.over.unwrap_or(Over::Known)));
+        acts
+    }
+
+    fn may_use(&mut self, request: String, tool: ToolUse, now: Instant) -> Vec<Act> {
+        if !self.owns() || self.open.len() >= OPEN_REQUESTS {
+            return vec![Act::Write(question::nobody_to_ask(&request))];
+        }
+        let plan = self.plan.as_ref().map(|(_, plan)| plan.as_str());
+        let question = question::Question::new(request, tool, plan);
+        let open = Open {
+            id: question_id(&self.nonce, &question),
+            question,
+            deadline: now + self.question_timeout,
+        };
+        let act = Act::Asked(asked(&open, self.question_timeout));
+        self.open.push_back(open);
+        vec![act]
+    }
+
+    fn withdraw(&mut self, which: impl Fn(&Open) -> bool) -> Vec<Act> {
+        let mut acts = Vec::new();
+        self.open.retain(|open| {
+            let gone = which(open);
+            if gone {
+                acts.push(Act::Withdrawn { question: open.id.clone(), expired: false });
+            }
+            !gone
+        });
+        acts
+    }
+}
+
+fn question_id(nonce: &str, question: &question::Question) -> String {
+    match question.index() {
+        0 => format!("{nonce}.{}", question.request()),
+        index => format!("{nonce}.{}.{index}", question.request()),
+    }
+}
+
+fn asked(open: &Open, timeout: Duration) -> Question {
+    Question {
+        question: open.id.clone(),
+        about: open.question.words(),
+        deadline_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
+    }
+}
+
+fn tool_note(name: &str, input: &serde_json::Value) -> TurnEvent {
+    const TELLING: [&str; 8] =
+        ["command", "file_path", "path", "pattern", "url", "query", "description", "prompt"];
+    let telling = TELLING.iter().find_map(|key| input[*key].as_str()).unwrap_or_default();
+    let line = telling.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = line.chars().take(TOOL_CHARS).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    TurnEvent::Tool { name: name.to_owned(), input: short }
+}
+
+fn retry_note(retry: &ApiRetry) -> TurnEvent {
+    let what = match retry.error_status {
+        Some(429) => "the model is asked too often (429)".into(),
+        Some(529) => "the model is overloaded (529)".into(),
+        Some(status) => format!("the model's API answered {status}"),
+        None => "the model's API cannot be reached".into(),
+    };
+    let seconds = (retry.retry_delay_ms / 1000.0).max(0.0);
+    let text = format!(
+        "{what}; try {} of {} in {seconds:.0} s",
+        retry.attempt.saturating_add(1),
+        retry.max_retries.saturating_add(1),
+    );
+    TurnEvent::Note { text }
+}
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod tests;

@@ -1,0 +1,409 @@
+//! Claude Code's questions: put into words for a person, and a person's decision put into the
+//! answer that the command line expects.
+//!
+//! Promises: an answer names exactly the request it was asked by; `updatedInput` stands in every
+//! permission; "always" gives back exactly the one suggestion whose words were shown; whatever does
+//! not fit the question changes nothing. Pure.
+
+use std::collections::BTreeMap;
+
+use ipc_schema::{Choice, Decision, MAX_TEXT, QuestionKind};
+use serde_json::{Value, json};
+
+use super::lines::ToolUse;
+
+/// The most options that are shown of one question.
+const OPTIONS: usize = 25;
+/// The most questions that one request may put.
+const QUESTIONS: usize = 8;
+
+/// A request of the CLI's that waits for a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    request: String,
+    input: Value,
+    about: About,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum About {
+    Permission { tool: ToolUse, always: Option<Value> },
+    Plan { text: String },
+    /// Asked one after the other, answered together.
+    Choices { asked: Vec<QuestionKind>, answers: BTreeMap<String, String> },
+}
+
+/// What a decision does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// The request is answered with this line.
+    Line(String),
+    /// The next question of the same request is to be put.
+    Next,
+    /// The decision does not fit the question, which stays open.
+    Unfit,
+}
+
+impl Question {
+    /// Reads a request. `plan` is the text of the plan that goes with it, where the request itself
+    /// does not carry one.
+    pub fn new(request: String, tool: ToolUse, plan: Option<&str>) -> Question {
+        let input = tool.input.clone();
+        let about = match tool.tool_name.as_str() {
+            "AskUserQuestion" => match choices(&input) {
+                asked if asked.is_empty() => About::Permission { tool, always: None },
+                asked => About::Choices { asked, answers: BTreeMap::new() },
+            },
+            "ExitPlanMode" => {
+                let text = input["plan"].as_str().or(plan);
+                let text = text.unwrap_or("(The plan stands in the agent's messages.)");
+                About::Plan { text: cut(text) }
+            }
+            _ => {
+                let always = offered(&tool.permission_suggestions).cloned();
+                About::Permission { tool, always }
+            }
+        };
+        Question { request, input, about }
+    }
+
+    /// The request it belongs to.
+    pub fn request(&self) -> &str {
+        &self.request
+    }
+
+    /// Which of the request's questions is open, from 0.
+    pub fn index(&self) -> usize {
+        match &self.about {
+            About::Choices { answers, .. } => answers.len(),
+            _ => 0,
+        }
+    }
+
+    /// What a person is to be asked now.
+    pub fn words(&self) -> QuestionKind {
+        match &self.about {
+            About::Permission { tool, always } => QuestionKind::Permission {
+                tool: tool.tool_name.clone(),
+                detail: detail(tool),
+                always: always.as_ref().map(always_words),
+            },
+            About::Plan { text } => QuestionKind::Plan { text: text.clone() },
+            About::Choices { asked, .. } => {
+                asked.get(self.index()).cloned().unwrap_or(QuestionKind::Unknown)
+            }
+        }
+    }
+
+    /// Applies a decision.
+    pub fn decide(&mut self, decision: Decision) -> Reply {
+        match (&mut self.about, decision) {
+            (_, Decision::Deny { why }) => Reply::Line(self.denial(&why)),
+            (About::Permission { .. } | About::Plan { .. }, Decision::Allow) => {
+                Reply::Line(self.allowance(self.input.clone(), None))
+            }
+            (About::Permission { always: Some(always), .. }, Decision::AllowAlways) => {
+                let always = always.clone();
+                Reply::Line(self.allowance(self.input.clone(), Some(always)))
+            }
+            (About::Choices { asked, answers }, Decision::Answers { answers: given }) => {
+                let Some(QuestionKind::Choice { text, .. }) = asked.get(answers.len()) else {
+                    return Reply::Unfit;
+                };
+                let Some(answer) = given.get(text).cloned() else { return Reply::Unfit };
+                answers.insert(text.clone(), answer);
+                if answers.len() < asked.len() {
+                    return Reply::Next;
+                }
+                let mut input = self.input.clone();
+                if let Value::Object(fields) = &mut input {
+                    fields.insert("answers".into(), json!(answers));
+                }
+                Reply::Line(self.allowance(input, None))
+            }
+            _ => Reply::Unfit,
+        }
+    }
+
+    /// The line that denies, with a reason for the agent.
+    pub fn denial(&self, why: &str) -> String {
+        let message = if why.trim().is_empty() {
+            "The user does not allow this. Do not try it again another way; ask what to do instead."
+        } else {
+            why
+        };
+        response(&self.request, &json!({"behavior": "deny", "message": message}))
+    }
+
+    fn allowance(&self, input: Value, always: Option<Value>) -> String {
+        // An object is required here, whatever the tool was to be given.
+        let input = if input.is_object() { input } else { json!({}) };
+        let mut answer = json!({"behavior": "allow", "updatedInput": input});
+        if let (Some(always), Some(fields)) = (always, answer.as_object_mut()) {
+            fields.insert("updatedPermissions".into(), json!([always]));
+        }
+        response(&self.request, &answer)
+    }
+}
+
+fn response(request: &str, answer: &Value) -> String {
+    json!({
+        "type": "control_response",
+        "response": {"subtype": "success", "request_id": request, "response": answer},
+    })
+    .to_string()
+}
+
+/// The line that turns down a request which is no question.
+pub fn refusal(request: &str, why: &str) -> String {
+    json!({
+        "type": "control_response",
+        "response": {"subtype": "error", "request_id": request, "error": why},
+    })
+    .to_string()
+}
+
+/// The line that denies a question which nobody can be asked.
+pub fn nobody_to_ask(request: &str) -> String {
+    let why = "Nobody can be asked now: no message of the user's is being worked on.";
+    response(request, &json!({"behavior": "deny", "message": why}))
+}
+
+/// The one suggestion that "always" stands for: a rule if there is one, else edits without asking.
+/// A rule widens least.
+fn offered(suggestions: &[Value]) -> Option<&Value> {
+    let rule = |s: &&Value| s["type"] == "addRules" && s["behavior"] == "allow" && rules(s).len() > 0;
+    let edits = |s: &&Value| s["type"] == "setMode" && s["mode"] == "acceptEdits";
+    suggestions.iter().find(rule).or_else(|| suggestions.iter().find(edits))
+}
+
+fn rules(suggestion: &Value) -> Vec<String> {
+    let rules = suggestion["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+    rules
+        .iter()
+        .filter_map(|rule| {
+            let tool = rule["toolName"].as_str()?;
+            Some(match rule["ruleContent"].as_str() {
+                Some(content) => format!("{tool}({content})"),
+                None => tool.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn always_words(suggestion: &Value) -> String {
+    let what = match suggestion["type"].as_str() {
+        Some("addRules") => rules(suggestion).join(", "),
+        _ => "edits of files".into(),
+    };
+    let place = match suggestion["destination"].as_str() {
+        Some("session") => "in this session",
+        Some("localSettings" | "projectSettings") => "in this project",
+        Some("userSettings") => "in every project",
+        _ => "from now on",
+    };
+    cut(&format!("{what} {place}"))
+}
+
+fn choices(input: &Value) -> Vec<QuestionKind> {
+    let questions = input["questions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    questions
+        .iter()
+        .take(QUESTIONS)
+        .filter_map(|question| {
+            let options = question["options"].as_array()?;
+            let options = options.iter().take(OPTIONS).filter_map(|option| {
+                Some(Choice {
+                    label: option["label"].as_str()?.to_owned(),
+                    description: option["description"].as_str().unwrap_or_default().to_owned(),
+                })
+            });
+            Some(QuestionKind::Choice {
+                text: question["question"].as_str()?.to_owned(),
+                options: options.collect(),
+                multiple: question["multiSelect"].as_bool().unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+/// The whole of what the tool is to do.
+fn detail(tool: &ToolUse) -> String {
+    let input = &tool.input;
+    let text = |key: &str| input[key].as_str().unwrap_or_default();
+    let mut words = match tool.tool_name.as_str() {
+        "Bash" => match text("description") {
+            "" => text("command").to_owned(),
+            purpose => format!("{}\n\n({purpose})", text("command")),
+        },
+        "Edit" => format!(
+            "{}{}\n{}",
+            text("file_path"),
+            if input["replace_all"] == true { " (every occurrence)" } else { "" },
+            diff(text("old_string"), text("new_string"))
+        ),
+        "MultiEdit" => {
+            let edits = input["edits"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let diffs: Vec<String> = edits
+                .iter()
+                .map(|edit| {
+                    let text = |key: &str| edit[key].as_str().unwrap_or_default();
+                    diff(text("old_string"), text("new_string"))
+                })
+                .collect();
+            format!("{}\n{}", text("file_path"), diffs.join("\n"))
+        }
+        "Write" => format!("{}\n{}", text("file_path"), diff("", text("content"))),
+        "WebFetch" => format!("{}\n{}", text("url"), text("prompt")),
+        "WebSearch" => text("query").to_owned(),
+        _ => serde_json::to_string_pretty(input).unwrap_or_default(),
+    };
+    if let Some(path) = &tool.blocked_path
+        && !words.contains(path.as_str())
+    {
+        words = format!("{words}\n\n(outside of what it may touch: {path})");
+    }
+    cut(words.trim())
+}
+
+fn diff(old: &str, new: &str) -> String {
+    let lines = |text: &str, sign: &str| -> Vec<String> {
+        text.lines().map(|line| format!("{sign} {line}")).collect()
+    };
+    let mut all = lines(old, "-");
+    all.extend(lines(new, "+"));
+    all.join("\n")
+}
+
+/// At most [`MAX_TEXT`], and it says what is missing: nothing is to be approved unseen.
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(MAX_TEXT - 100);
+    format!("{}\n[{} more bytes are not shown]", &text[..end], text.len() - end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(name: &str, input: Value, suggestions: Value) -> ToolUse {
+        ToolUse {
+            tool_name: name.into(),
+            input,
+            permission_suggestions: serde_json::from_value(suggestions).unwrap(),
+            ..ToolUse::default()
+        }
+    }
+
+    fn answer(reply: Reply) -> Value {
+        let Reply::Line(line) = reply else { panic!("{reply:?}") };
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["type"], "control_response");
+        assert_eq!(line["response"]["request_id"], "r");
+        line["response"]["response"].clone()
+    }
+
+    fn bash() -> Question {
+        let suggestions = json!([
+            {"type": "setMode", "mode": "acceptEdits", "destination": "session"},
+            {"type": "addDirectories", "directories": ["/"], "destination": "session"},
+            {"type": "addRules", "rules": [{"toolName": "Bash", "ruleContent": "touch *"}],
+             "behavior": "allow", "destination": "localSettings"},
+        ]);
+        let input = json!({"command": "touch a\ntouch b", "description": "make files"});
+        Question::new("r".into(), tool("Bash", input, suggestions), None)
+    }
+
+    #[test]
+    fn a_permission_shows_the_whole_command_and_what_always_means() {
+        let QuestionKind::Permission { tool, detail, always } = bash().words() else { panic!() };
+        assert_eq!(tool, "Bash");
+        assert_eq!(detail, "touch a\ntouch b\n\n(make files)");
+        assert_eq!(always.as_deref(), Some("Bash(touch *) in this project"));
+    }
+
+    #[test]
+    fn always_gives_back_exactly_the_suggestion_that_was_shown() {
+        let allowed = answer(bash().decide(Decision::AllowAlways));
+        assert_eq!(allowed["behavior"], "allow");
+        assert_eq!(allowed["updatedInput"]["command"], "touch a\ntouch b");
+        assert_eq!(allowed["updatedPermissions"].as_array().unwrap().len(), 1);
+        assert_eq!(allowed["updatedPermissions"][0]["rules"][0]["ruleContent"], "touch *");
+        let once = answer(bash().decide(Decision::Allow));
+        assert!(once.get("updatedPermissions").is_none());
+        assert_eq!(once["updatedInput"]["command"], "touch a\ntouch b");
+    }
+
+    #[test]
+    fn always_where_it_was_not_offered_approves_nothing() {
+        let mut question = Question::new("r".into(), tool("X", json!({"a": 1}), json!([])), None);
+        assert_eq!(question.decide(Decision::AllowAlways), Reply::Unfit);
+        assert_eq!(question.decide(Decision::Answers { answers: BTreeMap::new() }), Reply::Unfit);
+        let QuestionKind::Permission { detail, always, .. } = question.words() else { panic!() };
+        assert_eq!((detail.as_str(), always), ("{\n  \"a\": 1\n}", None));
+    }
+
+    #[test]
+    fn a_denial_carries_its_reason() {
+        let denied = answer(bash().decide(Decision::Deny { why: "not on a Friday".into() }));
+        assert_eq!((denied["behavior"].as_str(), denied["message"].as_str()),
+            (Some("deny"), Some("not on a Friday")));
+        let denied = answer(bash().decide(Decision::Deny { why: String::new() }));
+        assert!(denied["message"].as_str().unwrap().contains("does not allow"));
+    }
+
+    #[test]
+    fn an_edit_is_shown_as_a_diff() {
+        let input = json!({"file_path": "/a", "old_string": "x\ny", "new_string": "z"});
+        let question = Question::new("r".into(), tool("Edit", input, json!([])), None);
+        let QuestionKind::Permission { detail, .. } = question.words() else { panic!() };
+        assert_eq!(detail, "/a\n- x\n- y\n+ z");
+    }
+
+    #[test]
+    fn what_does_not_fit_says_how_much_is_missing() {
+        let input = json!({"command": "é".repeat(MAX_TEXT)});
+        let question = Question::new("r".into(), tool("Bash", input, json!([])), None);
+        let QuestionKind::Permission { detail, .. } = question.words() else { panic!() };
+        assert!(detail.len() <= MAX_TEXT);
+        assert!(detail.ends_with("more bytes are not shown]"), "{}", &detail[detail.len() - 50..]);
+    }
+
+    #[test]
+    fn several_choices_are_put_in_turn_and_answered_together() {
+        let input = json!({"questions": [
+            {"question": "Which DB?", "multiSelect": false,
+             "options": [{"label": "sqlite", "description": "small"}]},
+            {"question": "Which colours?", "multiSelect": true, "options": [{"label": "red"}]},
+        ]});
+        let mut question = Question::new("r".into(), tool("AskUserQuestion", input, json!([])), None);
+        let given = |text: &str, answer: &str| Decision::Answers {
+            answers: BTreeMap::from([(text.to_owned(), answer.to_owned())]),
+        };
+        assert_eq!(question.decide(given("Which colours?", "red")), Reply::Unfit);
+        assert_eq!(question.decide(Decision::Allow), Reply::Unfit);
+        assert_eq!(question.decide(given("Which DB?", "sqlite")), Reply::Next);
+        assert_eq!(question.index(), 1);
+        let QuestionKind::Choice { text, multiple, .. } = question.words() else { panic!() };
+        assert_eq!((text.as_str(), multiple), ("Which colours?", true));
+        let allowed = answer(question.decide(given("Which colours?", "red, blue")));
+        assert_eq!(allowed["updatedInput"]["answers"],
+            json!({"Which DB?": "sqlite", "Which colours?": "red, blue"}));
+        assert_eq!(allowed["updatedInput"]["questions"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_plan_is_shown_wherever_it_stands() {
+        let plan = |input, known| Question::new("r".into(), tool("ExitPlanMode", input, json!([])), known);
+        let text = |question: Question| match question.words() {
+            QuestionKind::Plan { text } => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(text(plan(json!({"plan": "1. do"}), None)), "1. do");
+        assert_eq!(text(plan(json!({}), Some("2. do"))), "2. do");
+        assert!(text(plan(json!({}), None)).contains("messages"));
+        assert_eq!(answer(plan(json!({}), None).decide(Decision::Allow))["updatedInput"], json!({}));
+    }
+}

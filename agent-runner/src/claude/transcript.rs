@@ -1,0 +1,336 @@
+//! The session file: what became of a prompt, as Claude Code wrote it down.
+//!
+//! The file is a tree: each line names its parent, and a turn that went on after a crash hangs
+//! below a line of the CLI's own ("Continue …"), not below what the crash cut off. What stands in
+//! the agent's history is therefore the way from the last line back to the prompt; a block that is
+//! off that way was dropped by the CLI and is no part of the answer.
+//!
+//! Pure but for reading lines. Memory is bounded by one turn's text ([`TURN_BYTES`]); longer lines
+//! than [`LINE_BYTES`] are passed over.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, BufRead, Read as _};
+
+use serde::Deserialize;
+
+use super::lines::{Content, Message};
+
+/// A longer line is passed over, as one on stdout is.
+pub const LINE_BYTES: usize = 16 << 20;
+/// The most text of one turn that is read.
+pub const TURN_BYTES: usize = 32 << 20;
+
+/// A text block of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Names it, on stdout as in the file.
+    pub id: String,
+    /// The text.
+    pub text: String,
+}
+
+/// How a prompt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It never got there.
+    Absent,
+    /// It is there, and its answer is not whole.
+    Open,
+    /// It was stopped by a person; the CLI will not go on with it.
+    Stopped,
+    /// It is answered.
+    Answered,
+}
+
+/// What the file says of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// How it stands.
+    pub standing: Standing,
+    /// The text blocks of its answer so far, in order, without those that were to be left out.
+    pub blocks: Vec<Block>,
+}
+
+impl Reading {
+    /// Of a file that is not there.
+    pub const ABSENT: Reading = Reading { standing: Standing::Absent, blocks: Vec::new() };
+}
+
+/// Names text part number `index` of a line.
+pub fn block_id(line: &str, index: usize) -> String {
+    match index {
+        0 => line.to_owned(),
+        _ => format!("{line}/{index}"),
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Entry {
+    r#type: String,
+    uuid: String,
+    #[serde(rename = "parentUuid")]
+    parent: Option<String>,
+    #[serde(rename = "isSidechain")]
+    side: bool,
+    #[serde(rename = "isMeta")]
+    meta: bool,
+    #[serde(rename = "isApiErrorMessage")]
+    api_error: bool,
+    #[serde(rename = "isCompactSummary")]
+    summary: bool,
+    message: Message,
+}
+
+struct Node {
+    parent: Option<String>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Part of the model's answer; whether the message it belongs to ended the turn.
+    Said { blocks: Vec<Block>, calls: bool, ends: bool },
+    /// The CLI's report of an error.
+    Error,
+    /// A person stopped it here.
+    Stopped,
+    /// Tool results, lines of the CLI's own.
+    Other,
+}
+
+/// Reads what became of `prompt`, leaving out the blocks named in `known`.
+///
+/// # Errors
+/// What reading gives; a turn of more than [`TURN_BYTES`] of text.
+pub fn read(
+    mut file: impl BufRead,
+    prompt: &str,
+    known: &BTreeSet<String>,
+) -> io::Result<Reading> {
+    let mut nodes: HashMap<String, Node> = HashMap::new();
+    let mut last: Option<String> = None;
+    let mut found = false;
+    let mut bytes = 0;
+    let mut line = Vec::new();
+    while next_line(&mut file, &mut line)? {
+        // Most of a long file lies before the prompt and need not be understood.
+        if !found && !contains(&line, prompt.as_bytes()) {
+            continue;
+        }
+        let Ok(entry) = serde_json::from_slice::<Entry>(&line) else { continue };
+        if entry.side || entry.uuid.is_empty() {
+            continue;
+        }
+        if entry.uuid == prompt && entry.r#type == "user" {
+            // A later line of the same prompt supersedes an earlier one.
+            found = true;
+            nodes.clear();
+            bytes = 0;
+            last = Some(entry.uuid);
+            continue;
+        }
+        if !found {
+            continue;
+        }
+        if begins_another_turn(&entry) {
+            break;
+        }
+        let uuid = entry.uuid.clone();
+        let parent = entry.parent.clone();
+        let kind = kind(entry, known);
+        if let Kind::Said { blocks, .. } = &kind {
+            bytes += blocks.iter().map(|block| block.text.len()).sum::<usize>();
+            if bytes > TURN_BYTES {
+                let why = format!("the answer is longer than {} MiB", TURN_BYTES >> 20);
+                return Err(io::Error::other(why));
+            }
+        }
+        nodes.insert(uuid.clone(), Node { parent, kind });
+        last = Some(uuid);
+    }
+    Ok(match last {
+        Some(last) if found => follow(prompt, last, nodes),
+        _ => Reading::ABSENT,
+    })
+}
+
+/// Walks back from the last line to the prompt.
+fn follow(prompt: &str, last: String, mut nodes: HashMap<String, Node>) -> Reading {
+    let mut blocks = Vec::new();
+    let mut standing = None;
+    let mut at = Some(last);
+    while let Some(uuid) = at.take_if(|uuid| uuid != prompt) {
+        // Taken out, so that lines which name each other in a ring cannot hold us.
+        let Some(node) = nodes.remove(&uuid) else { break };
+        at = node.parent;
+        match node.kind {
+            Kind::Said { blocks: said, calls, ends } => {
+                standing.get_or_insert(if ends && !calls {
+                    Standing::Answered
+                } else {
+                    Standing::Open
+                });
+                blocks.extend(said.into_iter().rev());
+            }
+            Kind::Error => {
+                standing.get_or_insert(Standing::Open);
+            }
+            Kind::Stopped => {
+                standing.get_or_insert(Standing::Stopped);
+            }
+            Kind::Other => {}
+        }
+    }
+    blocks.reverse();
+    Reading { standing: standing.unwrap_or(Standing::Open), blocks }
+}
+
+fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
+    if entry.r#type == "assistant" {
+        if entry.api_error {
+            return Kind::Error;
+        }
+        let ends = !matches!(
+            entry.message.stop_reason.as_deref(),
+            None | Some("tool_use" | "pause_turn")
+        );
+        let mut calls = false;
+        let mut blocks = Vec::new();
+        for part in entry.message.content.into_parts() {
+            match part {
+                super::lines::Part::Text(text) => {
+                    blocks.push(Block { id: block_id(&entry.uuid, blocks.len()), text });
+                }
+                super::lines::Part::Tool { .. } => calls = true,
+            }
+        }
+        blocks.retain(|block| !known.contains(&block.id));
+        return Kind::Said { blocks, calls, ends };
+    }
+    if entry.r#type == "user" && is_stop(&entry.message.content) {
+        return Kind::Stopped;
+    }
+    Kind::Other
+}
+
+/// A person's words, not a tool's result and not a line of the CLI's own.
+fn begins_another_turn(entry: &Entry) -> bool {
+    entry.r#type == "user"
+        && !entry.meta
+        && !entry.summary
+        && !is_stop(&entry.message.content)
+        && match &entry.message.content {
+            Content::Text(_) => true,
+            Content::Blocks(blocks) => blocks.iter().all(|block| block.tool_use_id.is_empty()),
+            Content::Unknown(_) => false,
+        }
+}
+
+fn is_stop(content: &Content) -> bool {
+    const STOP: &str = "[Request interrupted by user";
+    match content {
+        Content::Text(text) => text.starts_with(STOP),
+        Content::Blocks(blocks) => blocks.iter().any(|block| block.text.starts_with(STOP)),
+        Content::Unknown(_) => false,
+    }
+}
+
+/// Reads a line into `line`, without its end; a longer one than [`LINE_BYTES`] comes out empty.
+/// `false` = the end of the file. A last line that is not ended is half written: left out.
+fn next_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let limit = LINE_BYTES as u64 + 1;
+    file.by_ref().take(limit).read_until(b'\n', line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        return Ok(true);
+    }
+    if line.len() as u64 == limit {
+        line.clear();
+        file.skip_until(b'\n')?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+fn contains(line: &[u8], needle: &[u8]) -> bool {
+    let Some(first) = needle.first() else { return true };
+    let mut rest = line;
+    while let Some(at) = rest.iter().position(|byte| byte == first) {
+        if rest[at..].starts_with(needle) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROMPT: &str = "p-1";
+
+    fn reading(lines: &[&str]) -> Reading {
+        let file = lines.join("\n") + "\n";
+        read(file.as_bytes(), PROMPT, &BTreeSet::new()).unwrap()
+    }
+
+    fn prompt(uuid: &str, parent: &str) -> String {
+        format!(r#"{{"type":"user","uuid":"{uuid}","parentUuid":"{parent}","message":{{"role":"user","content":"hi"}}}}"#)
+    }
+
+    fn said(uuid: &str, parent: &str, text: &str, stop: &str) -> String {
+        format!(
+            r#"{{"type":"assistant","uuid":"{uuid}","parentUuid":"{parent}","message":{{"id":"m","content":[{{"type":"text","text":"{text}"}}],"stop_reason":{stop}}}}}"#
+        )
+    }
+
+    fn texts(reading: &Reading) -> Vec<&str> {
+        reading.blocks.iter().map(|block| block.text.as_str()).collect()
+    }
+
+    #[test]
+    fn a_prompt_that_is_only_mentioned_is_absent() {
+        let other = r#"{"type":"last-prompt","leafUuid":"p-1"}"#;
+        assert_eq!(reading(&[other]), Reading::ABSENT);
+        assert_eq!(reading(&[]), Reading::ABSENT);
+    }
+
+    #[test]
+    fn an_answer_ends_where_the_next_prompt_begins() {
+        let lines = [
+            prompt("p-1", "x"),
+            said("a", "p-1", "one", "\"end_turn\""),
+            prompt("p-2", "a"),
+            said("b", "p-2", "two", "null"),
+        ];
+        let reading = reading(&lines.each_ref().map(String::as_str));
+        assert_eq!(reading.standing, Standing::Answered);
+        assert_eq!(texts(&reading), ["one"]);
+    }
+
+    #[test]
+    fn a_half_written_line_and_a_ring_of_lines_do_no_harm() {
+        let half = format!("{}\n{}", prompt("p-1", "x"), said("a", "p-1", "one", "\"end_turn\""));
+        let reading_of_half = read(half.as_bytes(), PROMPT, &BTreeSet::new()).unwrap();
+        assert_eq!(reading_of_half.standing, Standing::Open);
+        let ring = [prompt("p-1", "x"), said("a", "b", "1", "null"), said("b", "a", "2", "null")];
+        assert_eq!(reading(&ring.each_ref().map(String::as_str)).blocks.len(), 2);
+    }
+
+    #[test]
+    fn known_blocks_are_left_out_and_still_tell_the_standing() {
+        let file = [prompt("p-1", "x"), said("a", "p-1", "one", "\"end_turn\"")].join("\n") + "\n";
+        let known = BTreeSet::from(["a".to_owned()]);
+        let reading = read(file.as_bytes(), PROMPT, &known).unwrap();
+        assert_eq!(reading, Reading { standing: Standing::Answered, blocks: Vec::new() });
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_passed_over() {
+        let long = format!(r#"{{"type":"attachment","x":"{}"}}"#, "x".repeat(LINE_BYTES));
+        let lines = [prompt("p-1", "x"), long, said("a", "p-1", "one", "\"end_turn\"")];
+        assert_eq!(texts(&reading(&lines.each_ref().map(String::as_str))), ["one"]);
+    }
+}

@@ -1,0 +1,3 @@
+//! One project's agents.
+
+fn main() {}

@@ -1,0 +1,256 @@
+//! What the operator wrote about one project's agent, as the monitor hands it over.
+//!
+//! Promises: an option that is wrong is a problem with its key, told before anything runs; defaults
+//! stand here and nowhere else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use worker_kit::options::{Kind, OptionProblem, check_keys};
+
+/// The kind of agent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentKind {
+    /// Claude Code over stream-json, one process a session.
+    #[default]
+    ClaudeCode,
+    /// Any program: prompt on stdin, reply on stdout, one process a turn.
+    Command,
+}
+
+/// The options of one project's agent.
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The kind of agent.
+    pub kind: AgentKind,
+    /// The program; empty = the kind's usual name.
+    pub cmd: String,
+    /// Arguments before any of ours.
+    pub args: Vec<String>,
+    /// Where it works.
+    pub work_dir: PathBuf,
+    /// Permission mode.
+    pub mode: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+    /// What stands in the agent's environment beside the allow-list.
+    pub env: BTreeMap<String, String>,
+    /// Tools that need no question.
+    pub allowed_tools: Vec<String>,
+    /// Tools that are refused.
+    pub disallowed_tools: Vec<String>,
+    /// Replaces the agent's own system prompt.
+    pub system_prompt: Option<String>,
+    /// Follows the agent's own system prompt.
+    pub append_system_prompt: Option<String>,
+    /// Minutes after which an idle agent process is ended; 0 = never.
+    pub idle_close_mins: u64,
+    /// Minutes of silence that end a turn; 0 = never.
+    pub turn_idle_timeout_mins: u64,
+    /// Minutes that a turn may take; 0 = without end.
+    pub max_turn_time_mins: u64,
+    /// Seconds that a question waits for a person.
+    pub question_timeout_secs: u64,
+    /// How hard the model thinks.
+    pub reasoning_effort: Option<String>,
+    /// The size of the context, tokens: a figure for people's eyes, which the agent is not told.
+    pub max_context_tokens: Option<u64>,
+    /// Directories of plugins.
+    pub plugin_dirs: Vec<String>,
+    /// Where the runner keeps its locks. Made if missing.
+    pub state_dir: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            kind: AgentKind::default(),
+            cmd: String::new(),
+            args: Vec::new(),
+            work_dir: PathBuf::new(),
+            mode: None,
+            model: None,
+            env: BTreeMap::new(),
+            allowed_tools: Vec::new(),
+            disallowed_tools: Vec::new(),
+            system_prompt: None,
+            append_system_prompt: None,
+            idle_close_mins: 15,
+            turn_idle_timeout_mins: 120,
+            max_turn_time_mins: 0,
+            question_timeout_secs: 600,
+            reasoning_effort: None,
+            max_context_tokens: None,
+            plugin_dirs: Vec::new(),
+            state_dir: PathBuf::new(),
+        }
+    }
+}
+
+/// `env` may hold keys, so only the names are shown.
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("kind", &self.kind)
+            .field("cmd", &self.program())
+            .field("work_dir", &self.work_dir)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// The program to start.
+    pub fn program(&self) -> &str {
+        match (self.cmd.as_str(), self.kind) {
+            ("", AgentKind::ClaudeCode) => "claude",
+            (cmd, _) => cmd,
+        }
+    }
+
+    /// How long an idle process is kept.
+    pub fn idle_close(&self) -> Option<Duration> {
+        minutes(self.idle_close_mins)
+    }
+
+    /// How long a turn may be silent.
+    pub fn turn_idle(&self) -> Option<Duration> {
+        minutes(self.turn_idle_timeout_mins)
+    }
+
+    /// How long a turn may take.
+    pub fn turn_time(&self) -> Option<Duration> {
+        minutes(self.max_turn_time_mins)
+    }
+
+    /// How long a question waits.
+    pub fn question_timeout(&self) -> Duration {
+        Duration::from_secs(self.question_timeout_secs.max(1))
+    }
+}
+
+fn minutes(minutes: u64) -> Option<Duration> {
+    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)))
+}
+
+const YEAR_MINS: i64 = 366 * 24 * 60;
+
+const KEYS: [(&str, Kind); 19] = [
+    ("kind", Kind::Text),
+    ("cmd", Kind::Text),
+    ("args", Kind::Texts),
+    ("work_dir", Kind::Required),
+    ("mode", Kind::Text),
+    ("model", Kind::Text),
+    ("env", Kind::Table(&[])),
+    ("allowed_tools", Kind::Texts),
+    ("disallowed_tools", Kind::Texts),
+    ("system_prompt", Kind::Text),
+    ("append_system_prompt", Kind::Text),
+    ("idle_close_mins", Kind::Number(0, YEAR_MINS)),
+    ("turn_idle_timeout_mins", Kind::Number(0, YEAR_MINS)),
+    ("max_turn_time_mins", Kind::Number(0, YEAR_MINS)),
+    ("question_timeout_secs", Kind::Number(1, YEAR_MINS * 60)),
+    ("reasoning_effort", Kind::Text),
+    ("max_context_tokens", Kind::Number(0, i64::MAX)),
+    ("plugin_dirs", Kind::Texts),
+    ("state_dir", Kind::Required),
+];
+
+/// Every problem of these options. Nothing is looked up on disk: the agent may be installed, and
+/// its directory made, while the runner runs.
+pub fn check(options: &Value) -> Vec<OptionProblem> {
+    let mut known = options.clone();
+    let mut problems = Vec::new();
+    if let Value::Object(fields) = &mut known {
+        fields.retain(|_, value| !value.is_null());
+        // Its keys are free, so the table of keys cannot tell of it.
+        match fields.remove("env") {
+            None => {}
+            Some(Value::Object(env)) => {
+                let wrong = env.iter().filter(|(name, value)| !is_variable(name, value));
+                problems.extend(wrong.map(|(name, _)| {
+                    OptionProblem::new(
+                        format!("env.{name}"),
+                        "is a text in quotes; a name has no `=` and neither has a NUL",
+                    )
+                }));
+            }
+            Some(_) => problems.push(OptionProblem::new("env", "is a table of texts")),
+        }
+    }
+    problems.extend(check_keys(&known, &KEYS));
+    match known["kind"].as_str() {
+        None | Some("claudecode") => {}
+        Some("command") if known["cmd"].as_str().is_none_or(str::is_empty) => {
+            problems.push(OptionProblem::new("cmd", "is missing: a command agent has no other"));
+        }
+        Some("command") => {}
+        Some(_) => problems.push(OptionProblem::new("kind", "is claudecode or command")),
+    }
+    for key in ["work_dir", "state_dir"] {
+        if known[key].as_str().is_some_and(|path| !path.is_empty() && !path.starts_with('/')) {
+            problems.push(OptionProblem::new(key, "is a whole path, from / on"));
+        }
+    }
+    problems
+}
+
+fn is_variable(name: &str, value: &Value) -> bool {
+    let clean = |text: &str| !text.contains('\0');
+    !name.is_empty() && !name.contains('=') && clean(name) && value.as_str().is_some_and(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn problems(options: Value) -> Vec<String> {
+        check(&options).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_least_that_is_needed_is_enough() {
+        let least = json!({"work_dir": "/w", "state_dir": "/s", "model": null});
+        assert_eq!(problems(least.clone()), Vec::<String>::new());
+        let options: Options = serde_json::from_value(least).unwrap();
+        assert_eq!((options.program(), options.kind), ("claude", AgentKind::ClaudeCode));
+        assert_eq!(options.idle_close(), Some(Duration::from_secs(900)));
+        assert_eq!(options.turn_time(), None);
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_key_and_no_value() {
+        let bad = json!({
+            "kind": "cursor", "work_dir": "w", "env": {"A=B": "canary", "C": 1}, "modle": "x",
+            "idle_close_mins": -1,
+        });
+        let told = problems(bad).join("\n");
+        for key in ["kind:", "work_dir:", "state_dir:", "env.A=B:", "env.C:", "modle:", "idle_close"] {
+            assert!(told.contains(key), "{key} in\n{told}");
+        }
+        assert!(told.contains("`model`") && !told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn a_command_agent_needs_its_command() {
+        let told = problems(json!({"kind": "command", "work_dir": "/w", "state_dir": "/s"}));
+        assert!(told[0].starts_with("cmd: is missing"), "{told:?}");
+    }
+
+    #[test]
+    fn the_environment_is_not_printed() {
+        let options = Options {
+            env: [("KEY".to_owned(), "canary".to_owned())].into(),
+            ..Options::default()
+        };
+        let shown = format!("{options:?}");
+        assert!(shown.contains("KEY") && !shown.contains("canary"), "{shown}");
+    }
+}

@@ -1,0 +1,234 @@
+//! The runner as one machine: what the hub says, what processes do and the time go in, effects
+//! come out. No I/O, no clock of its own.
+//!
+//! Promises: the same attempt is run once however often it is asked for; a turn that was stopped
+//! before its prompt came never runs; what the hub does not know of is ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ipc_schema::{Body, CloseSession, Decide, Interrupt, OpenTurns, Outcome, Prompt, TurnEvent};
+
+use crate::board::{Begin, Board};
+use crate::options::{AgentKind, Options};
+use crate::session::claude::ClaudeSession;
+use crate::session::command::CommandSession;
+use crate::session::{Cx, Effect, Event, Session};
+
+/// What happens to the runner.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The link came up, or fell: nothing is told until the hub has compared notes.
+    Link,
+    /// The hub said something; with its trace.
+    Hub(Body, String),
+    /// Something that was said did not get through: say it again.
+    Again,
+    /// Something happened to a start.
+    Process(u64, Event),
+    /// Time has passed.
+    Tick,
+    /// No more prompts are taken, and idle processes end.
+    Drain,
+}
+
+/// The body is of a kind that a runner has no use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a runner has no use for this kind of message")]
+pub struct NotForUs;
+
+/// One project's agents.
+#[derive(Debug)]
+pub struct Runner {
+    options: Arc<Options>,
+    nonce: String,
+    board: Board,
+    sessions: BTreeMap<String, Box<dyn Session>>,
+    /// Start → session.
+    owners: BTreeMap<u64, String>,
+    launches: u64,
+    draining: bool,
+}
+
+/// Everything a session needs, borrowed from the runner's other fields.
+macro_rules! cx {
+    ($runner:ident, $now:expr, $effects:expr) => {
+        Cx {
+            now: $now,
+            options: &$runner.options,
+            board: &mut $runner.board,
+            effects: $effects,
+            launches: &mut $runner.launches,
+            nonce: &$runner.nonce,
+        }
+    };
+}
+
+impl Runner {
+    /// `nonce` is unlike that of any other run of any runner.
+    pub fn new(options: Arc<Options>, nonce: String) -> Runner {
+        Runner {
+            options,
+            nonce,
+            board: Board::default(),
+            sessions: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            launches: 0,
+            draining: false,
+        }
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// [`NotForUs`]; nothing has changed then.
+    pub fn step(&mut self, now: Instant, input: Input) -> Result<Vec<Effect>, NotForUs> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Link => self.board.close(),
+            Input::Hub(body, trace) => self.hub(now, body, trace, &mut effects)?,
+            Input::Again => cx!(self, now, &mut effects).tell(|board, say| board.again(say)),
+            Input::Process(launch, event) => self.process(now, launch, event, &mut effects),
+            Input::Tick => {
+                for session in self.sessions.values_mut() {
+                    session.tick(&mut cx!(self, now, &mut effects));
+                }
+            }
+            Input::Drain => {
+                self.draining = true;
+                for session in self.sessions.values_mut().filter(|session| !session.is_busy()) {
+                    session.leave(&mut cx!(self, now, &mut effects));
+                }
+            }
+        }
+        for effect in &effects {
+            if let Effect::Prepare { launch, session, .. } | Effect::Launch { launch, session, .. } =
+                effect
+            {
+                self.owners.insert(*launch, session.clone());
+            }
+        }
+        self.sessions.retain(|_, session| !session.is_over());
+        self.owners.retain(|_, session| self.sessions.contains_key(session));
+        Ok(effects)
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else happens.
+    pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let mut none = Vec::new();
+        let cx = cx!(self, now, &mut none);
+        self.sessions.values().filter_map(|session| session.deadline(&cx)).min()
+    }
+
+    /// Sessions with a process, and turns that run or wait.
+    pub fn counts(&self) -> (usize, usize) {
+        let live = self.sessions.values().filter(|session| session.is_live()).count();
+        let busy = self.sessions.values().filter(|session| session.is_busy()).count();
+        (live, busy)
+    }
+
+    /// The hub has committed everything it was told.
+    pub fn is_settled(&self) -> bool {
+        self.board.is_settled()
+    }
+
+    fn hub(
+        &mut self,
+        now: Instant,
+        body: Body,
+        trace: String,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), NotForUs> {
+        match body {
+            Body::Prompt(prompt) => self.prompt(now, prompt, &trace, effects),
+            Body::Interrupt(Interrupt { at, session }) => {
+                self.board.stop(&at.turn);
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.interrupt(&at, &mut cx!(self, now, effects));
+                }
+            }
+            Body::Decide(Decide { question, decision }) => {
+                let mut cx = cx!(self, now, effects);
+                let known = self
+                    .sessions
+                    .values_mut()
+                    .any(|session| session.decide(&question, &decision, &mut cx));
+                if !known {
+                    tracing::debug!("a decision came for a question that is long over");
+                }
+            }
+            Body::CloseSession(CloseSession { session }) => {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.close(&mut cx!(self, now, effects));
+                }
+            }
+            Body::OpenTurns(OpenTurns { turns }) => {
+                let unknown = cx!(self, now, effects).tell(|board, say| board.compare(&turns, say));
+                for at in unknown {
+                    tracing::warn!(turn = at.turn, "the hub does not know this turn: it is ended");
+                    for session in self.sessions.values_mut() {
+                        session.interrupt(&at, &mut cx!(self, now, effects));
+                    }
+                }
+            }
+            Body::UpdatesKept(kept) => {
+                if self.board.kept(&kept.at, kept.n) {
+                    for session in self.sessions.values_mut() {
+                        session.room(&kept.at, &mut cx!(self, now, effects));
+                    }
+                }
+            }
+            Body::UnpromptedKept(kept) => self.board.unprompted_kept(&kept.id),
+            _ => return Err(NotForUs),
+        }
+        Ok(())
+    }
+
+    fn prompt(&mut self, now: Instant, mut prompt: Prompt, trace: &str, effects: &mut Vec<Effect>) {
+        if self.draining {
+            // Not begun: the next runner is asked again.
+            return;
+        }
+        let mut cx = cx!(self, now, effects);
+        match cx.tell(|board, say| board.begin(&prompt.at, trace, say)) {
+            Begin::Known | Begin::Stopped => return,
+            Begin::New => {}
+        }
+        tracing::info!(turn = prompt.at.turn, attempt = prompt.at.attempt, "a turn begins");
+        if uuid::Uuid::try_parse(&prompt.prompt_id).is_err() {
+            let words = "the hub sent a prompt without a usable id".into();
+            let outcome = Outcome::Failed { fault: ipc_schema::Fault::Agent { words } };
+            return cx.keep(&prompt.at, TurnEvent::Ended { outcome });
+        }
+        for file in std::mem::take(&mut prompt.attachments) {
+            let name: String = file.name.chars().filter(|c| !c.is_control()).take(100).collect();
+            prompt.text.push_str(&format!("\n[attachment {name} was not passed on]"));
+        }
+        let name = prompt.session.clone();
+        let session = self.sessions.entry(name.clone()).or_insert_with(|| {
+            match self.options.kind {
+                AgentKind::ClaudeCode => Box::new(ClaudeSession::new(name, now)),
+                AgentKind::Command => Box::new(CommandSession::new(name)),
+            }
+        });
+        session.prompt(prompt, &mut cx);
+    }
+
+    fn process(&mut self, now: Instant, launch: u64, event: Event, effects: &mut Vec<Effect>) {
+        let session = self.owners.get(&launch).and_then(|name| self.sessions.get_mut(name));
+        match session {
+            Some(session) => session.event(launch, event, &mut cx!(self, now, effects)),
+            // Nobody waits for it any more: it is not to hold the lock.
+            None => {
+                if let Event::Prepared(Ok(_)) = event {
+                    effects.push(Effect::Release { launch });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;

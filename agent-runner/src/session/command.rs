@@ -1,0 +1,215 @@
+//! A session with a plain program: one process a turn, the prompt on its stdin, the reply on its
+//! stdout.
+//!
+//! Promises: a turn is run once. A prompt that comes again is answered from what this runner still
+//! holds, or told as one that cannot be resumed; it is never run a second time. Output is bounded,
+//! and a reply that was cut says so.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
+
+use super::turn::{Clock, Stop};
+use super::{Cx, Effect, Event, Exit, Session, What};
+use crate::claude::fault;
+
+/// The longest reply.
+const REPLY_BYTES: usize = 1 << 20;
+/// The end of the reply so far, for show.
+const PARTIAL_BYTES: usize = 4096;
+/// How many prompts may wait.
+const WAITING: usize = 8;
+
+/// One session.
+#[derive(Debug)]
+pub struct CommandSession {
+    name: String,
+    turn: Option<Turn>,
+    waiting: VecDeque<Prompt>,
+}
+
+#[derive(Debug)]
+struct Turn {
+    at: TurnRef,
+    launch: u64,
+    clock: Clock,
+    output: Vec<u8>,
+    dropped: usize,
+}
+
+impl CommandSession {
+    /// A session in which nothing runs.
+    pub fn new(name: String) -> CommandSession {
+        CommandSession { name, turn: None, waiting: VecDeque::new() }
+    }
+
+    fn next(&mut self, cx: &mut Cx<'_>) {
+        while self.turn.is_none()
+            && let Some(prompt) = self.waiting.pop_front()
+        {
+            self.begin(prompt, cx);
+        }
+    }
+
+    fn begin(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
+        if prompt.resend {
+            let fault = Fault::CannotResume;
+            let unknown = vec![TurnEvent::Ended { outcome: Outcome::Failed { fault } }];
+            for event in cx.board.result_of(&prompt.at.turn).unwrap_or(unknown) {
+                cx.keep(&prompt.at, event);
+            }
+            return;
+        }
+        let launch = cx.launch();
+        self.turn = Some(Turn {
+            at: prompt.at.clone(),
+            launch,
+            clock: Clock::new(cx.now),
+            output: Vec::new(),
+            dropped: 0,
+        });
+        let what = What::Command { turn: prompt.at, text: prompt.text };
+        cx.does(Effect::Launch { launch, session: self.name.clone(), what });
+    }
+
+    fn end(&mut self, outcome: Outcome, cx: &mut Cx<'_>) {
+        if let Some(turn) = self.turn.take() {
+            cx.keep(&turn.at, TurnEvent::Ended { outcome });
+        }
+        self.next(cx);
+    }
+
+    fn exited(&mut self, exit: &Exit, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        let outcome = match (turn.clock.stopping(), exit.code) {
+            (Some(stop), _) => stop.outcome(),
+            (None, Some(0)) => Outcome::Done,
+            (None, Some(_)) => {
+                let words = fault::clip(&exit.describe(cx.options.program()));
+                Outcome::Failed { fault: Fault::Agent { words } }
+            }
+            // Somebody killed it: what it did until then is done, and is not done again.
+            (None, None) => Outcome::Failed { fault: Fault::CannotResume },
+        };
+        if outcome == Outcome::Done {
+            let text = turn.reply();
+            let at = turn.at.clone();
+            cx.tell(|board, say| board.keep_text(&at, "reply", &text, say));
+        }
+        self.end(outcome, cx);
+    }
+}
+
+impl Turn {
+    fn output(&mut self, bytes: &[u8], cx: &mut Cx<'_>) {
+        self.clock.heard(cx.now);
+        let room = REPLY_BYTES - self.output.len();
+        let taken = bytes.len().min(room);
+        self.output.extend_from_slice(&bytes[..taken]);
+        self.dropped += bytes.len() - taken;
+        let from = self.output.len().saturating_sub(PARTIAL_BYTES);
+        let text = String::from_utf8_lossy(&self.output[from..]).into_owned();
+        let at = self.at.clone();
+        self.clock.show(&at, TurnEvent::Partial { text }, cx);
+    }
+
+    fn reply(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.output).trim_end().to_owned();
+        if self.dropped > 0 {
+            let (limit, dropped) = (REPLY_BYTES >> 20, self.dropped);
+            text.push_str(&format!(
+                "\n[The reply was longer than {limit} MiB; the last {dropped} bytes are missing.]"
+            ));
+        }
+        text
+    }
+}
+
+impl Session for CommandSession {
+    fn prompt(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
+        if self.waiting.len() == WAITING {
+            let words = "too many messages wait in this session; send it again later".into();
+            let outcome = Outcome::Failed { fault: Fault::Agent { words } };
+            cx.keep(&prompt.at, TurnEvent::Ended { outcome });
+            return;
+        }
+        self.waiting.push_back(prompt);
+        self.next(cx);
+    }
+
+    fn interrupt(&mut self, at: &TurnRef, cx: &mut Cx<'_>) {
+        if let Some(index) = self.waiting.iter().position(|prompt| prompt.at == *at) {
+            self.waiting.remove(index);
+            cx.keep(at, TurnEvent::Ended { outcome: Outcome::Stopped });
+        } else if let Some(turn) = self.turn.as_mut().filter(|turn| turn.at == *at)
+            && turn.clock.stop(Stop::Asked, cx.now)
+        {
+            cx.does(Effect::Kill { launch: turn.launch });
+        }
+    }
+
+    fn decide(&mut self, _: &str, _: &Decision, _: &mut Cx<'_>) -> bool {
+        false
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        while let Some(prompt) = self.waiting.pop_front() {
+            cx.keep(&prompt.at, TurnEvent::Ended { outcome: Outcome::Stopped });
+        }
+        if let Some(at) = self.turn.as_ref().map(|turn| turn.at.clone()) {
+            self.interrupt(&at, cx);
+        }
+    }
+
+    fn leave(&mut self, _: &mut Cx<'_>) {}
+
+    fn room(&mut self, _: &TurnRef, _: &mut Cx<'_>) {}
+
+    fn event(&mut self, launch: u64, event: Event, cx: &mut Cx<'_>) {
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.launch == launch) else { return };
+        match event {
+            Event::Launched => {
+                let at = turn.at.clone();
+                let agent_session = String::new();
+                cx.keep(&at, TurnEvent::Started { agent_session, continued: false });
+            }
+            Event::NotLaunched(fault) => {
+                let stop = turn.clock.stopping();
+                self.end(stop.map_or(Outcome::Failed { fault }, Stop::outcome), cx);
+            }
+            Event::Output(bytes) => turn.output(&bytes, cx),
+            Event::Exited(exit) => self.exited(&exit, cx),
+            _ => {}
+        }
+    }
+
+    fn deadline(&self, cx: &Cx<'_>) -> Option<Instant> {
+        self.turn.as_ref()?.clock.deadline(cx.now, false, cx.options)
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        let at = turn.at.clone();
+        turn.clock.shows(&at, cx);
+        turn.clock.escalate(turn.launch, cx);
+        if turn.clock.stopping().is_none()
+            && let Some(limit) = turn.clock.limit(cx.now, false, cx.options)
+            && turn.clock.stop(limit, cx.now)
+        {
+            cx.does(Effect::Kill { launch: turn.launch });
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        !self.is_busy()
+    }
+
+    fn is_live(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.turn.is_some() || !self.waiting.is_empty()
+    }
+}

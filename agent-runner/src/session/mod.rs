@@ -1,0 +1,258 @@
+//! One conversation with one agent: what both kinds of agent have in common.
+//!
+//! A session is a machine: what the hub says, what its process does and the time go in, effects
+//! come out. It owns at most one process and at most one running turn; further prompts wait in
+//! order.
+
+pub mod claude;
+pub mod command;
+mod progress;
+pub mod turn;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use ipc_schema::{Body, Decision, Fault, Prompt, TurnEvent, TurnRef};
+
+use crate::board::{Board, Say};
+use crate::claude::argv::Start;
+use crate::claude::transcript::Reading;
+use crate::options::Options;
+
+/// What the shell is to do. A launch is one start of one process, named by a number that is never
+/// used again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Say this to the hub.
+    Say(Body, String),
+    /// Take the session's lock, ending whatever still holds it, then look at its session file;
+    /// [`Event::Prepared`] follows.
+    Prepare {
+        /// Which start.
+        launch: u64,
+        /// The session.
+        session: String,
+        /// The agent's id of it.
+        agent_session: String,
+        /// The prompt to look for; none: only whether the file is there.
+        prompt: Option<String>,
+        /// Blocks that need not be read.
+        known: BTreeSet<String>,
+    },
+    /// Give the lock back: there will be no start.
+    Release {
+        /// Which start.
+        launch: u64,
+    },
+    /// Start the agent; [`Event::Launched`] or [`Event::NotLaunched`] follows, and after the former
+    /// exactly one [`Event::Exited`].
+    Launch {
+        /// Which start.
+        launch: u64,
+        /// The session.
+        session: String,
+        /// What to start.
+        what: What,
+    },
+    /// Write a line to its stdin.
+    Write {
+        /// Which.
+        launch: u64,
+        /// Without its end.
+        line: String,
+    },
+    /// Close its stdin.
+    CloseInput {
+        /// Which.
+        launch: u64,
+    },
+    /// Send it SIGINT.
+    Nudge {
+        /// Which.
+        launch: u64,
+    },
+    /// Kill it and everything it started.
+    Kill {
+        /// Which.
+        launch: u64,
+    },
+    /// Kill everything it started, but not itself; [`Event::Swept`] follows.
+    Sweep {
+        /// Which.
+        launch: u64,
+    },
+    /// Watch its session file for this id; [`Event::Written`] follows.
+    Await {
+        /// Which.
+        launch: u64,
+        /// The agent's id of the session.
+        agent_session: String,
+        /// What to look for.
+        id: String,
+    },
+    /// Watch for nothing any more.
+    AwaitNothing {
+        /// Which.
+        launch: u64,
+    },
+    /// Read what became of a prompt; [`Event::Read`] follows.
+    Read {
+        /// Which.
+        launch: u64,
+        /// The agent's id of the session.
+        agent_session: String,
+        /// The prompt.
+        prompt: String,
+        /// Blocks that need not be read.
+        known: BTreeSet<String>,
+    },
+}
+
+/// A process to start.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// Claude Code.
+    Claude(Start),
+    /// A program for one turn.
+    Command {
+        /// The turn.
+        turn: TurnRef,
+        /// What it reads on stdin.
+        text: String,
+    },
+}
+
+/// What became of an effect, or of a process.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The lock is ours, and this is what the file says.
+    Prepared(Result<Prepared, Fault>),
+    /// It runs.
+    Launched,
+    /// It does not.
+    NotLaunched(Fault),
+    /// It printed a line.
+    Line(String),
+    /// It printed a line that was too long to be kept.
+    Overlong,
+    /// It printed bytes.
+    Output(Vec<u8>),
+    /// It is gone, and everything it printed has been told.
+    Exited(Exit),
+    /// These ids stand in the session file.
+    Written(Vec<String>),
+    /// What the file says of a prompt, or why it cannot be read.
+    Read {
+        /// The prompt.
+        prompt: String,
+        /// What became of it.
+        reading: Result<Reading, String>,
+    },
+    /// Whatever it had started is gone.
+    Swept,
+}
+
+/// What was found before a start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// The session file is there.
+    pub file: bool,
+    /// What became of the prompt.
+    pub reading: Reading,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code, unless a signal killed it.
+    pub code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// Its last words on stderr.
+    pub words: String,
+}
+
+impl Exit {
+    /// In words.
+    pub fn describe(&self, program: &str) -> String {
+        let how = match (self.code, self.signal) {
+            (Some(code), _) => format!("{program} ended with code {code}"),
+            (None, Some(signal)) => format!("{program} was killed by signal {signal}"),
+            (None, None) => format!("{program} is gone"),
+        };
+        match self.words.trim() {
+            "" => how,
+            words => format!("{how}: {words}"),
+        }
+    }
+}
+
+/// A session of either kind.
+pub trait Session: std::fmt::Debug {
+    /// A prompt that the board has begun.
+    fn prompt(&mut self, prompt: Prompt, cx: &mut Cx<'_>);
+    /// This attempt is to end.
+    fn interrupt(&mut self, at: &TurnRef, cx: &mut Cx<'_>);
+    /// A person decided. `false` = the question is none of this session's.
+    fn decide(&mut self, question: &str, decision: &Decision, cx: &mut Cx<'_>) -> bool;
+    /// The session will not be used again.
+    fn close(&mut self, cx: &mut Cx<'_>);
+    /// An idle process is not needed any more.
+    fn leave(&mut self, cx: &mut Cx<'_>);
+    /// The hub has made room for more of what this attempt has to say.
+    fn room(&mut self, at: &TurnRef, cx: &mut Cx<'_>);
+    /// What became of an effect, or of a process.
+    fn event(&mut self, launch: u64, event: Event, cx: &mut Cx<'_>);
+    /// When [`Self::tick`] has something to do.
+    fn deadline(&self, cx: &Cx<'_>) -> Option<Instant>;
+    /// Time has passed.
+    fn tick(&mut self, cx: &mut Cx<'_>);
+    /// Nothing is left of it.
+    fn is_over(&self) -> bool;
+    /// It has a process.
+    fn is_live(&self) -> bool;
+    /// A turn of it runs or waits.
+    fn is_busy(&self) -> bool;
+}
+
+/// What a session works with.
+pub struct Cx<'a> {
+    /// The time.
+    pub now: Instant,
+    /// The agent's options.
+    pub options: &'a Options,
+    /// What the hub is told.
+    pub board: &'a mut Board,
+    /// What is to be done.
+    pub effects: &'a mut Vec<Effect>,
+    /// The last number given to a start.
+    pub launches: &'a mut u64,
+    /// Makes ids of this runner unlike those of any other.
+    pub nonce: &'a str,
+}
+
+impl Cx<'_> {
+    /// The number of a new start.
+    pub fn launch(&mut self) -> u64 {
+        *self.launches += 1;
+        *self.launches
+    }
+
+    /// Does something.
+    pub fn does(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Tells the hub what happened.
+    pub fn keep(&mut self, at: &TurnRef, event: TurnEvent) {
+        self.tell(|board, say| board.keep(at, event, say));
+    }
+
+    /// Does something with the board and says what comes of it.
+    pub fn tell<R>(&mut self, with: impl FnOnce(&mut Board, &mut Vec<Say>) -> R) -> R {
+        let mut say = Vec::new();
+        let result = with(self.board, &mut say);
+        self.effects.extend(say.into_iter().map(|(body, trace)| Effect::Say(body, trace)));
+        result
+    }
+}

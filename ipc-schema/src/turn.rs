@@ -1,0 +1,345 @@
+//! What the hub and a runner say of turns.
+//!
+//! The hub owns the queue and the state of a turn; the runner owns the agent. Every update of a
+//! turn is numbered and held by the runner until the hub has committed it ([`UpdatesKept`]), so
+//! either side may die at any instant and the two agree again at the next link-up
+//! ([`OpenTurns`] → [`TurnsAnswer`]).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::BlobRef;
+
+/// One attempt at one turn.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TurnRef {
+    /// The turn, unique for ever.
+    pub turn: String,
+    /// Counted from 1.
+    pub attempt: u32,
+}
+
+/// Hub → runner: run this. The same (turn, attempt) again is the same request; an attempt that was
+/// interrupted before its prompt came is answered as stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Which.
+    pub at: TurnRef,
+    /// The session: opaque, stable, names the agent process. One turn at a time runs in it.
+    pub session: String,
+    /// The agent's own id of the session, a UUID made by the hub.
+    pub agent_session: String,
+    /// The id that agents dedup by, a UUID that depends on the turn alone.
+    pub prompt_id: String,
+    /// An earlier attempt may have reached the agent: continue it if it did.
+    #[serde(default)]
+    pub resend: bool,
+    /// What the agent is to read, sender line and hints included.
+    pub text: String,
+    /// Files that came along.
+    #[serde(default)]
+    pub attachments: Vec<BlobRef>,
+}
+
+/// Hub → runner: end this turn now. Committed before it is sent; never taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interrupt {
+    /// Which.
+    pub at: TurnRef,
+    /// Its session.
+    pub session: String,
+}
+
+/// Hub → runner: end the agent process of a session whose turns are over; it will not be resumed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CloseSession {
+    /// Which.
+    pub session: String,
+}
+
+/// Runner → hub: number `n` of an attempt. Updates with `n` > 0 come in order without gaps and are
+/// held until [`UpdatesKept`]; `n` = 0 is progress, which may be lost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnUpdate {
+    /// Which.
+    pub at: TurnRef,
+    /// From 1, or 0 for progress.
+    pub n: u64,
+    /// What happened.
+    pub event: TurnEvent,
+}
+
+/// Something that happened in a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum TurnEvent {
+    /// The agent has the prompt. `agent_session` is the id to resume by, should it have changed.
+    Started {
+        /// The agent's own id of the session.
+        agent_session: String,
+        /// The agent went on with what an earlier attempt had begun.
+        #[serde(default)]
+        continued: bool,
+    },
+    /// A piece of a text block that is content: it will stand in the agent's history. Pieces of a
+    /// block come in order.
+    Text {
+        /// Names the block in the turn.
+        block: String,
+        /// At most [`crate::MAX_TEXT`].
+        text: String,
+        /// More pieces of this block follow.
+        #[serde(default)]
+        more: bool,
+    },
+    /// Progress: the agent thinks.
+    Thinking,
+    /// Progress: text that is not content yet.
+    Partial {
+        /// So far, possibly cut at its front.
+        text: String,
+    },
+    /// Progress: a tool runs.
+    Tool {
+        /// The tool.
+        name: String,
+        /// What it was given, in a line.
+        #[serde(default)]
+        input: String,
+    },
+    /// Progress: something to be said in words (a retry of the agent's, say).
+    Note {
+        /// The words.
+        text: String,
+    },
+    /// The agent asks; the turn waits.
+    Asked(Question),
+    /// The question is no longer open: its agent has gone, or its time is over.
+    Withdrawn {
+        /// The question.
+        question: String,
+        /// It ran into its deadline and was denied.
+        #[serde(default)]
+        expired: bool,
+    },
+    /// A decision reached the question, or came too late.
+    Decided {
+        /// The question.
+        question: String,
+        /// Whether it was in time.
+        applied: bool,
+    },
+    /// The turn is over. Always the last update of an attempt.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+    /// An event that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A question of the agent's to the person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// Names the question for ever.
+    pub question: String,
+    /// What is asked.
+    pub about: QuestionKind,
+    /// Milliseconds that the runner waits before it denies.
+    pub deadline_ms: u64,
+}
+
+/// The kinds of question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum QuestionKind {
+    /// May this tool run?
+    Permission {
+        /// The tool.
+        tool: String,
+        /// The whole command, diff or input, for a person to read. At most
+        /// [`crate::MAX_TEXT`].
+        detail: String,
+        /// What "always allow" would cover, in words; absent = not offered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        always: Option<String>,
+    },
+    /// Choose.
+    Choice {
+        /// The question.
+        text: String,
+        /// The options.
+        options: Vec<Choice>,
+        /// More than one may be chosen.
+        #[serde(default)]
+        multiple: bool,
+    },
+    /// Is this plan good?
+    Plan {
+        /// The plan, markdown.
+        text: String,
+    },
+    /// A kind that this version does not know; deny it.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One option of a [`QuestionKind::Choice`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// What is chosen by.
+    pub label: String,
+    /// What it means.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// Hub → runner: the person's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decide {
+    /// The question.
+    pub question: String,
+    /// The answer.
+    pub decision: Decision,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// This once.
+    Allow,
+    /// No, with a reason for the agent.
+    Deny {
+        /// The reason; may be empty.
+        #[serde(default)]
+        why: String,
+    },
+    /// This and what the question said "always" would cover.
+    AllowAlways,
+    /// The chosen labels, or the person's own words, by the text of the question.
+    Answers {
+        /// Question → answer.
+        answers: BTreeMap<String, String>,
+    },
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The agent answered; its content came before this.
+    Done,
+    /// It was interrupted as asked.
+    Stopped,
+    /// It did not.
+    Failed {
+        /// Why.
+        fault: Fault,
+    },
+}
+
+/// Why a turn failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub enum Fault {
+    /// The agent's program is not there or cannot be started.
+    AgentMissing {
+        /// What was to be started.
+        cmd: String,
+        /// What the system said.
+        #[serde(default)]
+        why: String,
+    },
+    /// The agent has no valid login.
+    LoggedOut {
+        /// Its own words.
+        words: String,
+    },
+    /// The agent said that it failed.
+    Agent {
+        /// Its own words.
+        words: String,
+    },
+    /// It ran longer, or was silent for longer, than it may.
+    TimedOut {
+        /// The limit, minutes.
+        minutes: u64,
+    },
+    /// It died and this kind of agent cannot go on where it was.
+    CannotResume,
+    /// It died before the prompt could be handed over, or while it ran; another attempt may do.
+    Died {
+        /// How: exit code or signal, and its last words on stderr.
+        words: String,
+    },
+    /// A fault that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Hub → runner: what was running as far as the hub knows. Sent at each link-up, before any prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenTurns {
+    /// In no order.
+    pub turns: Vec<TurnRef>,
+}
+
+/// Runner → hub: one [`TurnStanding`] for each of [`OpenTurns`]. Updates that were held follow.
+/// Running attempts that the hub did not list are interrupted by the runner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnsAnswer {
+    /// In the order of the question.
+    pub turns: Vec<TurnStanding>,
+}
+
+/// How one turn stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnStanding {
+    /// Which.
+    pub at: TurnRef,
+    /// How.
+    pub standing: Standing,
+}
+
+/// What a runner knows of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It runs; updates will follow.
+    Running,
+    /// It ended; the held updates follow now.
+    Ended,
+    /// Never heard of it, or it was before this runner's time.
+    Unknown,
+}
+
+/// Hub → runner: every update of this attempt up to `n` is committed; forget them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpdatesKept {
+    /// Which.
+    pub at: TurnRef,
+    /// Up to and including.
+    pub n: u64,
+}
+
+/// Runner → hub: the agent said something that belongs to no turn (background work that ended).
+/// Held until [`UnpromptedKept`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unprompted {
+    /// Names the text for ever.
+    pub id: String,
+    /// The session.
+    pub session: String,
+    /// At most [`crate::MAX_TEXT`].
+    pub text: String,
+}
+
+/// Hub → runner: that text is committed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnpromptedKept {
+    /// The text.
+    pub id: String,
+}

@@ -1,0 +1,231 @@
+//! A project, its agent and its platforms.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{Display, Lang, RateLimit};
+use crate::secrets::{Secret, SecretSource};
+
+/// One agent and the platforms it is reached from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Project {
+    /// Its name: letters, digits, `-`, `_`, `.`; unique, whatever the case.
+    pub name: String,
+    /// Ids that may use the commands that change a project; `*` = all who may write.
+    pub admin_from: Vec<String>,
+    /// Commands it doesn't have, in small letters and without `/`; `*` = all.
+    pub disabled_commands: Vec<String>,
+    /// Silence after which a message starts a new session.
+    pub reset_on_idle_mins: Option<u32>,
+    /// Silence after which the agent's process is closed, to be resumed later.
+    pub agent_idle_close_mins: Option<u32>,
+    /// Tell the agent who writes; none: where several people share a session.
+    pub inject_sender: Option<bool>,
+    /// Tell the agent how to write for the platform.
+    pub style_hint: bool,
+    /// The user the agent is to run as. Checked; this version doesn't apply it.
+    pub run_as_user: Option<String>,
+    /// What the chat sees, this project's wishes put in.
+    pub display: Display,
+    /// Roles, if there are any.
+    pub users: Option<Users>,
+    /// The agent.
+    pub agent: Agent,
+    /// Where it is reached; at least one.
+    pub platforms: Vec<Platform>,
+}
+
+impl Project {
+    /// The name of its runner's process.
+    pub fn process_name(&self) -> String {
+        format!("runner-{}", self.name)
+    }
+}
+
+/// The roles of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Users {
+    /// The role of whoever is in none.
+    pub default_role: Option<String>,
+    /// By name; at least one.
+    pub roles: BTreeMap<String, Role>,
+}
+
+/// What people of a role may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Who has it; `*` = everyone without another one.
+    pub user_ids: Vec<String>,
+    /// Commands it doesn't have, in small letters and without `/`; `*` = all.
+    pub disabled_commands: Vec<String>,
+    /// Instead of the general limit.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How an agent is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentKind {
+    /// Claude Code over stream-json.
+    ClaudeCode,
+    /// The Agent Client Protocol. Refused by [`crate::check`] in this version.
+    Acp,
+    /// Any program: the prompt on stdin, the reply on stdout.
+    Command,
+}
+
+impl AgentKind {
+    /// Its `type` in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claudecode",
+            Self::Acp => "acp",
+            Self::Command => "command",
+        }
+    }
+}
+
+/// What an agent may do without a question, in Claude Code's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub enum Mode {
+    Default,
+    AcceptEdits,
+    Plan,
+    Auto,
+    BypassPermissions,
+    DontAsk,
+}
+
+impl Mode {
+    /// Its name on Claude Code's command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::AcceptEdits => "acceptEdits",
+            Self::Plan => "plan",
+            Self::Auto => "auto",
+            Self::BypassPermissions => "bypassPermissions",
+            Self::DontAsk => "dontAsk",
+        }
+    }
+}
+
+/// The agent of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// How it is driven.
+    pub kind: AgentKind,
+    /// The program: a bare name for PATH, or a whole path.
+    pub cmd: String,
+    /// Its arguments, before those that the runner adds.
+    pub args: Vec<String>,
+    /// The directory it works in: a whole path.
+    pub work_dir: PathBuf,
+    /// What it may do without a question.
+    pub mode: Mode,
+    /// The model; none: its own choice.
+    pub model: Option<String>,
+    /// `low`, `medium`, `high` or `max`.
+    pub reasoning_effort: Option<String>,
+    /// Tools that need no question.
+    pub allowed_tools: Vec<String>,
+    /// Tools it doesn't have.
+    pub disallowed_tools: Vec<String>,
+    /// Instead of its own system prompt.
+    pub system_prompt: Option<String>,
+    /// After the system prompt.
+    pub append_system_prompt: Option<String>,
+    /// The size of its context, for the indicator.
+    pub max_context_tokens: Option<u32>,
+    /// Directories of plugins: whole paths.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// More environment. Any value may be a key.
+    pub env: BTreeMap<String, Secret>,
+    /// Its longest turn in minutes; none: the general one.
+    pub timeout_mins: Option<u32>,
+}
+
+/// Which blocks of a turn become messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reply {
+    /// The last one is the answer.
+    Final,
+    /// Every one.
+    All,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgressStyle {
+    /// No progress message of its own.
+    Legacy,
+    /// One edited message.
+    Compact,
+    /// One edited embed.
+    Card,
+}
+
+/// What the hub must know of a platform account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubOptions {
+    /// The language on this account, before the plan's.
+    pub language: Option<Lang>,
+    /// Which blocks become messages.
+    pub reply: Reply,
+    /// The most messages of one reply; none: the hub's own bound.
+    pub max_reply_messages: Option<u32>,
+    /// How progress is shown.
+    pub progress_style: ProgressStyle,
+    /// Everyone in a channel shares a session.
+    pub share_session_in_channel: bool,
+    /// A thread for each session.
+    pub thread_isolation: bool,
+    /// The longest piece of an answer in characters; none: the worker's word.
+    pub max_chars: Option<u32>,
+}
+
+/// One account on one platform: one worker process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Platform {
+    /// `discord`, `weibo`, or a plugin's name.
+    pub kind: String,
+    /// Its name among the accounts of its kind: small letters, digits, `-`.
+    pub instance: String,
+    /// The worker's program.
+    pub program: PathBuf,
+    /// The worker's options as they were written, without secrets, without what is empty and without
+    /// what is the hub's alone (`name`, `language`, `reply`, `max_reply_messages`). Lists of ids are
+    /// arrays of strings, whichever way they were written. Defaults are the worker's.
+    pub options: serde_json::Map<String, serde_json::Value>,
+    /// Options that are secrets, by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// What the hub must know.
+    pub hub: HubOptions,
+}
+
+impl Platform {
+    /// The name of its worker's process, such as `discord-main`.
+    pub fn process_name(&self) -> String {
+        format!("{}-{}", self.kind, self.instance)
+    }
+
+    /// The worker's options with its secrets put in, as JSON: what goes to the worker alone.
+    ///
+    /// # Errors
+    /// The first option whose secret was not read, and its source.
+    pub fn worker_options(&self) -> Result<SecretString, (&str, &SecretSource)> {
+        let mut options = self.options.clone();
+        for (name, secret) in &self.secrets {
+            let value = secret.value().map_err(|source| (name.as_str(), source))?;
+            options.insert(name.clone(), value.expose_secret().into());
+        }
+        Ok(serde_json::Value::Object(options).to_string().into())
+    }
+}

@@ -1,0 +1,310 @@
+//! The tables of a project and its agent.
+
+use super::platform::PLATFORM;
+use super::top::{DISPLAY, RATE_LIMIT};
+use super::{Kind, MINUTES, Table, later, never, ours, same, table};
+
+const NO_SHELL: &str =
+    "a chat gets no shell; what it may do goes through the agent and its questions";
+const NO_TMUX: &str = "a chat must not type into a terminal";
+const NO_WRAPPER: &str = "write the arguments into `cmd` or `args`";
+
+/// Agents of cc-connect that this version cannot drive: a project with one is left out.
+/// Most of them speak the Agent Client Protocol and will be presets of `acp`.
+pub(crate) static RESERVED_AGENTS: &[&str] = &[
+    "antigravity",
+    "codex",
+    "copilot",
+    "cursor",
+    "devin",
+    "gemini",
+    "iflow",
+    "kimi",
+    "opencode",
+    "pi",
+    "qoder",
+    "reasonix",
+    "tmux",
+];
+
+pub(crate) static PROJECT: Table = table(
+    "[[projects]]",
+    &[
+        same(
+            "name",
+            Kind::Text,
+            "required, once; letters, digits, `-`, `_` and `.`, at most 64",
+        ),
+        same(
+            "admin_from",
+            Kind::Ids,
+            "ids that may use the commands that change a project; empty: nobody, `*`: everyone who may write",
+        ),
+        same(
+            "disabled_commands",
+            Kind::Texts,
+            "commands that this project doesn't have; `*`: all",
+        ),
+        same(
+            "reset_on_idle_mins",
+            MINUTES,
+            "minutes of silence after which a message starts a new session; default 30, 0 = never",
+        ),
+        same(
+            "agent_session_idle_timeout_mins",
+            MINUTES,
+            "minutes of silence after which the agent's process is closed, to be resumed at the next message; default 30 (cc-connect: never), 0 = never",
+        ),
+        same(
+            "inject_sender",
+            Kind::Bool,
+            "tell the agent who writes; default: where several people share a session",
+        ),
+        same(
+            "show_context_indicator",
+            Kind::Bool,
+            "as in `[projects.display]`",
+        ),
+        same(
+            "show_workdir_indicator",
+            Kind::Bool,
+            "the work directory in the footer; default true",
+        ),
+        same("reply_footer", Kind::Bool, "as in `[projects.display]`"),
+        same(
+            "run_as_user",
+            Kind::Text,
+            "the user that the agent runs as; checked, but not applied in this version",
+        ),
+        same(
+            "quiet",
+            Kind::Bool,
+            "old form of `mode = \"quiet\"` in `[projects.display]`",
+        ),
+        ours(
+            "style_hint",
+            Kind::Bool,
+            "tell the agent how to write for the platform; default true",
+        ),
+        same(
+            "display",
+            Kind::Table(&DISPLAY),
+            "the keys of `[display]` for this project alone",
+        ),
+        same("users", Kind::Table(&USERS), "roles"),
+        same("agent", Kind::Table(&AGENT), "the agent; required"),
+        same(
+            "platforms",
+            Kind::Tables(&PLATFORM),
+            "where it is reached; at least one",
+        ),
+        later(
+            "mode",
+            "many workspaces in one project; write a project for each",
+        ),
+        later(
+            "base_dir",
+            "many workspaces in one project; write a project for each",
+        ),
+        later("run_as_env", "variables that pass to `run_as_user`"),
+        later(
+            "filter_external_sessions",
+            "hides sessions that were started outside the chat",
+        ),
+        later("heartbeat", "regular prompts"),
+        later("auto_compress", "compresses the context by itself"),
+        never(
+            "observe",
+            "sessions of a terminal are not copied into a chat",
+        ),
+        never(
+            "references",
+            "file references are left as the agent writes them",
+        ),
+        never("skip_git", "there are no workspaces"),
+        never(
+            "workspace_init_allow_local_paths",
+            "there are no workspaces",
+        ),
+        never(
+            "workspace_idle_timeout_mins",
+            "there are no workspaces; see `agent_session_idle_timeout_mins`",
+        ),
+        never("shell", NO_SHELL),
+        never("shell_profile", NO_SHELL),
+    ],
+);
+
+pub(crate) static USERS: Table = table(
+    "[projects.users]",
+    &[
+        same(
+            "default_role",
+            Kind::Text,
+            "the role of whoever is in none; default `member`, if there is one",
+        ),
+        same("roles", Kind::Named(&ROLE), "the roles"),
+    ],
+);
+
+pub(crate) static ROLE: Table = table(
+    "[projects.users.roles.NAME]",
+    &[
+        same(
+            "user_ids",
+            Kind::Ids,
+            "who has this role; `*`: everyone without another one; required",
+        ),
+        same(
+            "disabled_commands",
+            Kind::Texts,
+            "commands that this role doesn't have; `*`: all",
+        ),
+        same(
+            "rate_limit",
+            Kind::Table(&RATE_LIMIT),
+            "the keys of `[rate_limit]` for this role",
+        ),
+    ],
+);
+
+pub(crate) static AGENT: Table = table(
+    "[projects.agent]",
+    &[
+        same(
+            "type",
+            Kind::Text,
+            "`claudecode`, or ours: `command`, any program with the prompt on stdin and the reply on stdout; required. `acp` is refused in this version; a project with another agent of cc-connect is left out with a warning",
+        ),
+        same(
+            "options",
+            Kind::AgentOptions,
+            "the agent's options; required",
+        ),
+        ours(
+            "sandbox",
+            Kind::Refused(
+                "agents are not put into a sandbox in this version, and starting one without it would drop a protection that you asked for; take the table out to run without",
+            ),
+            "refused in this version, since leaving it out would drop a protection",
+        ),
+        later("tools", "tools of your own for the agent"),
+        later(
+            "provider_refs",
+            "providers by name; set `env` in the options instead",
+        ),
+        later(
+            "providers",
+            "model providers; set `env` in the options instead",
+        ),
+    ],
+);
+
+pub(crate) static AGENT_OPTIONS: Table = table(
+    "[projects.agent.options]",
+    &[
+        same(
+            "work_dir",
+            Kind::Path,
+            "the directory it works in: whole path, must exist; required",
+        ),
+        same(
+            "mode",
+            Kind::Choice(&[
+                ("default", "default"),
+                ("acceptedits", "acceptEdits"),
+                ("edit", "acceptEdits"),
+                ("plan", "plan"),
+                ("auto", "auto"),
+                ("bypasspermissions", "bypassPermissions"),
+                ("yolo", "bypassPermissions"),
+                ("dontask", "dontAsk"),
+            ]),
+            "`default`, `acceptEdits` (`edit`), `plan`, `auto`, `bypassPermissions` (`yolo`) or `dontAsk`",
+        ),
+        same(
+            "model",
+            Kind::Text,
+            "the model; empty: the agent's own choice",
+        ),
+        same(
+            "cmd",
+            Kind::Command,
+            "the program, with arguments if need be; default `claude`, required for `command`",
+        ),
+        same("cli_path", Kind::Command, "old name of `cmd`"),
+        same("command", Kind::Command, "old name of `cmd`"),
+        same("args", Kind::Texts, "more arguments"),
+        same(
+            "reasoning_effort",
+            Kind::Choice(&[
+                ("low", "low"),
+                ("medium", "medium"),
+                ("med", "medium"),
+                ("high", "high"),
+                ("max", "max"),
+            ]),
+            "`low`, `medium`, `high` or `max`",
+        ),
+        same("allowed_tools", Kind::Texts, "tools that need no question"),
+        same(
+            "disallowed_tools",
+            Kind::Texts,
+            "tools that it doesn't have",
+        ),
+        same(
+            "system_prompt",
+            Kind::Text,
+            "instead of the agent's own system prompt",
+        ),
+        same(
+            "append_system_prompt",
+            Kind::Text,
+            "after the system prompt",
+        ),
+        same(
+            "max_context_tokens",
+            Kind::Int {
+                min: 0,
+                max: 100_000_000,
+            },
+            "the size of the context, for the indicator; 0: the agent's word",
+        ),
+        same(
+            "plugin_dir",
+            Kind::Paths,
+            "a directory of plugins, or a list",
+        ),
+        same(
+            "env",
+            Kind::Env,
+            "variables of the agent's environment; their values are treated as secrets",
+        ),
+        same(
+            "timeout_mins",
+            MINUTES,
+            "the longest turn of this agent in minutes; default 0 = `max_turn_time_mins`",
+        ),
+        later(
+            "router_url",
+            "a router between agent and model; set `ANTHROPIC_BASE_URL` in `env` instead",
+        ),
+        later("router_api_key", "see `router_url`"),
+        later("provider", "picks a provider"),
+        later("auth_method", "logs in to an `acp` agent"),
+        later("display_name", "the name of an `acp` agent"),
+        never("cmd_args_flag", NO_WRAPPER),
+        never("cli_args_flag", NO_WRAPPER),
+        never("session", NO_TMUX),
+        never("pane", NO_TMUX),
+        never("auto_create", NO_TMUX),
+        never("init_command", NO_TMUX),
+        never("startup_wait_ms", NO_TMUX),
+        never("prompt_pattern", NO_TMUX),
+        never("poll_interval_ms", NO_TMUX),
+        never("strip_input_block", NO_TMUX),
+        never("strip_patterns", NO_TMUX),
+        never("window_per_session", NO_TMUX),
+        never("shell", NO_TMUX),
+    ],
+);

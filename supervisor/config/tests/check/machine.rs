@@ -1,0 +1,223 @@
+//! The machine around a config: directories, programs, workers, root.
+
+use std::path::{Path, PathBuf};
+
+use supervisor_config::{AgentKind, Secret};
+
+use crate::{GOOD, WEIBO, bent, context, expect, good, run};
+
+#[test]
+fn the_machine_around_a_project_is_looked_at() {
+    for (dir, start, part) in [
+        ("/missing", "6 error", "mkdir -p /missing"),
+        ("/file", "6 error", "is not a directory"),
+        ("/hidden", "6 warning", "not checked"),
+        ("srv", "6 error", "whole path"),
+        ("", "6 error", "is empty"),
+    ] {
+        expect(&bent("/srv/web", dir), &context(), &[(start, part)]);
+    }
+    let plan = good(&bent("/srv/web", "~/web"));
+    assert_eq!(plan.projects[0].agent.work_dir, Path::new("/home/me/web"));
+
+    let mut bare = context();
+    bare.program = Box::new(|_| None);
+    expect(
+        GOOD,
+        &bare,
+        &[("5 warning", "npm install -g @anthropic-ai/claude-code")],
+    );
+    bare.worker = Box::new(|_| None);
+    expect(
+        GOOD,
+        &bare,
+        &[
+            ("5 warning", "npm"),
+            ("8 error", "needs the program `discord-worker`"),
+        ],
+    );
+}
+
+#[test]
+fn agents_that_are_not_there_yet_are_told_apart() {
+    expect(
+        &bent("\"claudecode\"", "\"acp\"").replace("work_dir", "cmd = \"x\"\nwork_dir"),
+        &context(),
+        &[(
+            "4 error projects[0].agent.type: ",
+            "acp is not available in this version",
+        )],
+    );
+    // Alone, a project that is left out leaves nothing to run; its options are nobody's business.
+    for (kind, part) in [
+        ("codex", "`codex` is not in this version"),
+        ("tmux", "into a terminal"),
+    ] {
+        let text = bent("\"claudecode\"", &format!("\"{kind}\"")).replace("work_dir", "codex_home");
+        expect(
+            &text,
+            &context(),
+            &[
+                ("1 error projects: ", "no project is left"),
+                ("4 warning", part),
+            ],
+        );
+        let two = format!("{text}{}", GOOD.replace("web", "b"));
+        assert_eq!(run(&two, &context()).plan.unwrap().projects.len(), 1);
+    }
+    let sandbox = bent(
+        "[projects.agent.options]",
+        "sandbox = {}\n[projects.agent.options]",
+    );
+    expect(
+        &sandbox,
+        &context(),
+        &[("5 error projects[0].agent.sandbox: ", "drop a protection")],
+    );
+}
+
+#[test]
+fn platforms_without_a_worker_are_left_out() {
+    let telegram = "[[projects.platforms]]\ntype = \"telegram\"\n[projects.platforms.options]\nany = \"${X}\"\n";
+    let text = format!("{GOOD}{telegram}");
+    expect(
+        &text,
+        &context(),
+        &[(
+            "12 warning projects[0].platforms[1].type: ",
+            "`telegram-worker`",
+        )],
+    );
+    assert_eq!(
+        run(&text, &context()).plan.unwrap().projects[0]
+            .platforms
+            .len(),
+        1
+    );
+
+    let alone = text.replace("type = \"discord\"", "type = \"feishu\"");
+    expect(
+        &alone,
+        &context(),
+        &[
+            ("1 error projects: ", "no project is left"),
+            ("1 warning projects[0]: ", "left out"),
+            ("8 warning", "`feishu` is not in this version"),
+            ("12 warning", "`telegram` is not"),
+        ],
+    );
+    expect(
+        &bent("\"discord\"", "\"discrod\""),
+        &context(),
+        &[("8 error", "did you mean \"discord\"?")],
+    );
+    expect(
+        &bent("\"discord\"", "\"../evil\""),
+        &context(),
+        &[("8 error", "small letters")],
+    );
+}
+
+#[test]
+fn a_plugin_gets_its_options_as_they_are() {
+    let mut cx = context();
+    cx.worker = Box::new(|kind| Some(PathBuf::from(format!("/w/{kind}-worker"))));
+    let text = bent("\"discord\"", "\"irc\"")
+        + "host = \"${BASE}\"\nport = 6667\nreply = \"all\"\nmode = [1, { x = 2.5 }]\nkey = { file = \"/nowhere\" }\n";
+    expect(
+        &text,
+        &cx,
+        &[(
+            "15 error projects[0].platforms[0].options.key: ",
+            "no such file",
+        )],
+    );
+    let text = text.replace("key = { file = \"/nowhere\" }\n", "");
+    let plan = run(&text, &cx).plan.unwrap();
+    let platform = &plan.projects[0].platforms[0];
+    assert_eq!(platform.process_name(), "irc-main");
+    let options = serde_json::json!({"host": "/srv", "port": 6667, "mode": [1, {"x": 2.5}]});
+    assert_eq!(serde_json::Value::Object(platform.options.clone()), options);
+    assert_eq!(platform.secrets["token"], Secret::Resolved("abc".into()));
+}
+
+#[test]
+fn a_command_agent_is_any_program() {
+    let text = bent("\"claudecode\"", "\"command\"");
+    expect(
+        &text,
+        &context(),
+        &[("5 error projects[0].agent.options.cmd: ", "is missing")],
+    );
+    let plan = good(&text.replace(
+        "work_dir",
+        "cmd = \"./bot.sh --loud\"\nargs = [\"a b\"]\ntimeout_mins = 5\nwork_dir",
+    ));
+    let agent = &plan.projects[0].agent;
+    assert_eq!(
+        (agent.kind, agent.cmd.as_str()),
+        (AgentKind::Command, "/srv/web/./bot.sh")
+    );
+    assert_eq!(agent.args, ["--loud", "a b"]);
+    assert_eq!(agent.timeout_mins, Some(5));
+    let text = text.replace("work_dir", "cmd = [\"a b\"]\nmodel = \"x\"\nwork_dir");
+    expect(
+        &text,
+        &context(),
+        &[("7 warning", "no effect on an agent of type `command`")],
+    );
+    assert_eq!(
+        run(&text, &context()).plan.unwrap().projects[0].agent.cmd,
+        "a b"
+    );
+}
+
+#[test]
+fn root_is_warned_or_refused() {
+    let mut cx = context();
+    cx.is_root = true;
+    expect(
+        GOOD,
+        &cx,
+        &[("1 warning projects[0].run_as_user: ", "no run_as_user")],
+    );
+    cx.require_run_as_user = true;
+    expect(
+        GOOD,
+        &cx,
+        &[("1 error projects[0].run_as_user: ", "no run_as_user")],
+    );
+    let with = |user: &str| {
+        bent(
+            "name = \"web\"",
+            &format!("name = \"web\"\nrun_as_user = \"{user}\""),
+        )
+    };
+    expect(
+        &with("coder"),
+        &cx,
+        &[("3 warning", "not applied in this version")],
+    );
+    expect(&with("root"), &cx, &[("3 error", "must not be root")]);
+    expect(&with("a b"), &cx, &[("3 error", "no user's name")]);
+    let yolo = with("coder").replace("work_dir", "mode = \"yolo\"\nwork_dir");
+    expect(
+        &yolo,
+        &cx,
+        &[("3 warning", "not applied"), ("7 warning", "IS_SANDBOX")],
+    );
+}
+
+#[test]
+fn an_open_door_is_pointed_out() {
+    let text = bent("work_dir", "mode = \"bypassPermissions\"\nwork_dir") + "allow_from = \"*\"\n";
+    expect(
+        &text,
+        &context(),
+        &[("12 warning", "whoever finds this bot")],
+    );
+    let weibo = format!(
+        "{GOOD}{WEIBO}ws_endpoint = \"ws://example.org/ws\"\ntoken_endpoint = \"http://127.0.0.1:1/t\"\n"
+    );
+    expect(&weibo, &context(), &[("16 warning", "wss://")]);
+}

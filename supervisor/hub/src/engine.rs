@@ -1,0 +1,311 @@
+//! What the hub decides: an event in, rows changed in the spool, envelopes to send once they are
+//! committed.
+//!
+//! The spool is the state. What stands here beside it can be thrown away at any time: which links
+//! are up, what is in flight on them, what has to be looked at before the next commit. The clock
+//! and chance are passed in; nothing here waits or does network I/O, so a whole day of kills is
+//! simulated in milliseconds.
+//!
+//! Events come in batches ([`Engine::batch`]), a transaction each; what a batch says may be sent once
+//! it is committed, and not before.
+
+mod batch;
+mod chat;
+mod intake;
+mod outbox;
+mod runner;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use ipc_schema::{Activity, Body, Capabilities, CursorKept, CursorPut, Nack};
+use spool::{Spool, SpoolError, Turn};
+
+use crate::ids::Ids;
+use crate::plan::Plan;
+use crate::rate::RateLimit;
+
+/// Something happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A peer has proved itself and was welcomed.
+    Up {
+        /// The process.
+        peer: String,
+        /// What it can do.
+        capabilities: Capabilities,
+    },
+    /// Its link is gone.
+    Down {
+        /// The process.
+        peer: String,
+    },
+    /// It said something.
+    Got {
+        /// The process.
+        peer: String,
+        /// The envelope's number on its link.
+        id: u64,
+        /// The envelope's trace.
+        trace: String,
+        /// What it said.
+        body: Body,
+    },
+}
+
+/// To be sent after the commit, if the peer's link is up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Out {
+    /// The process.
+    pub peer: String,
+    /// For the envelope.
+    pub trace: String,
+    /// What to say.
+    pub body: Body,
+}
+
+/// An address of a worker: everything to it goes out in order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Lane {
+    instance: String,
+    address: String,
+}
+
+#[derive(Default)]
+struct Worker {
+    up: bool,
+    capabilities: Capabilities,
+    in_flight: HashSet<String>,
+}
+
+#[derive(Default)]
+struct Runner {
+    /// Linked, and has said how the open turns stand.
+    ready: bool,
+    capabilities: Capabilities,
+}
+
+/// What can be looked up again when its time has come.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A chunk of the lane may be handed out again.
+    Lane(Lane),
+    /// The turn's runner has been away for long enough to say so.
+    RunnerAway { turn: String },
+}
+
+/// Until somebody whose message waits for a runner is told, milliseconds.
+const RUNNER_AWAY: u64 = 15_000;
+/// The spool's own entries among the cursors, where a name is asked for.
+const HUB: &str = "hub";
+
+/// See the module.
+pub struct Engine {
+    plan: Plan,
+    spool: Rc<Spool>,
+    ids: Ids,
+    rate: RateLimit,
+    workers: HashMap<String, Worker>,
+    /// By process name.
+    runners: HashMap<String, Runner>,
+    timers: BTreeMap<u64, BTreeSet<Timer>>,
+    dirty_sessions: BTreeSet<String>,
+    dirty_lanes: BTreeSet<Lane>,
+    out: Vec<Out>,
+}
+
+impl Engine {
+    /// Takes over a spool. `seed` makes the names that this run gives out.
+    ///
+    /// # Errors
+    /// If the spool cannot be read.
+    pub fn new(plan: Plan, spool: Rc<Spool>, seed: u64, now: u64) -> Result<Engine, SpoolError> {
+        let known: HashMap<String, Capabilities> = spool
+            .cursors(HUB)?
+            .into_iter()
+            .filter_map(|(peer, value)| Some((peer, serde_json::from_slice(&value).ok()?)))
+            .collect();
+        let workers = plan
+            .platforms
+            .keys()
+            .map(|peer| {
+                let capabilities = known.get(peer).cloned().unwrap_or_default();
+                (peer.clone(), Worker { capabilities, ..Worker::default() })
+            })
+            .collect();
+        let runners =
+            plan.projects.values().map(|p| (p.runner.clone(), Runner::default())).collect();
+        let mut engine = Engine {
+            plan,
+            spool,
+            ids: Ids::new(seed),
+            rate: RateLimit::default(),
+            workers,
+            runners,
+            timers: BTreeMap::new(),
+            dirty_sessions: BTreeSet::new(),
+            dirty_lanes: BTreeSet::new(),
+            out: Vec::new(),
+        };
+        for project in engine.plan.projects.keys().cloned().collect::<Vec<_>>() {
+            for session in engine.spool.sessions_with_queued(&project)? {
+                if let Some(turn) = engine.spool.next_queued(&session)? {
+                    engine.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: turn.id });
+                }
+            }
+        }
+        Ok(engine)
+    }
+
+    /// The spool, for whoever commits and for the operator's questions.
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether each peer is linked, by process name; a runner counts once it has answered.
+    pub fn links(&self) -> BTreeMap<String, bool> {
+        let workers = self.workers.iter().map(|(peer, worker)| (peer.clone(), worker.up));
+        let runners = self.runners.iter().map(|(peer, runner)| (peer.clone(), runner.ready));
+        workers.chain(runners).collect()
+    }
+
+    fn handle(&mut self, event: Event, now: u64) -> Result<(), SpoolError> {
+        match event {
+            Event::Up { peer, capabilities } => self.up(&peer, capabilities),
+            Event::Down { peer } => {
+                self.down(&peer);
+                Ok(())
+            }
+            Event::Got { peer, id, trace, body } => self.got(&peer, id, &trace, body, now),
+        }
+    }
+
+    fn up(&mut self, peer: &str, capabilities: Capabilities) -> Result<(), SpoolError> {
+        if let Some(runner) = self.runners.get_mut(peer) {
+            runner.capabilities = capabilities;
+            runner.ready = false;
+            return self.runner_up(peer);
+        }
+        let Some(worker) = self.workers.get_mut(peer) else { return Ok(()) };
+        worker.up = true;
+        worker.in_flight.clear();
+        if worker.capabilities != capabilities {
+            let bytes = serde_json::to_vec(&capabilities).unwrap_or_default();
+            self.spool.put_cursor(HUB, peer, &bytes)?;
+            worker.capabilities = capabilities;
+        }
+        for address in self.spool.lane_heads(peer)? {
+            self.dirty_lanes.insert(Lane { instance: peer.to_owned(), address });
+        }
+        for project in self.plan.projects.keys().cloned().collect::<Vec<_>>() {
+            for turn in self.spool.open_turns(&project)?.iter().filter(|t| t.instance == peer) {
+                self.show_activity(turn, true);
+            }
+        }
+        if let Some(platform) = self.plan.platforms.get(peer) {
+            tracing::info!(project = %platform.project, platform = %peer, "platform started");
+        }
+        Ok(())
+    }
+
+    fn down(&mut self, peer: &str) {
+        if let Some(runner) = self.runners.get_mut(peer) {
+            runner.ready = false;
+        }
+        if let Some(worker) = self.workers.get_mut(peer) {
+            worker.up = false;
+            worker.in_flight.clear();
+        }
+    }
+
+    fn got(
+        &mut self,
+        peer: &str,
+        id: u64,
+        trace: &str,
+        body: Body,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let is_worker = self.workers.contains_key(peer);
+        match body {
+            Body::Inbound(inbound) if is_worker => self.inbound(peer, inbound, trace, now),
+            Body::Delivered(done) if is_worker => self.delivered(peer, done, now),
+            Body::DeliveryFailed(failed) if is_worker => self.delivery_failed(peer, failed, now),
+            Body::CursorPut(put) => self.cursor_put(peer, id, put),
+            Body::TurnsAnswer(answer) if !is_worker => self.turns_answer(peer, answer, now),
+            Body::TurnUpdate(update) if !is_worker => self.turn_update(peer, id, update, now),
+            Body::Unprompted(said) if !is_worker => self.unprompted(peer, said, now),
+            Body::Nack(nack) => {
+                tracing::warn!(peer, why = %nack.why, "the peer could not use an envelope");
+                Ok(())
+            }
+            _ => {
+                let why = "this kind is not known here, or not from this peer".to_owned();
+                self.send(peer, trace, Body::Nack(Nack { id, why }));
+                Ok(())
+            }
+        }
+    }
+
+    fn cursor_put(&mut self, peer: &str, id: u64, put: CursorPut) -> Result<(), SpoolError> {
+        const NAME: usize = 64;
+        const VALUE: usize = 64 * 1024;
+        if put.name.is_empty() || put.name.len() > NAME || put.value.len() > VALUE {
+            let why = format!("a cursor has a name of 1 to {NAME} bytes and at most {VALUE} bytes");
+            self.send(peer, "", Body::Nack(Nack { id, why }));
+            return Ok(());
+        }
+        self.spool.put_cursor(peer, &put.name, &put.value)?;
+        self.send(peer, "", Body::CursorKept(CursorKept { name: put.name, number: put.number }));
+        Ok(())
+    }
+
+    fn tick(&mut self, now: u64) -> Result<(), SpoolError> {
+        while let Some(entry) = self.timers.first_entry().filter(|entry| *entry.key() <= now) {
+            for timer in entry.remove() {
+                match timer {
+                    Timer::Lane(lane) => {
+                        self.dirty_lanes.insert(lane);
+                    }
+                    Timer::RunnerAway { turn } => self.tell_runner_away(&turn, now)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what can start and hands out what can go. Once a batch, before the commit.
+    fn settle(&mut self, now: u64) -> Result<(), SpoolError> {
+        while let Some(session) = self.dirty_sessions.pop_first() {
+            self.schedule(&session, now)?;
+        }
+        while let Some(lane) = self.dirty_lanes.pop_first() {
+            self.hand_out(lane, now)?;
+        }
+        Ok(())
+    }
+
+    /// When to run the next batch even without an event, if anything waits for its time.
+    pub fn next_wake(&self) -> Option<u64> {
+        self.timers.keys().next().copied()
+    }
+
+    fn at(&mut self, when: u64, timer: Timer) {
+        self.timers.entry(when).or_default().insert(timer);
+    }
+
+    fn send(&mut self, peer: &str, trace: &str, body: Body) {
+        self.out.push(Out { peer: peer.to_owned(), trace: trace.to_owned(), body });
+    }
+
+    fn show_activity(&mut self, turn: &Turn, working: bool) {
+        let activity =
+            Activity { address: turn.address.clone(), turn: turn.id.clone(), working };
+        self.send(&turn.instance, &turn.trace, Body::Activity(activity));
+    }
+}

@@ -1,0 +1,334 @@
+//! The way in: one message, exactly one outcome.
+
+use ipc_schema::{Access, Accepted, Body, Decide, Inbound, MAX_TEXT, QuestionKind};
+use spool::{Conversation, Person, Question, QuestionState, Session, SpoolError, Turn, TurnState};
+
+use super::outbox::Place;
+use super::{Engine, RUNNER_AWAY, Timer};
+use crate::texts::{Lang, Text};
+use crate::{answer, command, ids, prompt};
+
+/// A refusal is said to one person once in so many milliseconds, …
+const REFUSAL_EACH: u64 = 24 * 3_600_000;
+/// … and to all of an account at most so often …
+const REFUSALS: u64 = 20;
+/// … in so many milliseconds.
+const REFUSAL_WINDOW: u64 = 3_600_000;
+
+impl Engine {
+    /// Takes a message in. Everything it changes is one savepoint: the dedup key and the outcome
+    /// stand or fall together.
+    pub(super) fn inbound(
+        &mut self,
+        peer: &str,
+        message: Inbound,
+        trace: &str,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let accepted = Body::Accepted(Accepted { event_id: message.event_id.clone() });
+        let key = (message.event_id.as_str(), message.address.as_str(), message.order);
+        if self.spool.seen(peer, key.0, key.1, key.2)? {
+            self.send(peer, trace, accepted);
+            return Ok(());
+        }
+        self.spool.remember(peer, key.0, key.1, key.2, now)?;
+        self.send(peer, trace, accepted);
+
+        let lang = self.language_of(peer, &message)?;
+        let place = Place {
+            instance: peer,
+            address: &message.address,
+            reply_to: &message.reply_to,
+            trace,
+        };
+        if message.access == Access::Refused {
+            return self.refuse(&place, &message, lang, now);
+        }
+        tracing::info!(
+            conversation = %message.conversation, user = %message.sender.id,
+            chars = message.text.chars().count(), "inbound"
+        );
+        let Some(project) = self.plan.platforms.get(peer).map(|p| p.project.clone()) else {
+            return Ok(());
+        };
+        let conversation = self.conversation(&project, peer, &message, now)?;
+        let asked = self.spool.open_question(&conversation.session)?;
+        if let Some(question) = &asked
+            && self.answered(question, &message, &place, lang, now)?
+        {
+            return Ok(());
+        }
+        let text = match self.read_command(&message) {
+            Some(command::Command::Prompt { name, args }) => self.expand(&name, &args),
+            Some(known) => return self.obey(known, &conversation, &message, &place, lang, now),
+            None if message.text.trim().is_empty()
+                && message.attachments.is_empty()
+                && message.left_out.is_empty() =>
+            {
+                let help = command::Command::Help;
+                return self.obey(help, &conversation, &message, &place, lang, now);
+            }
+            None => message.text.clone(),
+        };
+        if let Some(no) = self.objection(peer, &message, &conversation, &text, now)? {
+            return self.notice(&place, &no, lang, now);
+        }
+        if asked.is_some() {
+            self.notice(&place, &Text::QuestionStillOpen, lang, now)?;
+        }
+        self.enqueue(&conversation, &message, text, &place, lang, now)
+    }
+
+    /// Tells somebody who is not on the allow list, if they and the account are due.
+    fn refuse(
+        &mut self,
+        place: &Place<'_>,
+        message: &Inbound,
+        lang: Lang,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let user = message.sender.id.as_str();
+        let told = self.spool.person(place.instance, user)?.map(|p| p.refused_at).unwrap_or(0);
+        let since = now.saturating_sub(REFUSAL_WINDOW);
+        if (told > 0 && told + REFUSAL_EACH > now)
+            || self.spool.refusals_since(place.instance, since)? >= REFUSALS
+        {
+            return Ok(());
+        }
+        let person = Person { language: lang.code().to_owned(), refused_at: now };
+        self.spool.put_person(place.instance, user, &person)?;
+        self.notice(place, &Text::Refused { id: user, key: "allow_from" }, lang, now)
+    }
+
+    /// A person's language: fixed, remembered, or told by this message and remembered from now on.
+    fn language_of(&mut self, peer: &str, message: &Inbound) -> Result<Lang, SpoolError> {
+        let platform =
+            self.workers.get(peer).map(|w| w.capabilities.language.clone()).unwrap_or_default();
+        let fixed = self.fixed_language(peer).to_owned();
+        if !fixed.is_empty() || !platform.is_empty() {
+            return Ok(prompt::language(&fixed, &platform, ""));
+        }
+        if let Some(person) = self.spool.person(peer, &message.sender.id)?
+            && let Some(lang) = Lang::from_code(&person.language)
+        {
+            return Ok(lang);
+        }
+        let lang = Lang::of_text(&message.text);
+        if message.access == Access::Granted {
+            let person = Person { language: lang.code().to_owned(), refused_at: 0 };
+            self.spool.put_person(peer, &message.sender.id, &person)?;
+        }
+        Ok(lang)
+    }
+
+    /// The conversation, with a session that is fresh enough.
+    fn conversation(
+        &mut self,
+        project: &str,
+        peer: &str,
+        message: &Inbound,
+        now: u64,
+    ) -> Result<Conversation, SpoolError> {
+        let known = self.spool.conversation(project, peer, &message.conversation)?;
+        let session = match &known {
+            Some(known) => self.spool.session(&known.session)?,
+            None => None,
+        };
+        let fresh = match &session {
+            Some(session) => !self.idle_for_too_long(project, session, now)?,
+            None => false,
+        };
+        let session = match session {
+            Some(session) if fresh => session,
+            old => {
+                if let Some(old) = old {
+                    self.close_session(project, &old.id);
+                }
+                self.new_session(project, peer, &message.conversation, now)?
+            }
+        };
+        let conversation = Conversation {
+            project: project.to_owned(),
+            instance: peer.to_owned(),
+            conversation: message.conversation.clone(),
+            session: session.id,
+            shared: message.shared,
+            address: message.address.clone(),
+        };
+        if known.as_ref() != Some(&conversation) {
+            self.spool.put_conversation(&conversation)?;
+        }
+        Ok(conversation)
+    }
+
+    fn idle_for_too_long(
+        &self,
+        project: &str,
+        session: &Session,
+        now: u64,
+    ) -> Result<bool, SpoolError> {
+        let minutes = self.plan.projects.get(project).map_or(0, |p| p.reset_on_idle_mins);
+        Ok(minutes > 0
+            && session.used_at + minutes * 60_000 < now
+            && self.spool.active_turn(&session.id)?.is_none()
+            && self.spool.queued_ahead(&session.id)? == 0)
+    }
+
+    pub(super) fn new_session(
+        &mut self,
+        project: &str,
+        peer: &str,
+        conversation: &str,
+        now: u64,
+    ) -> Result<Session, SpoolError> {
+        let session = Session {
+            id: self.ids.short(),
+            project: project.to_owned(),
+            instance: peer.to_owned(),
+            conversation: conversation.to_owned(),
+            agent_session: self.ids.uuid(),
+            created_at: now,
+            used_at: now,
+        };
+        self.spool.put_session(&session)?;
+        Ok(session)
+    }
+
+    /// Whether the message was an answer to the open question; if so it is dealt with.
+    fn answered(
+        &mut self,
+        question: &Question,
+        message: &Inbound,
+        place: &Place<'_>,
+        lang: Lang,
+        now: u64,
+    ) -> Result<bool, SpoolError> {
+        let Ok(about) = serde_json::from_str::<QuestionKind>(&question.about) else {
+            return Ok(false);
+        };
+        let Some(decision) = answer::read(&message.text, &about) else { return Ok(false) };
+        let Some(turn) = self.spool.turn(&question.turn)? else { return Ok(false) };
+        if turn.asker != message.sender.id && !self.is_admin(&turn.project, &message.sender.id) {
+            self.notice(place, &Text::QuestionNotYours, lang, now)?;
+            return Ok(true);
+        }
+        let decided = Question {
+            state: QuestionState::Decided,
+            decision: serde_json::to_string(&decision).unwrap_or_default(),
+            ..question.clone()
+        };
+        self.spool.put_question(&decided)?;
+        if let Some(runner) = self.runner_of(&turn.project) {
+            let decide = Decide { question: question.id.clone(), decision };
+            self.send(&runner, &turn.trace, Body::Decide(decide));
+        }
+        Ok(true)
+    }
+
+    /// What stands against running this message, if anything.
+    fn objection<'a>(
+        &mut self,
+        peer: &str,
+        message: &Inbound,
+        conversation: &Conversation,
+        text: &str,
+        now: u64,
+    ) -> Result<Option<Text<'a>>, SpoolError> {
+        if text.len() > MAX_TEXT {
+            return Ok(Some(Text::TooLong { limit_kib: MAX_TEXT / 1024 }));
+        }
+        let lower = text.to_lowercase();
+        if self.plan.banned_words.iter().any(|word| lower.contains(&word.to_lowercase())) {
+            return Ok(Some(Text::BannedWord));
+        }
+        if let Err(secs) = self.rate.admit(self.plan.rate, peer, &message.sender.id, now) {
+            return Ok(Some(Text::RateLimited { secs: secs as usize }));
+        }
+        let depth = self.plan.queue_depth;
+        if self.spool.queued_ahead(&conversation.session)? >= depth {
+            return Ok(Some(Text::QueueFull { depth: depth as usize }));
+        }
+        Ok(None)
+    }
+
+    fn enqueue(
+        &mut self,
+        conversation: &Conversation,
+        message: &Inbound,
+        text: String,
+        place: &Place<'_>,
+        lang: Lang,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let Some(project) = self.plan.projects.get(&conversation.project) else { return Ok(()) };
+        let dialect = self.workers.get(place.instance).map(|w| w.capabilities.dialect.clone());
+        let prompt = prompt::compose(&prompt::Parts {
+            sender: project
+                .inject_sender
+                .unwrap_or(message.shared)
+                .then_some(message.sender.name.as_str()),
+            quoted: message.quoted.as_deref(),
+            text: &text,
+            hint: dialect.as_deref().filter(|_| project.style_hint),
+            left_out: &message.left_out,
+        });
+        let ahead = self.spool.queued_ahead(&conversation.session)?
+            + u64::from(self.spool.active_turn(&conversation.session)?.is_some());
+        let id = self.ids.short();
+        self.spool.add_turn(&Turn {
+            prompt_id: ids::prompt_id(&id),
+            id: id.clone(),
+            number: 0,
+            project: conversation.project.clone(),
+            session: conversation.session.clone(),
+            instance: place.instance.to_owned(),
+            address: place.address.to_owned(),
+            reply_to: place.reply_to.to_owned(),
+            asker: message.sender.id.clone(),
+            language: lang.code().to_owned(),
+            prompt,
+            trace: place.trace.to_owned(),
+            state: TurnState::Queued,
+            attempt: 0,
+            updates: 0,
+            queued_at: now,
+            changed_at: now,
+        })?;
+        if ahead > 0 {
+            self.notice(place, &Text::Queued { ahead: ahead as usize }, lang, now)?;
+        } else {
+            self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: id });
+        }
+        self.dirty_sessions.insert(conversation.session.clone());
+        Ok(())
+    }
+
+    fn read_command(&self, message: &Inbound) -> Option<command::Command> {
+        let names: Vec<&str> = self.plan.commands.iter().map(|c| c.name.as_str()).collect();
+        let alias = |name: &str| self.plan.aliases.get(name).map(String::as_str);
+        command::read(&message.text, alias, &names)
+    }
+
+    fn expand(&self, name: &str, args: &str) -> String {
+        let Some(found) = self.plan.commands.iter().find(|c| c.name == name) else {
+            return args.to_owned();
+        };
+        if found.prompt.contains("{args}") {
+            found.prompt.replace("{args}", args)
+        } else if args.is_empty() {
+            found.prompt.clone()
+        } else {
+            format!("{}\n\n{args}", found.prompt)
+        }
+    }
+
+    pub(super) fn is_admin(&self, project: &str, user: &str) -> bool {
+        let Some(project) = self.plan.projects.get(project) else { return false };
+        project.admins.iter().any(|admin| admin == "*" || admin == user)
+    }
+
+    /// The process that runs a project's agents.
+    pub(super) fn runner_of(&self, project: &str) -> Option<String> {
+        self.plan.projects.get(project).map(|p| p.runner.clone())
+    }
+}

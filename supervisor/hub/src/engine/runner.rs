@@ -1,0 +1,394 @@
+//! Turns: started, followed, ended.
+
+use ipc_schema::{
+    Body, Decide, Fault, Nack, OpenTurns, Outcome, Prompt, Question as Asked, QuestionKind,
+    Standing, TurnEvent, TurnRef, TurnStanding, TurnUpdate, TurnsAnswer, Unprompted,
+    UnpromptedKept, UpdatesKept,
+};
+use spool::{Question, QuestionState, SpoolError, Turn, TurnState};
+
+use super::chat::interrupt;
+use super::outbox::Place;
+use super::{Engine, RUNNER_AWAY, Timer};
+use crate::plan::Reply;
+use crate::texts::{Lang, Text};
+use crate::turn::{Signal, Step, step};
+
+impl Engine {
+    /// A runner is there again: compare notes before anything else.
+    pub(super) fn runner_up(&mut self, peer: &str) -> Result<(), SpoolError> {
+        let Some(project) = self.project_of(peer) else { return Ok(()) };
+        let turns = self.spool.open_turns(&project)?.iter().map(at).collect();
+        self.send(peer, "", Body::OpenTurns(OpenTurns { turns }));
+        Ok(())
+    }
+
+    /// The runner said how our open turns stand.
+    pub(super) fn turns_answer(
+        &mut self,
+        peer: &str,
+        answer: TurnsAnswer,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let Some(project) = self.project_of(peer) else { return Ok(()) };
+        let Some(runner) = self.runners.get_mut(peer) else { return Ok(()) };
+        runner.ready = true;
+        let resumable = runner.capabilities.dedups_prompts;
+        for turn in self.spool.open_turns(&project)? {
+            let standing = standing(&answer.turns, &at(&turn));
+            match standing {
+                Standing::Unknown => self.signal(&turn, Signal::Lost { resumable }, now)?,
+                Standing::Running if turn.state == TurnState::Stopping => {
+                    self.send(peer, &turn.trace, Body::Interrupt(interrupt(&turn)));
+                }
+                Standing::Running | Standing::Ended => {}
+            }
+        }
+        // What was decided while the link was down has not reached the agent.
+        for question in self.spool.open_questions(&project)? {
+            if question.state == QuestionState::Decided
+                && let Ok(decision) = serde_json::from_str(&question.decision)
+            {
+                self.send(peer, "", Body::Decide(Decide { question: question.id, decision }));
+            }
+        }
+        self.dirty_sessions.extend(self.spool.sessions_with_queued(&project)?);
+        Ok(())
+    }
+
+    /// Starts the next turn of a session, if it is free and the runner is there.
+    pub(super) fn schedule(&mut self, session: &str, now: u64) -> Result<(), SpoolError> {
+        if self.spool.active_turn(session)?.is_some() {
+            return Ok(());
+        }
+        let Some(turn) = self.spool.next_queued(session)? else { return Ok(()) };
+        let Some(runner) = self.runner_of(&turn.project) else { return Ok(()) };
+        if !self.runners.get(&runner).is_some_and(|runner| runner.ready) {
+            self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: turn.id });
+            return Ok(());
+        }
+        self.signal(&turn, Signal::Go, now)
+    }
+
+    /// Puts a signal to the table and does what it says.
+    fn signal(&mut self, turn: &Turn, signal: Signal, now: u64) -> Result<(), SpoolError> {
+        match step(turn.state, turn.attempt, signal) {
+            Step::Stay => Ok(()),
+            Step::To(TurnState::Starting) => self.prompt(turn, now),
+            Step::Again => self.prompt(turn, now),
+            Step::To(TurnState::Running) => {
+                self.spool.set_turn(&turn.id, TurnState::Running, turn.attempt, now)
+            }
+            Step::To(TurnState::Stopped) => {
+                self.finish(turn, TurnState::Stopped, Some(&Text::Stopped), now)
+            }
+            Step::To(TurnState::Interrupted) => {
+                self.finish(turn, TurnState::Interrupted, Some(&Text::CannotResume), now)
+            }
+            Step::To(state) => self.finish(turn, state, None, now),
+            Step::GiveUp => {
+                self.finish(turn, TurnState::Failed, Some(&Text::TooManyAttempts), now)
+            }
+        }
+    }
+
+    /// Hands the next attempt to the runner: committed as starting before it is sent.
+    fn prompt(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
+        let Some(session) = self.spool.session(&turn.session)? else { return Ok(()) };
+        let Some(runner) = self.runner_of(&turn.project) else { return Ok(()) };
+        self.spool.close_questions_of(&turn.id)?;
+        let attempt = turn.attempt + 1;
+        self.spool.set_turn(&turn.id, TurnState::Starting, attempt, now)?;
+        self.spool.put_session(&spool::Session { used_at: now, ..session.clone() })?;
+        self.send(
+            &runner,
+            &turn.trace,
+            Body::Prompt(Prompt {
+                at: TurnRef { turn: turn.id.clone(), attempt },
+                session: turn.session.clone(),
+                agent_session: session.agent_session,
+                prompt_id: turn.prompt_id.clone(),
+                resend: attempt > 1,
+                text: turn.prompt.clone(),
+                attachments: Vec::new(),
+            }),
+        );
+        self.show_activity(turn, true);
+        Ok(())
+    }
+
+    /// Something happened in a turn.
+    pub(super) fn turn_update(
+        &mut self,
+        peer: &str,
+        id: u64,
+        update: TurnUpdate,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let TurnUpdate { at, n, event } = update;
+        if n == 0 {
+            return Ok(());
+        }
+        let kept = |n| Body::UpdatesKept(UpdatesKept { at: at.clone(), n });
+        let turn = self.spool.turn(&at.turn)?.filter(|turn| {
+            turn.attempt == at.attempt
+                && crate::turn::holds_session(turn.state)
+                && self.runner_of(&turn.project).as_deref() == Some(peer)
+        });
+        let Some(turn) = turn else {
+            // An attempt that is over or was replaced: the runner may forget it.
+            self.send(peer, "", kept(n));
+            return Ok(());
+        };
+        if n <= turn.updates {
+            self.send(peer, &turn.trace, kept(turn.updates));
+            return Ok(());
+        }
+        if n != turn.updates + 1 {
+            tracing::warn!(peer, turn = %turn.id, got = n, after = turn.updates, "updates are missing");
+            let why = format!("update {n} came after {}", turn.updates);
+            self.send(peer, "", Body::Nack(Nack { id, why }));
+            return Ok(());
+        }
+        self.spool.set_updates(&turn.id, n)?;
+        self.follow(&turn, event, now)?;
+        self.send(peer, &turn.trace, kept(n));
+        Ok(())
+    }
+
+    fn follow(&mut self, turn: &Turn, event: TurnEvent, now: u64) -> Result<(), SpoolError> {
+        let lang = lang(turn);
+        match event {
+            TurnEvent::Started { agent_session, continued } => {
+                if let Some(session) = self.spool.session(&turn.session)?
+                    && session.agent_session != agent_session
+                    && !agent_session.is_empty()
+                {
+                    self.spool.put_session(&spool::Session { agent_session, ..session })?;
+                }
+                if continued && turn.state != TurnState::Stopping {
+                    self.notice(&turn.into(), &Text::Resumed, lang, now)?;
+                }
+                self.signal(turn, Signal::Started, now)
+            }
+            TurnEvent::Text { block, text, more } => {
+                self.spool.add_text(&turn.id, &block, &text, more)
+            }
+            TurnEvent::Asked(asked) => self.asked(turn, asked, now),
+            TurnEvent::Withdrawn { question, expired } => {
+                if self.close_question(&question)? && expired {
+                    self.notice(&turn.into(), &Text::QuestionExpired, lang, now)?;
+                }
+                Ok(())
+            }
+            TurnEvent::Decided { question, applied } => self.decided(turn, &question, applied, now),
+            TurnEvent::Ended { outcome } => self.ended(turn, outcome, now),
+            TurnEvent::Thinking
+            | TurnEvent::Partial { .. }
+            | TurnEvent::Tool { .. }
+            | TurnEvent::Note { .. }
+            | TurnEvent::Unknown => Ok(()),
+        }
+    }
+
+    /// A question is committed before it is shown.
+    fn asked(&mut self, turn: &Turn, asked: Asked, now: u64) -> Result<(), SpoolError> {
+        let Asked { question, about, deadline_ms: _ } = asked;
+        self.spool.put_question(&Question {
+            id: question,
+            turn: turn.id.clone(),
+            attempt: turn.attempt,
+            session: turn.session.clone(),
+            about: serde_json::to_string(&about).unwrap_or_default(),
+            state: QuestionState::Open,
+            decision: String::new(),
+            asked_at: now,
+        })?;
+        let place = Place::from(turn);
+        let lang = lang(turn);
+        match &about {
+            QuestionKind::Permission { tool, detail, always } => {
+                let text =
+                    Text::PermissionQuestion { tool, detail, always: always.as_deref() };
+                self.notice(&place, &text, lang, now)
+            }
+            QuestionKind::Choice { text, options, multiple } => {
+                let options: Vec<(&str, &str)> =
+                    options.iter().map(|o| (o.label.as_str(), o.description.as_str())).collect();
+                let text =
+                    Text::ChoiceQuestion { question: text, options: &options, multiple: *multiple };
+                self.notice(&place, &text, lang, now)
+            }
+            QuestionKind::Plan { text } => {
+                self.notice(&place, &Text::PlanQuestion { plan: text }, lang, now)
+            }
+            QuestionKind::Unknown => Ok(()),
+        }
+    }
+
+    fn decided(
+        &mut self,
+        turn: &Turn,
+        question: &str,
+        applied: bool,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let Some(known) = self.spool.question(question)? else { return Ok(()) };
+        if !self.close_question(question)? {
+            return Ok(());
+        }
+        let text = match serde_json::from_str(&known.decision) {
+            _ if !applied => Text::DecidedLate,
+            Ok(ipc_schema::Decision::Allow) => Text::DecidedAllow,
+            Ok(ipc_schema::Decision::AllowAlways) => Text::DecidedAlways,
+            Ok(ipc_schema::Decision::Deny { .. }) => Text::DecidedDeny,
+            // The agent's next words show that it was understood.
+            Ok(ipc_schema::Decision::Answers { .. }) | Err(_) => return Ok(()),
+        };
+        self.notice(&turn.into(), &text, lang(turn), now)
+    }
+
+    /// Closes a question; whether it was open or decided until now.
+    fn close_question(&mut self, question: &str) -> Result<bool, SpoolError> {
+        match self.spool.question(question)? {
+            Some(known) if known.state != QuestionState::Closed => {
+                self.spool.put_question(&Question { state: QuestionState::Closed, ..known })?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn ended(&mut self, turn: &Turn, outcome: Outcome, now: u64) -> Result<(), SpoolError> {
+        let fault = match outcome {
+            Outcome::Done => return self.signal(turn, Signal::Answered, now),
+            Outcome::Stopped => return self.signal(turn, Signal::Halted, now),
+            Outcome::Failed { fault } => fault,
+        };
+        if turn.state == TurnState::Stopping {
+            return self.signal(turn, Signal::Halted, now);
+        }
+        let missing;
+        let text = match &fault {
+            Fault::AgentMissing { cmd, .. } => Text::AgentMissing { cmd },
+            Fault::LoggedOut { words } => Text::AgentLoggedOut { words },
+            Fault::Agent { words } => Text::AgentError { words },
+            Fault::TimedOut { minutes } => Text::TurnTimedOut { mins: *minutes as usize },
+            Fault::CannotResume => {
+                return self.signal(turn, Signal::Lost { resumable: false }, now);
+            }
+            Fault::Died { words } => {
+                if step(turn.state, turn.attempt, Signal::Lost { resumable: true }) == Step::Again
+                    && self.resumable(&turn.project)
+                {
+                    return self.signal(turn, Signal::Lost { resumable: true }, now);
+                }
+                Text::AgentError { words }
+            }
+            Fault::Unknown => {
+                missing = "the agent failed for a reason that this version has no words for";
+                Text::AgentError { words: missing }
+            }
+        };
+        self.finish(turn, TurnState::Failed, Some(&text), now)
+    }
+
+    fn resumable(&self, project: &str) -> bool {
+        self.runner_of(project)
+            .and_then(|runner| self.runners.get(&runner))
+            .is_some_and(|runner| runner.capabilities.dedups_prompts)
+    }
+
+    /// The last step of a turn: its content and words go out, the next one may start. One
+    /// transaction, so an answer is either still the runner's or already in the outbox.
+    fn finish(
+        &mut self,
+        turn: &Turn,
+        state: TurnState,
+        words: Option<&Text<'_>>,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let place = Place::from(turn);
+        // An attempt that was lost may have said half of something; one that ended has said all.
+        let lost = matches!(words, Some(Text::TooManyAttempts | Text::CannotResume));
+        let blocks = if lost { Vec::new() } else { self.spool.blocks(&turn.id)? };
+        let replies = match self.plan.platforms.get(&turn.instance).map(|p| p.reply) {
+            Some(Reply::All) => blocks,
+            _ if blocks.is_empty() => blocks,
+            _ => vec![blocks.join("\n\n")],
+        };
+        let (mut chars, mut chunks) = (0, 0);
+        for reply in &replies {
+            chars += reply.chars().count();
+            chunks += self.post(&place, reply, now)?;
+        }
+        match words {
+            Some(text) => self.notice(&place, text, lang(turn), now)?,
+            None if chunks == 0 => self.notice(&place, &Text::EmptyAnswer, lang(turn), now)?,
+            None => {}
+        }
+        if chunks > 0 {
+            let ms = now.saturating_sub(turn.queued_at);
+            tracing::info!(chars, chunks, ms, "replied");
+        }
+        self.spool.close_questions_of(&turn.id)?;
+        self.spool.set_turn(&turn.id, state, turn.attempt, now)?;
+        if let Some(session) = self.spool.session(&turn.session)? {
+            self.spool.put_session(&spool::Session { used_at: now, ..session })?;
+        }
+        self.show_activity(turn, false);
+        self.dirty_sessions.insert(turn.session.clone());
+        Ok(())
+    }
+
+    /// The agent spoke without having been asked: it goes to where the session last was.
+    pub(super) fn unprompted(
+        &mut self,
+        peer: &str,
+        said: Unprompted,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        if !self.spool.seen(peer, &said.id, "", 0)? {
+            self.spool.remember(peer, &said.id, "", 0, now)?;
+            let session = self.spool.session(&said.session)?;
+            let conversation = match &session {
+                Some(s) => self.spool.conversation(&s.project, &s.instance, &s.conversation)?,
+                None => None,
+            };
+            if let Some(to) = conversation {
+                let place =
+                    Place { instance: &to.instance, address: &to.address, reply_to: "", trace: "" };
+                self.post(&place, &said.text, now)?;
+            }
+        }
+        self.send(peer, "", Body::UnpromptedKept(UnpromptedKept { id: said.id }));
+        Ok(())
+    }
+
+    /// Somebody's message has been waiting for its runner.
+    pub(super) fn tell_runner_away(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
+        let Some(turn) = self.spool.turn(id)? else { return Ok(()) };
+        let runner = self.runner_of(&turn.project);
+        let ready = runner.and_then(|r| self.runners.get(&r)).is_some_and(|r| r.ready);
+        if turn.state != TurnState::Queued || ready {
+            return Ok(());
+        }
+        self.notice(&(&turn).into(), &Text::RunnerDown, lang(&turn), now)
+    }
+
+    fn project_of(&self, runner: &str) -> Option<String> {
+        self.plan.projects.iter().find(|(_, p)| p.runner == runner).map(|(name, _)| name.clone())
+    }
+}
+
+fn at(turn: &Turn) -> TurnRef {
+    TurnRef { turn: turn.id.clone(), attempt: turn.attempt }
+}
+
+fn lang(turn: &Turn) -> Lang {
+    Lang::from_code(&turn.language).unwrap_or(Lang::En)
+}
+
+fn standing(answer: &[TurnStanding], at: &TurnRef) -> Standing {
+    answer.iter().find(|s| s.at == *at).map_or(Standing::Unknown, |s| s.standing)
+}

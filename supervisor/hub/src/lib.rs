@@ -1,0 +1,27 @@
+//! The hub: routes between chats and agents, keeps the spool, decides what is said and when.
+//!
+//! Promises:
+//! - What it has called `Accepted` is on disk, with what comes of it.
+//! - Nothing is sent before the transaction that decided it is committed; killed at any instant it
+//!   starts again from the spool and agrees anew with its peers.
+//! - It has no network and no secret of a platform. Message bodies never reach its log.
+//!
+//! It does not watch over processes (the monitor does), nor speak any platform's protocol (the
+//! workers do), nor drive agents (the runners do).
+
+pub mod answer;
+pub mod command;
+pub mod control;
+pub mod engine;
+pub mod handshake;
+pub mod ids;
+pub mod lane;
+pub mod link;
+pub mod outgoing;
+pub mod plan;
+pub mod prompt;
+pub mod rate;
+pub mod run;
+pub mod serve;
+pub mod texts;
+pub mod turn;

@@ -1,0 +1,160 @@
+//! What the hub is told at its start: projects, platforms, limits and the secrets that links are
+//! proved by. JSON on the inherited descriptor `config`.
+//!
+//! No secret of a platform is in it: the hub needs none and gets none.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The hub's whole configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Counts the spawns of the hub.
+    pub generation: u64,
+    /// The spool's directory.
+    pub state_dir: PathBuf,
+    /// The largest the spool's database may grow, in bytes.
+    pub spool_max_bytes: u64,
+    /// How long turns that are over and delivered chunks stay, in milliseconds.
+    pub spool_max_age_ms: u64,
+    /// Where the hub's own control socket goes.
+    pub runtime_dir: PathBuf,
+    /// `error` … `trace`.
+    pub log_level: String,
+    /// `en`, `zh`, or empty: by platform and by person.
+    #[serde(default)]
+    pub language: String,
+    /// The most turns that wait in one session.
+    pub queue_depth: u64,
+    /// Messages a person may send in a window; 0 = no limit.
+    #[serde(default)]
+    pub rate: Rate,
+    /// A message that contains one of these is refused.
+    #[serde(default)]
+    pub banned_words: Vec<String>,
+    /// `/name` → a prompt; `{args}` in it stands for what follows the name.
+    #[serde(default)]
+    pub commands: Vec<PromptCommand>,
+    /// `/name` → another command.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, String>,
+    /// By name.
+    pub projects: BTreeMap<String, Project>,
+    /// By process name, for example `discord-main`.
+    pub platforms: BTreeMap<String, Platform>,
+    /// By process name: 64 hex digits.
+    pub link_secrets: BTreeMap<String, Secret>,
+}
+
+/// A limit a person.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Rate {
+    /// Messages in one window; 0 = no limit.
+    pub max_messages: u32,
+    /// Seconds.
+    pub window_secs: u64,
+}
+
+/// An operator's command that is a prompt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PromptCommand {
+    /// Without the slash.
+    pub name: String,
+    /// For `/help`.
+    #[serde(default)]
+    pub description: String,
+    /// What the agent is to read.
+    pub prompt: String,
+}
+
+/// One project.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Project {
+    /// The process that runs its agents, for example `runner-demo`.
+    pub runner: String,
+    /// People who may do what changes others' sessions: platform ids, or `*`.
+    #[serde(default)]
+    pub admins: Vec<String>,
+    /// Name the sender to the agent; absent = where several people share a session.
+    #[serde(default)]
+    pub inject_sender: Option<bool>,
+    /// Tell the agent which platform it answers on.
+    pub style_hint: bool,
+    /// Commands that nobody may use here, without the slash.
+    #[serde(default)]
+    pub disabled_commands: Vec<String>,
+    /// A session that nobody used for so many minutes is followed by a new one; 0 = never.
+    #[serde(default)]
+    pub reset_on_idle_mins: u64,
+    /// The agent's program, for words to people.
+    pub agent: String,
+    /// Its mode, for `/status`; may be empty.
+    #[serde(default)]
+    pub mode: String,
+    /// Its model, for `/status`; may be empty.
+    #[serde(default)]
+    pub model: String,
+}
+
+/// One account on one platform.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Platform {
+    /// `discord`, `weibo`, ….
+    pub kind: String,
+    /// The project that its messages go to.
+    pub project: String,
+    /// `en`, `zh`, or empty: as the whole plan says.
+    #[serde(default)]
+    pub language: String,
+    /// What is posted of an answer.
+    #[serde(default)]
+    pub reply: Reply,
+}
+
+/// What is posted of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reply {
+    /// One reply: every text block, the last one last.
+    #[default]
+    Final,
+    /// A message for each text block.
+    All,
+}
+
+/// 64 hex digits that `Debug` does not print.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps random bytes.
+    pub fn new(bytes: &[u8; 32]) -> Secret {
+        Secret(hex(bytes))
+    }
+
+    /// The bytes, if the digits are right.
+    pub fn bytes(&self) -> Option<[u8; 32]> {
+        let digits = self.0.as_bytes();
+        if digits.len() != 64 {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(bytes)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,237 @@
+//! Everything that the hub itself says in a chat, in each language.
+//!
+//! One variant a text. [`say`] has no arm for "anything else" and every arm names every language,
+//! so a text that lacks one does not compile. A text has at most three lines, what to do next in
+//! the last; only lists (`/help`, `/status`, `/whoami`, options) and what an agent wants to do are
+//! longer, and those are never cut: somebody decides by them. Texts are Markdown for
+//! `render::render`.
+//!
+//! What comes from outside keeps to its place: a line stays a line, a notice's is bounded, and
+//! nothing inside a command's code block can end it. An agent's question and plan are its own
+//! Markdown.
+
+mod words;
+
+pub use words::say;
+
+/// A language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    En,
+    /// Chinese, simplified.
+    Zh,
+}
+
+impl Lang {
+    /// The language to answer `text` in: Chinese if there is any Han character.
+    pub fn of_text(text: &str) -> Lang {
+        let han = |c| {
+            matches!(c, '々' | '〇' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}'
+                | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFD}')
+        };
+        if text.chars().any(han) {
+            Lang::Zh
+        } else {
+            Lang::En
+        }
+    }
+
+    /// `en` or `zh`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Lang::En => "en",
+            Lang::Zh => "zh",
+        }
+    }
+
+    /// The language of a code, if it is one of ours.
+    pub fn from_code(code: &str) -> Option<Lang> {
+        match code {
+            "en" => Some(Lang::En),
+            "zh" => Some(Lang::Zh),
+            _ => None,
+        }
+    }
+}
+
+/// A text, with what it speaks of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Text<'a> {
+    /// A turn is running; the message waits.
+    Queued {
+        /// Turns before it, the running one included.
+        ahead: usize,
+    },
+    /// Too many wait already; the message was not taken.
+    QueueFull {
+        /// How many wait.
+        depth: usize,
+    },
+    /// The agent died in a turn and went on with it.
+    Resumed,
+    /// The agent died in a turn and cannot go on with it.
+    CannotResume,
+    /// Every attempt at a turn was cut off.
+    TooManyAttempts,
+    /// Nobody answered the agent's question in time.
+    QuestionExpired,
+    /// The agent asks for leave to use a tool.
+    PermissionQuestion {
+        /// The tool's name.
+        tool: &'a str,
+        /// What it is to do, whole.
+        detail: &'a str,
+        /// What "always" would mean, if it is on offer.
+        always: Option<&'a str>,
+    },
+    /// The agent asks to choose.
+    ChoiceQuestion {
+        /// What it asks.
+        question: &'a str,
+        /// Labels and descriptions; a description may be empty.
+        options: &'a [(&'a str, &'a str)],
+        /// Several may be chosen.
+        multiple: bool,
+    },
+    /// The agent has made a plan and asks whether to carry it out.
+    PlanQuestion {
+        /// The plan, in the agent's Markdown.
+        plan: &'a str,
+    },
+    /// Somebody answered a question that was put to somebody else.
+    QuestionNotYours,
+    /// A prompt came while the agent waits for an answer.
+    QuestionStillOpen,
+    /// An answer is on its way to the agent.
+    QuestionAnswered {
+        /// What was chosen.
+        what: &'a str,
+    },
+    /// The agent has leave.
+    DecidedAllow,
+    /// The agent has leave, and will not ask the like again.
+    DecidedAlways,
+    /// The agent has no leave.
+    DecidedDeny,
+    /// The answer came after the question was closed.
+    DecidedLate,
+    /// The sender is not on the allow list.
+    Refused {
+        /// The sender's id on the platform.
+        id: &'a str,
+        /// The key of the config that it must be added to.
+        key: &'a str,
+    },
+    /// The agent's program could not be started.
+    AgentMissing {
+        /// The program.
+        cmd: &'a str,
+    },
+    /// The agent has no valid login.
+    AgentLoggedOut {
+        /// What it said.
+        words: &'a str,
+    },
+    /// The agent failed.
+    AgentError {
+        /// What it said.
+        words: &'a str,
+    },
+    /// The agent ended its turn without a word.
+    EmptyAnswer,
+    /// The agent took longer than it may.
+    TurnTimedOut {
+        /// The limit, minutes.
+        mins: usize,
+    },
+    /// The turn was stopped.
+    Stopped,
+    /// `/stop`, and nothing ran.
+    NothingToStop,
+    /// `/new`.
+    NewSession,
+    /// `/new`, and something ran.
+    NewSessionWhileRunning,
+    /// `/help`.
+    Help,
+    /// `/whoami`.
+    Whoami {
+        /// The sender's id on the platform.
+        id: &'a str,
+        /// The sender's name, as the platform shows it.
+        name: &'a str,
+        /// The platform's instance.
+        platform: &'a str,
+        /// The conversation's key.
+        conversation: &'a str,
+        /// Whether the sender may use the operator's commands.
+        admin: bool,
+    },
+    /// `/status`.
+    Status {
+        /// The project's name.
+        project: &'a str,
+        /// The agent's kind.
+        agent: &'a str,
+        /// The session's id.
+        session: &'a str,
+        /// The runner is linked and ready.
+        runner_up: bool,
+        /// For how long the current turn has been under way, if there is one.
+        running_secs: Option<usize>,
+        /// The current turn is being stopped.
+        stopping: bool,
+        /// Messages that wait.
+        queued: usize,
+        /// The model, or nothing for the agent's own choice.
+        model: &'a str,
+        /// The permission mode, or nothing for the agent's own choice.
+        mode: &'a str,
+    },
+    /// What looks like a mistyped command.
+    UnknownCommand {
+        /// As typed, without its slash.
+        name: &'a str,
+        /// The command that it resembles.
+        nearest: &'a str,
+    },
+    /// A command that the operator has switched off.
+    CommandDisabled {
+        /// Its name, without the slash.
+        name: &'a str,
+    },
+    /// A command for admins.
+    AdminsOnly {
+        /// Its name, without the slash.
+        name: &'a str,
+    },
+    /// Too many messages in too short a time; this one was not taken.
+    RateLimited {
+        /// Seconds until the next one is taken.
+        secs: usize,
+    },
+    /// The message has a word that the operator does not let through.
+    BannedWord,
+    /// The message is longer than the hub takes.
+    TooLong {
+        /// The most that it takes, KiB.
+        limit_kib: usize,
+    },
+    /// A file was not passed on; the message was.
+    AttachmentRefused {
+        /// The file's name.
+        name: &'a str,
+        /// Why, in words.
+        why: &'a str,
+    },
+    /// The message could not be committed, as on a full disk; it was not taken.
+    TryLater,
+    /// The runner is away; the message waits for it.
+    RunnerDown,
+    /// The platform refused a part of an answer for good.
+    PartFailed,
+}
+
+#[cfg(test)]
+mod tests;

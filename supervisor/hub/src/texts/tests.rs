@@ -1,0 +1,224 @@
+//! The catalogue, read as a whole.
+
+use super::words::LINE_MAX;
+use super::*;
+
+/// One of each; the match makes a new text fail to compile until it is here too.
+fn all() -> Vec<Text<'static>> {
+    const OPTIONS: &[(&str, &str)] = &[("SQLite", "one file"), ("Postgres", "")];
+    let all = vec![
+        Text::Queued { ahead: 2 },
+        Text::QueueFull { depth: 50 },
+        Text::Resumed,
+        Text::CannotResume,
+        Text::TooManyAttempts,
+        Text::QuestionExpired,
+        Text::PermissionQuestion {
+            tool: "Bash",
+            detail: "rm -r build\nls",
+            always: Some("rm -r build"),
+        },
+        Text::PermissionQuestion {
+            tool: "Write",
+            detail: "```sh\nls\n```",
+            always: None,
+        },
+        Text::ChoiceQuestion {
+            question: "Which DB?",
+            options: OPTIONS,
+            multiple: false,
+        },
+        Text::ChoiceQuestion {
+            question: "Which DBs?",
+            options: OPTIONS,
+            multiple: true,
+        },
+        Text::PlanQuestion {
+            plan: "1. Look\n2. Leap\n",
+        },
+        Text::QuestionNotYours,
+        Text::QuestionStillOpen,
+        Text::QuestionAnswered { what: "SQLite" },
+        Text::DecidedAllow,
+        Text::DecidedAlways,
+        Text::DecidedDeny,
+        Text::DecidedLate,
+        Text::Refused {
+            id: "80351110224678912",
+            key: "allow_from",
+        },
+        Text::AgentMissing { cmd: "claude" },
+        Text::AgentLoggedOut {
+            words: "Invalid API key",
+        },
+        Text::AgentError {
+            words: "API Error: 529\noverloaded",
+        },
+        Text::EmptyAnswer,
+        Text::TurnTimedOut { mins: 30 },
+        Text::Stopped,
+        Text::NothingToStop,
+        Text::NewSession,
+        Text::NewSessionWhileRunning,
+        Text::Help,
+        Text::Whoami {
+            id: "80351110224678912",
+            name: "Ann",
+            platform: "discord:main",
+            conversation: "dm:1",
+            admin: true,
+        },
+        status(true, Some(75), false),
+        status(true, Some(5), true),
+        status(true, None, false),
+        status(false, None, false),
+        Text::UnknownCommand {
+            name: "stp",
+            nearest: "stop",
+        },
+        Text::CommandDisabled { name: "new" },
+        Text::AdminsOnly { name: "restart" },
+        Text::RateLimited { secs: 12 },
+        Text::BannedWord,
+        Text::TooLong { limit_kib: 192 },
+        Text::AttachmentRefused {
+            name: "a.zip",
+            why: "40 MB; the limit is 10 MB",
+        },
+        Text::TryLater,
+        Text::RunnerDown,
+        Text::PartFailed,
+    ];
+    for text in &all {
+        match text {
+            Text::Queued { .. } | Text::QueueFull { .. } | Text::Resumed => {}
+            Text::CannotResume | Text::TooManyAttempts | Text::QuestionExpired => {}
+            Text::PermissionQuestion { .. } | Text::ChoiceQuestion { .. } => {}
+            Text::PlanQuestion { .. } | Text::QuestionNotYours | Text::QuestionStillOpen => {}
+            Text::QuestionAnswered { .. } | Text::DecidedAllow | Text::DecidedAlways => {}
+            Text::DecidedDeny | Text::DecidedLate | Text::Refused { .. } => {}
+            Text::AgentMissing { .. } | Text::AgentLoggedOut { .. } => {}
+            Text::AgentError { .. } | Text::EmptyAnswer | Text::TurnTimedOut { .. } => {}
+            Text::Stopped | Text::NothingToStop | Text::NewSession => {}
+            Text::NewSessionWhileRunning | Text::Help | Text::Whoami { .. } => {}
+            Text::Status { .. } | Text::UnknownCommand { .. } => {}
+            Text::CommandDisabled { .. } | Text::AdminsOnly { .. } => {}
+            Text::RateLimited { .. } | Text::BannedWord | Text::TooLong { .. } => {}
+            Text::AttachmentRefused { .. } | Text::TryLater => {}
+            Text::RunnerDown | Text::PartFailed => {}
+        }
+    }
+    all
+}
+
+fn status(runner_up: bool, running_secs: Option<usize>, stopping: bool) -> Text<'static> {
+    Text::Status {
+        project: "shop",
+        agent: "claudecode",
+        session: "0f3c",
+        runner_up,
+        running_secs,
+        stopping,
+        queued: 2,
+        model: "",
+        mode: "plan",
+    }
+}
+
+fn catalogue(lang: Lang) -> String {
+    all()
+        .iter()
+        .map(|text| format!("{text:?}\n{}\n", say(text, lang)))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn english() {
+    insta::assert_snapshot!(catalogue(Lang::En));
+}
+
+#[test]
+fn chinese() {
+    insta::assert_snapshot!(catalogue(Lang::Zh));
+}
+
+#[test]
+fn every_text_is_in_its_language() {
+    for text in all() {
+        let (en, zh) = (say(&text, Lang::En), say(&text, Lang::Zh));
+        assert_eq!(
+            (Lang::of_text(&en), Lang::of_text(&zh)),
+            (Lang::En, Lang::Zh),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn notices_have_three_lines_at_most() {
+    for text in all() {
+        let is_list = matches!(
+            text,
+            Text::PermissionQuestion { .. }
+                | Text::ChoiceQuestion { .. }
+                | Text::PlanQuestion { .. }
+                | Text::Help
+                | Text::Whoami { .. }
+                | Text::Status { .. }
+        );
+        for lang in [Lang::En, Lang::Zh] {
+            let said = say(&text, lang);
+            assert!(is_list || said.lines().count() <= 3, "{said}");
+            assert!(said.lines().all(|line| line == line.trim_end()), "{said}");
+        }
+    }
+}
+
+#[test]
+fn help_names_every_command() {
+    for lang in [Lang::En, Lang::Zh] {
+        let help = say(&Text::Help, lang);
+        for name in crate::command::BUILT_IN {
+            assert!(help.contains(&format!("\n/{name} - ")), "{name}");
+        }
+    }
+}
+
+#[test]
+fn foreign_text_keeps_to_its_place() {
+    let words = format!("bad\n\nReply 1 to allow. {}", "x".repeat(LINE_MAX));
+    let said = say(&Text::AgentError { words: &words }, Lang::En);
+    assert_eq!(said.lines().count(), 2);
+    assert!(said.chars().count() < LINE_MAX + 150);
+    let said = say(
+        &Text::Refused {
+            id: "1` to `admin_from",
+            key: "allow_from",
+        },
+        Lang::En,
+    );
+    assert!(said.contains("`1' to 'admin_from`"), "{said}");
+    let detail = format!("a\n```````\nAllowed.\n{}", "long ".repeat(5000));
+    let question = Text::PermissionQuestion {
+        tool: "Bash",
+        detail: &detail,
+        always: None,
+    };
+    let said = say(&question, Lang::Zh);
+    assert!(
+        said.contains("\n````````\na\n```````\nAllowed.\n"),
+        "nothing ends the fence"
+    );
+    assert!(said.contains(detail.trim_end()), "and nothing is left out");
+}
+
+#[test]
+fn languages_have_codes() {
+    for lang in [Lang::En, Lang::Zh] {
+        assert_eq!(Lang::from_code(lang.code()), Some(lang));
+    }
+    assert_eq!(Lang::from_code("fr"), None);
+    assert_eq!(Lang::of_text("hello, wörld 🎉 かな"), Lang::En);
+    assert_eq!(Lang::of_text("fix the 数据库"), Lang::Zh);
+}

@@ -1,0 +1,180 @@
+//! How history ends.
+//!
+//! Each call does a bounded amount of work, so it may be called after every batch; nothing here
+//! looks at open work or at parked chunks. An ordered inbox row goes only after the floor of its
+//! channel has been raised to it; an unordered one goes only when newer ones push it out, because
+//! nothing takes its place.
+
+use rusqlite::params;
+
+use crate::words::signed;
+use crate::{Result, Spool};
+
+/// An inbox row younger than this stays, however many there are: events of a channel may overtake
+/// one another by as much (one waits for its pictures), and a floor must not pass over an event
+/// that is still on its way.
+pub const SETTLE_MS: u64 = 10 * 60 * 1000;
+
+/// A floor that was not raised for this long goes: its channel has been silent for a year, and no
+/// platform repeats anything so old. Without this every thread that ever was would keep a row.
+const FLOOR_AGE_MS: u64 = 366 * 24 * 60 * 60 * 1000;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How much history stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Inbox rows of one instance, of ordered and of unordered events each.
+    pub inbox_rows: u64,
+    /// Ordered inbox rows older than this give way to the floor.
+    pub inbox_age_ms: u64,
+    /// Turns that are over, with their content and questions, and delivered chunks.
+    pub history_age_ms: u64,
+    /// The most rows of each kind that one call removes. A row costs some twenty microseconds.
+    pub max_rows: u64,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Keep {
+            inbox_rows: 100_000,
+            inbox_age_ms: 30 * DAY_MS,
+            history_age_ms: 30 * DAY_MS,
+            max_rows: 64,
+        }
+    }
+}
+
+/// What a call of [`Spool::prune`] removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Inbox rows.
+    pub inbox: u64,
+    /// Floors of channels that have been silent for a year.
+    pub floors: u64,
+    /// Turns.
+    pub turns: u64,
+    /// Chunks.
+    pub chunks: u64,
+    /// It stopped at the bound: there may be more.
+    pub more: bool,
+}
+
+impl Spool {
+    /// Removes history that is older or longer than `keep` says.
+    pub fn prune(&self, now: u64, keep: &Keep) -> Result<Pruned> {
+        self.scoped(|spool| {
+            let mut pruned = Pruned::default();
+            for instance in spool.inbox_instances()? {
+                for ordered in [true, false] {
+                    pruned.inbox +=
+                        spool.prune_line(&instance, ordered, now, keep, &mut pruned.more)?;
+                }
+            }
+            let limit = signed(keep.max_rows.max(1));
+            let history = signed(now.saturating_sub(keep.history_age_ms));
+            let floors = signed(now.saturating_sub(FLOOR_AGE_MS));
+            pruned.floors = spool.run(
+                "DELETE FROM floors WHERE (instance, channel) IN (
+                     SELECT instance, channel FROM floors WHERE raised_at < ?1
+                     ORDER BY raised_at LIMIT ?2)",
+                params![floors, limit],
+            )? as u64;
+            pruned.turns = spool.run(
+                "DELETE FROM turns WHERE number IN (
+                     SELECT number FROM turns
+                     WHERE state IN ('ended', 'stopped', 'interrupted', 'failed')
+                     AND changed_at < ?1 ORDER BY changed_at LIMIT ?2)",
+                params![history, limit],
+            )? as u64;
+            pruned.chunks = spool.run(
+                "DELETE FROM chunks WHERE number IN (
+                     SELECT number FROM chunks
+                     WHERE state = 'delivered' AND changed_at < ?1 ORDER BY changed_at LIMIT ?2)",
+                params![history, limit],
+            )? as u64;
+            let most = keep.max_rows.max(1);
+            pruned.more |= [pruned.floors, pruned.turns, pruned.chunks].contains(&most);
+            Ok(pruned)
+        })
+    }
+
+    /// The instances that have inbox rows; one seek each.
+    fn inbox_instances(&self) -> Result<Vec<String>> {
+        self.all(
+            "WITH RECURSIVE known (instance) AS (
+                 SELECT min(instance) FROM inbox
+                 UNION ALL
+                 SELECT (SELECT min(inbox.instance) FROM inbox
+                         WHERE inbox.instance > known.instance)
+                 FROM known WHERE known.instance IS NOT NULL)
+             SELECT instance FROM known WHERE instance IS NOT NULL",
+            [],
+            |row| row.get(0),
+        )
+    }
+
+    /// Removes from the old end of one line, as far as it may.
+    fn prune_line(
+        &self,
+        instance: &str,
+        ordered: bool,
+        now: u64,
+        keep: &Keep,
+        more: &mut bool,
+    ) -> Result<u64> {
+        let newest = self.number(
+            "SELECT max(number) FROM inbox WHERE instance = ?1 AND line = ?2",
+            params![instance, ordered],
+        )?;
+        let surplus = newest.saturating_sub(signed(keep.inbox_rows));
+        let settled = signed(now.saturating_sub(SETTLE_MS));
+        let old = signed(now.saturating_sub(keep.inbox_age_ms));
+        let goes = |number: i64, remembered_at: i64| {
+            remembered_at <= settled && (number <= surplus || (ordered && remembered_at < old))
+        };
+
+        // One row tells whether there is anything to do.
+        let oldest = self.one(
+            "SELECT number, remembered_at FROM inbox WHERE instance = ?1 AND line = ?2
+             ORDER BY number LIMIT 1",
+            params![instance, ordered],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        if !oldest.is_some_and(|(number, remembered_at)| goes(number, remembered_at)) {
+            return Ok(0);
+        }
+
+        let limit = keep.max_rows.max(1);
+        let rows = self.all(
+            "SELECT event_id, channel, position, number, remembered_at FROM inbox
+             WHERE instance = ?1 AND line = ?2 ORDER BY number LIMIT ?3",
+            params![instance, ordered, signed(limit)],
+            |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, i64>(2)?,
+                    row.get::<_, i64>(3)?,
+                    row.get::<_, i64>(4)?,
+                ))
+            },
+        )?;
+        let mut removed = 0;
+        for (event_id, channel, position, number, remembered_at) in rows {
+            if !goes(number, remembered_at) {
+                break;
+            }
+            if ordered {
+                self.raise_floor(instance, &channel, position, now)?;
+            }
+            self.run(
+                "DELETE FROM inbox WHERE instance = ?1 AND event_id = ?2",
+                params![instance, event_id],
+            )?;
+            removed += 1;
+        }
+        *more |= removed == limit;
+        Ok(removed)
+    }
+}

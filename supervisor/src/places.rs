@@ -1,0 +1,80 @@
+//! Where things are: the configuration, the state, the sockets, the other programs.
+//!
+//! As a service: `/etc/bulkhead`, `/var/lib/bulkhead`, `/run/bulkhead`. For a person: the XDG
+//! directories.
+
+use std::path::{Path, PathBuf};
+
+/// The directories of one tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// What must survive.
+    pub(crate) state_dir: PathBuf,
+    /// Sockets.
+    pub(crate) runtime_dir: PathBuf,
+}
+
+impl Places {
+    /// As named, else the usual ones of whoever asks.
+    pub(crate) fn new(state_dir: Option<PathBuf>, runtime_dir: Option<PathBuf>) -> Places {
+        let state_dir = state_dir.unwrap_or_else(|| {
+            if is_root() {
+                return "/var/lib/bulkhead".into();
+            }
+            xdg("XDG_STATE_HOME", ".local/state")
+        });
+        let runtime_dir = runtime_dir.unwrap_or_else(|| {
+            if is_root() {
+                return "/run/bulkhead".into();
+            }
+            match std::env::var_os("XDG_RUNTIME_DIR") {
+                Some(dir) => PathBuf::from(dir).join("bulkhead"),
+                None => state_dir.join("run"),
+            }
+        });
+        Places { state_dir, runtime_dir }
+    }
+}
+
+/// The configuration that is meant when none is named.
+pub(crate) fn config(named: Option<PathBuf>) -> PathBuf {
+    named.unwrap_or_else(|| {
+        if is_root() {
+            return "/etc/bulkhead/config.toml".into();
+        }
+        xdg("XDG_CONFIG_HOME", ".config").join("config.toml")
+    })
+}
+
+fn xdg(variable: &str, below_home: &str) -> PathBuf {
+    let base = std::env::var_os(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    base.unwrap_or_else(|| home().join(below_home)).join("bulkhead")
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// The worker of a platform, if it is installed: `discord` finds `discord-worker`.
+pub(crate) fn worker(kind: &str) -> Option<PathBuf> {
+    program(&format!("{kind}-worker"))
+}
+
+/// One of our programs: beside this one, in the directory for programs that people do not type, or
+/// on PATH.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let here = std::env::current_exe().ok()?;
+    let here = here.parent()?;
+    let near = [here.to_owned(), here.join("../libexec/bulkhead"), here.join("../lib/bulkhead")];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    near.into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|dir| dir.join(name))
+        .find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

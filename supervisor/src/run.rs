@@ -1,0 +1,80 @@
+//! `bulkhead run`: from a configuration to a running tree.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, Result};
+use monitor::{Claim, TreeSpec};
+use supervisor_config::{Plan, SecretMode};
+
+use crate::check::{self, BAD_CONFIG};
+use crate::places::{self, Places};
+use crate::tree::Growth;
+use crate::Where;
+
+pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
+    let config = places::config(config);
+    let config = std::path::absolute(&config).unwrap_or(config);
+    // What a stranger may have written is parsed for the first time in a process of its own, which
+    // has no secrets yet and ends with its findings.
+    if !validates(&config)? {
+        return Ok(ExitCode::from(BAD_CONFIG));
+    }
+    let Some(plan) = resolved(&config) else { return Ok(ExitCode::from(BAD_CONFIG)) };
+    worker_kit::life::log::start("bulkhead", "monitor", plan.log_level.name());
+
+    let state_dir = at.state_dir.clone().or_else(|| plan.state_dir.clone());
+    let places = Places::new(state_dir, at.runtime_dir.clone());
+    let claim = Claim::take(&places.state_dir, &places.runtime_dir)?;
+    let myself = std::env::current_exe().context("cannot find this program's own file")?;
+    let timing = crate::tree::timing(&plan);
+    let projects = plan.projects.len();
+    let mut growth = Growth::new(myself.clone(), places, claim.links());
+    let processes = growth.processes(&plan)?;
+    let reload = Box::new(move || {
+        let checked = check::read(&config, SecretMode::Resolve);
+        let words = || {
+            let lines: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+            format!("nothing was changed:\n{}", lines.join("\n"))
+        };
+        let plan = checked.plan.as_ref().ok_or_else(words)?;
+        growth.processes(plan).map_err(|error| format!("nothing was changed: {error:#}"))
+    });
+    let spec = TreeSpec {
+        claim,
+        launcher: (myself, vec!["launch".into()]),
+        processes,
+        projects,
+        reload,
+        timing,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, monitor::run(spec))?;
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the configuration is good, as a child says that has read no secret. It prints what is
+/// wrong.
+fn validates(config: &Path) -> Result<bool> {
+    let status = Command::new(std::env::current_exe()?)
+        .args(["check", "--without-secrets", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start the check of the configuration")?;
+    Ok(status.success())
+}
+
+/// The plan with its secrets. Anything new that is wrong (an unset variable, an absent file) is
+/// printed.
+fn resolved(config: &Path) -> Option<Plan> {
+    let checked = check::read(config, SecretMode::Resolve);
+    if checked.plan.is_none() {
+        for problem in &checked.problems {
+            eprintln!("{problem}");
+        }
+    }
+    checked.plan
+}

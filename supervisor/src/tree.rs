@@ -1,0 +1,282 @@
+//! From a plan to the processes that carry it out.
+//!
+//! What each process is told holds its own secrets only: a worker its platform's, a runner its
+//! agent's environment, the hub the keys of its links. Nothing goes through arguments or the
+//! environment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use hub::plan as told;
+use ipc_schema::LinkSecret;
+use monitor::{Links, ProcessSpec, Role, SecretBytes, Timing};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use supervisor_config::{AgentKind, Plan, Platform, Project, Reply};
+
+use crate::places::{self, Places};
+
+/// Makes processes of plans, for as long as the monitor lives.
+pub(crate) struct Growth {
+    myself: PathBuf,
+    places: Places,
+    links: Links,
+    /// By peer; made once in the life of a monitor.
+    secrets: HashMap<String, [u8; 32]>,
+}
+
+impl Growth {
+    pub(crate) fn new(myself: PathBuf, places: Places, links: Links) -> Growth {
+        Growth { myself, places, links, secrets: HashMap::new() }
+    }
+
+    /// The processes of a plan.
+    ///
+    /// # Errors
+    /// If a program is not installed, a secret was not read, or a socket cannot be made.
+    pub(crate) fn processes(&mut self, plan: &Plan) -> Result<Vec<ProcessSpec>> {
+        let mut peers = Vec::new();
+        for project in &plan.projects {
+            peers.push(self.runner(plan, project)?);
+            for platform in &project.platforms {
+                peers.push(self.worker(plan, platform)?);
+            }
+        }
+        let names: Vec<String> = peers.iter().map(|peer| peer.name.clone()).collect();
+        let mut processes = vec![self.hub(plan, &names)?];
+        self.links.retain(|peer| names.iter().any(|name| name == peer));
+        processes.append(&mut peers);
+        Ok(processes)
+    }
+
+    fn hub(&mut self, plan: &Plan, peers: &[String]) -> Result<ProcessSpec> {
+        let mut listeners = Vec::new();
+        let mut link_secrets = BTreeMap::new();
+        for peer in peers {
+            listeners.push((hub::run::descriptor(peer), self.links.listener(peer)?));
+            link_secrets.insert(peer.clone(), told::Secret::new(&self.secret(peer)?));
+        }
+        let told = hub_plan(plan, &self.places, link_secrets);
+        let fingerprint = fingerprint(&serde_json::to_value(&told)?);
+        Ok(ProcessSpec {
+            program: self.myself.clone(),
+            args: vec!["hub".into()],
+            config: Box::new(move |generation| {
+                let told = told::Plan { generation, ..told.clone() };
+                secret(serde_json::to_vec(&told))
+            }),
+            listeners,
+            fingerprint,
+            ..self.process(plan, "hub".into(), Role::Hub)
+        })
+    }
+
+    fn runner(&mut self, plan: &Plan, project: &Project) -> Result<ProcessSpec> {
+        let name = project.process_name();
+        let program = places::program("agent-runner").context(
+            "agent-runner is not installed: it belongs beside bulkhead, from the same release",
+        )?;
+        let mut env = serde_json::Map::new();
+        for (key, value) in &project.agent.env {
+            let value = value.value().map_err(|source| {
+                anyhow!("project {}: env.{key} could not be read from {source}", project.name)
+            })?;
+            env.insert(key.clone(), value.expose_secret().into());
+        }
+        let agent = &project.agent;
+        let mut options = json!({
+            "kind": match agent.kind {
+                AgentKind::ClaudeCode => "claudecode",
+                AgentKind::Acp => "acp",
+                AgentKind::Command => "command",
+            },
+            "cmd": agent.cmd,
+            "args": agent.args,
+            "work_dir": agent.work_dir,
+            "mode": agent.mode.name(),
+            "model": agent.model,
+            "reasoning_effort": agent.reasoning_effort,
+            "allowed_tools": agent.allowed_tools,
+            "disallowed_tools": agent.disallowed_tools,
+            "system_prompt": agent.system_prompt,
+            "append_system_prompt": agent.append_system_prompt,
+            "max_context_tokens": agent.max_context_tokens,
+            "plugin_dir": agent.plugin_dirs,
+            "env": env,
+            "idle_close_mins": project.agent_idle_close_mins,
+            "turn_idle_timeout_mins": plan.idle_timeout_mins,
+            "max_turn_time_mins": agent.timeout_mins.or(plan.max_turn_time_mins),
+            "state_dir": self.places.state_dir.join("runner").join(&project.name),
+        });
+        if let Some(options) = options.as_object_mut() {
+            options.retain(|_, value| !value.is_null());
+        }
+        self.peer(plan, name, Role::Runner, program, &project.name, options)
+    }
+
+    fn worker(&mut self, plan: &Plan, platform: &Platform) -> Result<ProcessSpec> {
+        let name = platform.process_name();
+        let options = platform.worker_options().map_err(|(option, source)| {
+            anyhow!("{name}: {option} could not be read from {source}")
+        })?;
+        let options = serde_json::from_str(options.expose_secret())?;
+        let program = platform.program.clone();
+        self.peer(plan, name, Role::Worker, program, &platform.instance, options)
+    }
+
+    fn peer(
+        &mut self,
+        plan: &Plan,
+        name: String,
+        role: Role,
+        program: PathBuf,
+        instance: &str,
+        options: Value,
+    ) -> Result<ProcessSpec> {
+        self.links.listener(&name)?;
+        let link = format!("unix:{}", self.links.path(&name).display());
+        let root = LinkSecret::new(self.secret(&name)?);
+        let told = json!({
+            "instance": instance,
+            "options": options,
+            "log_level": plan.log_level.name(),
+        });
+        let fingerprint = fingerprint(&told);
+        let peer = name.clone();
+        Ok(ProcessSpec {
+            program,
+            args: vec![instance.into(), "--link".into(), link.into()],
+            config: Box::new(move |generation| {
+                let key = told::hex(&root.key(&peer, generation).0);
+                let mut told = told.clone();
+                told["generation"] = generation.into();
+                told["link_key"] = key.into();
+                secret(serde_json::to_vec(&told))
+            }),
+            listeners: Vec::new(),
+            fingerprint,
+            ..self.process(plan, name, role)
+        })
+    }
+
+    /// What every process has.
+    fn process(&self, plan: &Plan, name: String, role: Role) -> ProcessSpec {
+        let secs = |secs: u32| Duration::from_secs(secs.into());
+        ProcessSpec {
+            name,
+            role,
+            program: PathBuf::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            config: Box::new(|_| SecretBytes::from(Vec::new())),
+            listeners: Vec::new(),
+            watchdog: plan.supervision.watchdog_secs.map(secs),
+            ready_timeout: secs(plan.supervision.ready_timeout_secs),
+            drain_timeout: secs(plan.supervision.drain_timeout_secs),
+            fingerprint: String::new(),
+        }
+    }
+
+    fn secret(&mut self, peer: &str) -> Result<[u8; 32]> {
+        if let Some(known) = self.secrets.get(peer) {
+            return Ok(*known);
+        }
+        let mut made = [0; 32];
+        getrandom::fill(&mut made).map_err(|error| anyhow!("no randomness: {error}"))?;
+        self.secrets.insert(peer.to_owned(), made);
+        Ok(made)
+    }
+}
+
+/// The monitor's timings as the plan wants them.
+pub(crate) fn timing(plan: &Plan) -> Timing {
+    let wanted = &plan.supervision;
+    Timing {
+        backoff_min: Duration::from_millis(wanted.backoff_min_ms.into()),
+        backoff_max: Duration::from_millis(wanted.backoff_max_ms.into()),
+        steady: Duration::from_secs(wanted.backoff_reset_secs.into()),
+        alarm_window: Duration::from_secs(wanted.degraded_window_secs.into()),
+        alarm_deaths: wanted.degraded_restarts as usize,
+        ..Timing::default()
+    }
+}
+
+/// What the hub is told: no platform's secret is in it.
+fn hub_plan(
+    plan: &Plan,
+    places: &Places,
+    link_secrets: BTreeMap<String, told::Secret>,
+) -> told::Plan {
+    let project = |project: &Project| told::Project {
+        runner: project.process_name(),
+        admins: project.admin_from.clone(),
+        inject_sender: project.inject_sender,
+        style_hint: project.style_hint,
+        disabled_commands: project.disabled_commands.clone(),
+        reset_on_idle_mins: project.reset_on_idle_mins.unwrap_or(0).into(),
+        agent: project.agent.cmd.clone(),
+        mode: project.agent.mode.name().to_owned(),
+        model: project.agent.model.clone().unwrap_or_default(),
+    };
+    let platform = |project: &Project, platform: &Platform| told::Platform {
+        kind: platform.kind.clone(),
+        project: project.name.clone(),
+        language: platform.hub.language.map(|lang| lang.code().to_owned()).unwrap_or_default(),
+        reply: match platform.hub.reply {
+            Reply::Final => told::Reply::Final,
+            Reply::All => told::Reply::All,
+        },
+    };
+    told::Plan {
+        generation: 0,
+        state_dir: plan.spool.dir.clone().unwrap_or_else(|| places.state_dir.join("spool")),
+        spool_max_bytes: u64::from(plan.spool.max_size_mb) << 20,
+        spool_max_age_ms: u64::from(plan.spool.max_age_days) * 86_400_000,
+        runtime_dir: places.runtime_dir.clone(),
+        log_level: plan.log_level.name().to_owned(),
+        language: plan.language.map(|lang| lang.code().to_owned()).unwrap_or_default(),
+        queue_depth: plan.queue.max_depth.into(),
+        rate: told::Rate {
+            max_messages: plan.rate_limit.max_messages,
+            window_secs: plan.rate_limit.window_secs.into(),
+        },
+        banned_words: plan.banned_words.clone(),
+        commands: plan
+            .commands
+            .iter()
+            .map(|command| told::PromptCommand {
+                name: command.name.clone(),
+                description: command.description.clone(),
+                prompt: command.prompt.clone(),
+            })
+            .collect(),
+        aliases: plan
+            .aliases
+            .iter()
+            .map(|alias| (alias.name.trim_start_matches('/').to_owned(), alias.command.clone()))
+            .collect(),
+        projects: plan.projects.iter().map(|p| (p.name.clone(), project(p))).collect(),
+        platforms: plan
+            .projects
+            .iter()
+            .flat_map(|p| p.platforms.iter().map(move |at| (at.process_name(), platform(p, at))))
+            .collect(),
+        link_secrets,
+    }
+}
+
+/// Tells two configurations of a process apart; it never leaves the monitor.
+fn fingerprint(told: &Value) -> String {
+    let mut hasher = DefaultHasher::new();
+    told.to_string().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Bytes that are wiped when they are dropped. What cannot be written is empty, and the process
+/// says so itself.
+fn secret(written: serde_json::Result<Vec<u8>>) -> SecretBytes {
+    SecretBytes::from(written.unwrap_or_default())
+}

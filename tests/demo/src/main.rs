@@ -1,0 +1,3 @@
+//! The product and its fakes, for a person to try.
+
+fn main() {}

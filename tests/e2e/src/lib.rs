@@ -1,0 +1,1 @@
+//! The real process tree against the fakes.

@@ -1,0 +1,1 @@
+//! A claude that obeys what was measured of the real one.

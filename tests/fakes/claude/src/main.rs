@@ -1,0 +1,3 @@
+//! A claude that obeys what was measured of the real one.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One Discord bot.

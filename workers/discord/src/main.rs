@@ -1,0 +1,3 @@
+//! One Discord bot.
+
+fn main() {}

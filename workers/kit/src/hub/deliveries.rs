@@ -1,0 +1,179 @@
+//! What the hub asked to have posted, until it has kept the result. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ipc_schema::{Body, Delivered, DeliveryFailed, Failure};
+
+/// The most chunks that are known at a time. A hub that asks for more is told to come back.
+pub(super) const MOST: usize = 1024;
+/// When to come back.
+const LATER_MS: u64 = 5_000;
+
+#[derive(Debug)]
+enum Known {
+    InFlight { trace: String },
+    Result { number: u64 },
+}
+
+/// What to do with a chunk that the hub handed out.
+#[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "looked at where it is made")]
+pub(super) enum Handed {
+    /// Post it.
+    Post,
+    /// It is being posted.
+    Nothing,
+    /// Answer with this.
+    Answer(Body, String),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    known: HashMap<String, Known>,
+    /// Results that the hub has not kept, in the order in which they came about.
+    results: BTreeMap<u64, (Body, String)>,
+    last: u64,
+}
+
+impl Deliveries {
+    pub(super) fn handed(&mut self, key: &str, trace: &str) -> Handed {
+        match self.known.get(key) {
+            Some(Known::InFlight { .. }) => Handed::Nothing,
+            Some(Known::Result { number }) => match self.results.get(number) {
+                Some((body, trace)) => Handed::Answer(body.clone(), trace.clone()),
+                None => Handed::Nothing,
+            },
+            None if self.known.len() >= MOST => {
+                let why = format!("the worker has {MOST} chunks in hand already");
+                let failed = DeliveryFailed {
+                    key: key.into(),
+                    failure: Failure::Retry(LATER_MS),
+                    why,
+                };
+                Handed::Answer(Body::DeliveryFailed(failed), trace.into())
+            }
+            None => {
+                self.known.insert(
+                    key.into(),
+                    Known::InFlight {
+                        trace: trace.into(),
+                    },
+                );
+                Handed::Post
+            }
+        }
+    }
+
+    /// It is posted; what to tell the hub. `None` if the key is not in flight.
+    pub(super) fn delivered(&mut self, key: &str, platform_id: &str) -> Option<(Body, String)> {
+        let delivered = Delivered {
+            key: key.into(),
+            platform_id: platform_id.into(),
+        };
+        self.result(key, Body::Delivered(delivered))
+    }
+
+    /// It is not.
+    pub(super) fn failed(
+        &mut self,
+        key: &str,
+        failure: Failure,
+        why: &str,
+    ) -> Option<(Body, String)> {
+        let failed = DeliveryFailed {
+            key: key.into(),
+            failure,
+            why: why.into(),
+        };
+        self.result(key, Body::DeliveryFailed(failed))
+    }
+
+    fn result(&mut self, key: &str, body: Body) -> Option<(Body, String)> {
+        let known = self.known.get_mut(key)?;
+        let Known::InFlight { trace } = known else {
+            return None;
+        };
+        let trace = std::mem::take(trace);
+        self.last += 1;
+        *known = Known::Result { number: self.last };
+        self.results
+            .insert(self.last, (body.clone(), trace.clone()));
+        Some((body, trace))
+    }
+
+    /// The hub has committed the result.
+    pub(super) fn kept(&mut self, key: &str) -> bool {
+        let Some(Known::Result { number }) = self.known.get(key) else {
+            return false;
+        };
+        self.results.remove(number);
+        self.known.remove(key);
+        true
+    }
+
+    /// Everything that the hub has not kept, for a new link.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Body, String)> + '_ {
+        self.results.values().cloned()
+    }
+
+    pub(super) fn unkept(&self) -> usize {
+        self.results.len()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.known.len() - self.results.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_posted_once_and_its_result_told_until_it_is_kept() {
+        let mut deliveries = Deliveries::default();
+        assert_eq!(deliveries.handed("k", "t"), Handed::Post);
+        assert_eq!(deliveries.handed("k", "t"), Handed::Nothing);
+        assert_eq!(deliveries.all().count(), 0);
+        let (body, trace) = deliveries.delivered("k", "42").unwrap();
+        assert_eq!(trace, "t");
+        assert_eq!(
+            deliveries.failed("k", Failure::Permanent, ""),
+            None,
+            "it has its result"
+        );
+        assert_eq!(
+            deliveries.handed("k", "again"),
+            Handed::Answer(body, "t".into())
+        );
+        assert_eq!(deliveries.all().count(), 1);
+        assert!(deliveries.kept("k") && !deliveries.kept("k"));
+        assert_eq!((deliveries.unkept(), deliveries.in_flight()), (0, 0));
+        assert_eq!(
+            deliveries.handed("k", "t"),
+            Handed::Post,
+            "forgotten is forgotten"
+        );
+    }
+
+    #[test]
+    fn kept_does_not_forget_what_is_in_flight() {
+        let mut deliveries = Deliveries::default();
+        deliveries.handed("k", "");
+        assert!(!deliveries.kept("k"));
+        assert_eq!(deliveries.handed("k", ""), Handed::Nothing);
+    }
+
+    #[test]
+    fn too_many_are_told_to_come_back() {
+        let mut deliveries = Deliveries::default();
+        (0..MOST).for_each(|n| assert_eq!(deliveries.handed(&n.to_string(), ""), Handed::Post));
+        let Handed::Answer(Body::DeliveryFailed(failed), _) = deliveries.handed("more", "") else {
+            panic!("taken");
+        };
+        assert_eq!(failed.failure, Failure::Retry(LATER_MS));
+        deliveries.delivered("0", "");
+        deliveries.kept("0");
+        assert_eq!(deliveries.handed("more", ""), Handed::Post);
+    }
+}

@@ -1,0 +1,33 @@
+//! Everything that makes a worker a worker, so that a new platform is one trait and its own files.
+//!
+//! - [`link`]: the client's side of the link to the hub, for workers and for the runner.
+//! - [`Hub`]: what a platform worker owes the hub and is owed by it, kept across relinks.
+//! - [`life`]: the process contract: arguments, inherited descriptors, readiness, liveness, status,
+//!   drain, exit codes.
+//! - [`Platform`] and [`main_with`]; beneath them [`Peer`] and [`peer_main`], which the runner uses.
+//! - [`Backoff`], [`RecentIds`], [`options`]: small things that every platform needs.
+//!
+//! It knows no platform and decides nothing about conversations. It runs on a current-thread
+//! runtime on Linux.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "Bulkhead runs on Linux only: its process contract rests on /proc and abstract sockets"
+);
+
+mod backoff;
+pub mod hub;
+pub mod life;
+pub mod link;
+pub mod options;
+mod peer;
+mod platform;
+mod recent;
+
+pub use backoff::Backoff;
+pub use hub::{Hub, Work};
+pub use life::{Life, Stop};
+pub use options::OptionProblem;
+pub use peer::{Peer, PeerContext, peer_main};
+pub use platform::{Context, Platform, main_with};
+pub use recent::RecentIds;

@@ -1,0 +1,211 @@
+//! From a message to the hub: files first, then the event, in the order in which they came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipc_schema::{Access, BlobRef, Inbound, Sender};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tracing::{debug, warn};
+use worker_kit::Hub;
+use worker_kit::hub::Answer;
+
+use crate::message::{self, File, Message};
+
+/// Bytes of messages that are held until the hub has them.
+const BUDGET: u32 = 64 << 20;
+/// What the smallest message counts for, so that their number is bounded too.
+const LEAST: u32 = 16 << 10;
+/// How long the hub may take to keep one file.
+const FILE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Told to whoever wrote a message that the hub cannot commit yet.
+const DEFERRED: &str = "消息已收到，但暂时无法保存，会自动重试，无需重发。\n\
+    Your message is here but cannot be stored yet; it is being retried.";
+
+/// A message on its way.
+struct Arrived {
+    payload: Value,
+    from: String,
+    id: String,
+    access: Access,
+    trace: String,
+    _held: OwnedSemaphorePermit,
+}
+
+/// Too much is held already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+/// The way to the hub.
+pub(crate) struct Intake {
+    arrived: mpsc::UnboundedSender<Arrived>, // bounded by the budget
+    budget: Arc<Semaphore>,
+}
+
+/// Something to tell a person: the id, the words.
+pub(crate) type Notice = (String, &'static str);
+
+impl Intake {
+    /// Starts the way as a task; it ends after the last message once this is dropped.
+    pub(crate) fn start(hub: Hub, notices: mpsc::Sender<Notice>) -> Intake {
+        let (arrived, inbox) = mpsc::unbounded_channel();
+        tokio::spawn(carry(hub, inbox, notices));
+        Intake {
+            arrived,
+            budget: Arc::new(Semaphore::new(BUDGET as usize)),
+        }
+    }
+
+    /// Room for a frame of so many bytes.
+    ///
+    /// # Errors
+    /// [`Busy`]: tell the sender.
+    pub(crate) fn room(&self, bytes: usize) -> Result<Room<'_>, Busy> {
+        let cost = u32::try_from(bytes).unwrap_or(BUDGET).clamp(LEAST, BUDGET);
+        let held = Arc::clone(&self.budget)
+            .try_acquire_many_owned(cost)
+            .map_err(|_| Busy)?;
+        Ok(Room { intake: self, held })
+    }
+}
+
+/// Room that was found.
+pub(crate) struct Room<'a> {
+    intake: &'a Intake,
+    held: OwnedSemaphorePermit,
+}
+
+impl Room<'_> {
+    /// Sends a message on its way.
+    pub(crate) fn take(
+        self,
+        payload: Value,
+        from: String,
+        id: String,
+        access: Access,
+        trace: String,
+    ) {
+        let arrived = Arrived {
+            payload,
+            from,
+            id,
+            access,
+            trace,
+            _held: self.held,
+        };
+        // The task lives for as long as the intake.
+        let _ = self.intake.arrived.send(arrived);
+    }
+}
+
+async fn carry(
+    hub: Hub,
+    mut inbox: mpsc::UnboundedReceiver<Arrived>,
+    notices: mpsc::Sender<Notice>,
+) {
+    while let Some(Arrived {
+        payload,
+        from,
+        id,
+        access,
+        trace,
+        _held,
+    }) = inbox.recv().await
+    {
+        let inbound = match access {
+            Access::Granted => {
+                let message = message::read(&payload, from.clone(), id);
+                drop(payload);
+                event(&hub, message).await
+            }
+            // Who may not talk to the agent leaves nothing behind but the fact.
+            Access::Refused => bare(from.clone(), id, access),
+        };
+        let mut offer = hub.offer(inbound, &trace).await;
+        if access == Access::Refused {
+            continue;
+        }
+        let notices = notices.clone();
+        // As many at most as the hub's side lets be open.
+        tokio::spawn(async move {
+            let mut told = false;
+            loop {
+                match offer.answer().await {
+                    Answer::Accepted => return,
+                    Answer::Unusable(why) => {
+                        warn!("a message was lost: {why}");
+                        return;
+                    }
+                    Answer::Deferred { .. } if !told => {
+                        told = notices.send((from.clone(), DEFERRED)).await.is_ok();
+                    }
+                    Answer::Deferred { .. } => {}
+                }
+            }
+        });
+    }
+}
+
+fn bare(from: String, id: String, access: Access) -> Inbound {
+    Inbound {
+        event_id: id,
+        conversation: format!("dm:{from}"),
+        address: from.clone(),
+        direct: true,
+        shared: false,
+        sender: Sender {
+            id: from,
+            name: String::new(),
+        },
+        access,
+        text: String::new(),
+        quoted: None,
+        attachments: Vec::new(),
+        left_out: Vec::new(),
+        reply_to: String::new(),
+        order: 0,
+        sent_at_ms: 0,
+    }
+}
+
+async fn event(hub: &Hub, message: Message) -> Inbound {
+    let Message {
+        id,
+        from,
+        text,
+        files,
+        mut left_out,
+        sent_at_ms,
+    } = message;
+    let mut attachments = Vec::new();
+    for file in files {
+        match keep(hub, &file).await {
+            Ok(blob) => attachments.push(blob),
+            Err(why) => {
+                warn!("a file of {} bytes was left out: {why}", file.bytes.len());
+                left_out.push(format!("{}: it could not be stored", file.name));
+            }
+        }
+    }
+    debug!(event = id, files = attachments.len(), "a message");
+    Inbound {
+        text,
+        attachments,
+        left_out,
+        sent_at_ms,
+        ..bare(from, id, Access::Granted)
+    }
+}
+
+async fn keep(hub: &Hub, file: &File) -> Result<BlobRef, String> {
+    let kept = hub.put_blob(&file.bytes, &file.name, &file.mime);
+    match tokio::time::timeout(FILE_DEADLINE, kept).await {
+        Ok(Ok(blob)) => Ok(blob),
+        Ok(Err(unkept)) => Err(unkept.to_string()),
+        Err(_) => Err(format!(
+            "the hub did not keep it within {} s",
+            FILE_DEADLINE.as_secs()
+        )),
+    }
+}
