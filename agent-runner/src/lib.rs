@@ -1,1 +1,28 @@
 //! One project's agents.
+//!
+//! The runner starts the project's agent, one process a session, hands it what people wrote, and
+//! tells the hub what comes of it. [`runner`] decides, without I/O; [`daemon`] does; [`claude`]
+//! speaks the agent's language; [`process`] starts and ends.
+//!
+//! Promises:
+//! - What an agent said is held until the hub has committed it, and said again after a relink.
+//! - A turn that was cut off, by whatever death at whatever instant, is continued where the agent
+//!   can, and otherwise ended in words; it is never silently run twice.
+//! - No agent runs beside an older one of the same session, and none outlives its end with any of
+//!   its children.
+//! - Memory is bounded whatever an agent prints.
+//!
+//! It renders nothing, keeps nothing on disk but locks, and knows no chat platform.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("Bulkhead runs on Linux only: its agents are contained by means of Linux");
+
+pub mod board;
+pub mod claude;
+pub mod daemon;
+pub mod options;
+pub mod process;
+pub mod runner;
+pub mod session;
+
+pub use daemon::main;

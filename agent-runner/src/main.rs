@@ -1,3 +1,5 @@
-//! One project's agents.
+//! `agent-runner PROJECT --link unix:PATH`: one project's agents. `--help` says more.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    agent_runner::main()
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 use worker_kit::options::{Kind, OptionProblem, check_keys};
@@ -39,7 +40,7 @@ pub struct Options {
     /// The model.
     pub model: Option<String>,
     /// What stands in the agent's environment beside the allow-list.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, SecretString>,
     /// Tools that need no question.
     pub allowed_tools: Vec<String>,
     /// Tools that are refused.
@@ -235,7 +236,7 @@ mod tests {
         for key in ["kind:", "work_dir:", "state_dir:", "env.A=B:", "env.C:", "modle:", "idle_close"] {
             assert!(told.contains(key), "{key} in\n{told}");
         }
-        assert!(told.contains("`model`") && !told.contains("canary"), "{told}");
+        assert!(told.contains("did you mean") && !told.contains("canary"), "{told}");
     }
 
     #[test]
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn the_environment_is_not_printed() {
         let options = Options {
-            env: [("KEY".to_owned(), "canary".to_owned())].into(),
+            env: [("KEY".to_owned(), "canary".into())].into(),
             ..Options::default()
         };
         let shown = format!("{options:?}");

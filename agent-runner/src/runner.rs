@@ -196,8 +196,12 @@ impl Runner {
             Begin::New => {}
         }
         tracing::info!(turn = prompt.at.turn, attempt = prompt.at.attempt, "a turn begins");
-        if uuid::Uuid::try_parse(&prompt.prompt_id).is_err() {
-            let words = "the hub sent a prompt without a usable id".into();
+        // They become file names and arguments.
+        let is_uuid = |id: &str| uuid::Uuid::try_parse(id).is_ok();
+        if self.options.kind == AgentKind::ClaudeCode
+            && !(is_uuid(&prompt.prompt_id) && is_uuid(&prompt.agent_session))
+        {
+            let words = "the hub named the session or the message by what is no UUID".into();
             let outcome = Outcome::Failed { fault: ipc_schema::Fault::Agent { words } };
             return cx.keep(&prompt.at, TurnEvent::Ended { outcome });
         }

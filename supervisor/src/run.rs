@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, Result};
 use monitor::{Claim, TreeSpec};
 use supervisor_config::{Plan, SecretMode};
+use worker_kit::life::log;
 
 use crate::check::{self, BAD_CONFIG};
 use crate::places::{self, Places};
@@ -21,7 +22,7 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
         return Ok(ExitCode::from(BAD_CONFIG));
     }
     let Some(plan) = resolved(&config) else { return Ok(ExitCode::from(BAD_CONFIG)) };
-    worker_kit::life::log::start("bulkhead", "monitor", plan.log_level.name());
+    log::start("bulkhead monitor", &["monitor", "bulkhead"], plan.log_level.name());
 
     let state_dir = at.state_dir.clone().or_else(|| plan.state_dir.clone());
     let places = Places::new(state_dir, at.runtime_dir.clone());

@@ -104,11 +104,11 @@ impl Growth {
             "system_prompt": agent.system_prompt,
             "append_system_prompt": agent.append_system_prompt,
             "max_context_tokens": agent.max_context_tokens,
-            "plugin_dir": agent.plugin_dirs,
+            "plugin_dirs": agent.plugin_dirs,
             "env": env,
-            "idle_close_mins": project.agent_idle_close_mins,
-            "turn_idle_timeout_mins": plan.idle_timeout_mins,
-            "max_turn_time_mins": agent.timeout_mins.or(plan.max_turn_time_mins),
+            "idle_close_mins": project.agent_idle_close_mins.unwrap_or(0),
+            "turn_idle_timeout_mins": plan.idle_timeout_mins.unwrap_or(0),
+            "max_turn_time_mins": agent.timeout_mins.or(plan.max_turn_time_mins).unwrap_or(0),
             "state_dir": self.places.state_dir.join("runner").join(&project.name),
         });
         if let Some(options) = options.as_object_mut() {

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use secrecy::ExposeSecret as _;
+
 use crate::options::Options;
 
 /// What is passed on of the runner's own environment.
@@ -84,7 +86,8 @@ pub fn base_environment(
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), own(name)?)))
         .collect();
-    env.extend(options.env.clone());
+    let given = options.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
+    env.extend(given);
     env
 }
 
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     fn only_what_is_listed_and_what_the_operator_wrote_reaches_the_agent() {
         let options = Options {
-            env: [("ANTHROPIC_BASE_URL".to_owned(), "http://x".to_owned())].into(),
+            env: [("ANTHROPIC_BASE_URL".to_owned(), "http://x".into())].into(),
             ..Options::default()
         };
         let env = environment(&options, &start(true, false), own);
@@ -187,7 +190,7 @@ mod tests {
     #[test]
     fn only_a_start_that_sends_an_open_turn_again_revives() {
         const REVIVE: &str = "CLAUDE_CODE_RESUME_INTERRUPTED_TURN";
-        let options = Options { env: [(REVIVE.to_owned(), "1".to_owned())].into(), ..Options::default() };
+        let options = Options { env: [(REVIVE.to_owned(), "1".into())].into(), ..Options::default() };
         assert!(!environment(&options, &start(true, false), own).contains_key(REVIVE));
         assert_eq!(environment(&options, &start(true, true), own)[REVIVE], "1");
     }

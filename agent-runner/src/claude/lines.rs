@@ -202,7 +202,9 @@ struct Raw<'a> {
 pub fn read(line: &str) -> Result<Line, Junk> {
     // A field of an unexpected type is no reason to lose the turn: the line then counts as unknown.
     let raw: Raw<'_> = match serde_json::from_str(line) {
-        Ok(raw) => raw,
+        // A list would be read as one, field by field.
+        Ok(raw) if line.trim_start().starts_with('{') => raw,
+        Ok(_) => return Err(Junk(serde::de::Error::custom("it is a list"))),
         Err(_) if serde_json::from_str::<serde_json::Map<String, Value>>(line).is_ok() => {
             return Ok(Line::Other);
         }
@@ -289,7 +291,7 @@ pub(super) struct Message {
 pub(super) enum Content {
     Text(String),
     Blocks(Vec<Block>),
-    Unknown(Value),
+    Unknown(serde::de::IgnoredAny),
 }
 
 impl Default for Content {

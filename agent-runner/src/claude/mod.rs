@@ -6,3 +6,6 @@ pub mod lines;
 pub mod protocol;
 pub mod question;
 pub mod transcript;
+
+#[cfg(test)]
+mod fixtures;

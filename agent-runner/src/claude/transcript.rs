@@ -267,6 +267,7 @@ fn contains(line: &[u8], needle: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures::Entry;
     use super::*;
 
     const PROMPT: &str = "p-1";
@@ -288,6 +289,86 @@ mod tests {
 
     fn texts(reading: &Reading) -> Vec<&str> {
         reading.blocks.iter().map(|block| block.text.as_str()).collect()
+    }
+
+    /// What the file says of every prompt of a transcript, after each end of its process.
+    fn standings(name: &str) -> Vec<Vec<(Standing, Vec<String>)>> {
+        let mut all = Vec::new();
+        for entries in super::super::fixtures::named(name) {
+            let (mut prompts, mut file, mut standings) = (Vec::new(), String::new(), Vec::new());
+            let mut judge = |prompts: &Vec<String>, file: &mut String| {
+                for prompt in prompts {
+                    let reading = read(file.as_bytes(), prompt, &BTreeSet::new()).unwrap();
+                    let texts = reading.blocks.into_iter().map(|block| block.text).collect();
+                    standings.push((reading.standing, texts));
+                }
+                file.clear();
+            };
+            for entry in entries {
+                match entry {
+                    Entry::Stdin(line) if line["type"] == "user" => {
+                        let prompt = line["uuid"].as_str().unwrap_or_default().to_owned();
+                        if !prompts.contains(&prompt) {
+                            prompts.push(prompt);
+                        }
+                    }
+                    Entry::Start { .. } if !file.is_empty() => judge(&prompts, &mut file),
+                    Entry::File(line) => file = file + &line + "\n",
+                    _ => {}
+                }
+            }
+            judge(&prompts, &mut file);
+            all.push(standings);
+        }
+        all
+    }
+
+    fn last(name: &str) -> Vec<(Standing, Vec<String>)> {
+        standings(name).into_iter().map(|mut all| all.pop().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_real_files_are_understood() {
+        for name in ["simple-turn", "tool-allowed", "ask-user-question", "plan-mode", "subagent"] {
+            for (standing, texts) in last(name) {
+                assert_eq!(standing, Standing::Answered, "{name}");
+                assert!(!texts.is_empty(), "{name}");
+            }
+        }
+        assert_eq!(last("two-blocks")[0].1, ["First block.", "Second block."]);
+        for (standing, texts) in last("kill-at-first-block") {
+            assert_eq!((standing, texts), (Standing::Open, Vec::new()));
+        }
+        for name in ["interrupt-text", "interrupt-tool", "resume-stopped"] {
+            for (standing, _) in last(name) {
+                assert_eq!(standing, Standing::Stopped, "{name}");
+            }
+        }
+        for name in ["error-429", "error-401", "logged-out", "sigterm-tool"] {
+            for (standing, texts) in last(name) {
+                assert_eq!((standing, texts), (Standing::Open, Vec::new()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_that_went_on_after_a_crash_is_read_without_what_the_crash_cut_off() {
+        for name in ["resume-interrupted-text", "resume-interrupted-tool", "resume-question"] {
+            for standings in standings(name) {
+                assert_eq!(standings[0].0, Standing::Open, "{name}");
+                assert_eq!(standings[1].0, Standing::Answered, "{name}");
+                let texts = &standings[1].1;
+                let unlike: BTreeSet<_> = texts.iter().collect();
+                assert_eq!(unlike.len(), texts.len(), "{name}: {texts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_of_background_work_is_no_part_of_the_answer() {
+        for (standing, texts) in last("background-tool") {
+            assert_eq!((standing, texts.len()), (Standing::Answered, 1), "{texts:?}");
+        }
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct ClaudeSession {
     life: Life,
     turn: Option<Turn>,
     waiting: VecDeque<Prompt>,
+    /// The last start; what is read is asked for in its name, alive or not.
+    launch: u64,
     used: Instant,
 }
 
@@ -107,6 +109,7 @@ impl ClaudeSession {
             life: Life::Gone,
             turn: None,
             waiting: VecDeque::new(),
+            launch: 0,
             used: now,
         }
     }
@@ -380,6 +383,7 @@ impl ClaudeSession {
                 let launch = cx.launch();
                 self.life = Life::Preparing(launch);
                 turn.launch = launch;
+                self.launch = launch;
                 cx.does(Effect::Prepare {
                     launch,
                     session: self.name.clone(),
@@ -473,6 +477,9 @@ impl ClaudeSession {
         match act {
             Act::Write(line) => return cx.does(Effect::Write { launch, line }),
             Act::Session(id) => {
+                if uuid::Uuid::try_parse(&id).is_err() {
+                    return tracing::warn!("the agent names its session by what is no UUID");
+                }
                 self.agent_session = id;
                 if self.turn.as_ref().is_some_and(|turn| turn.begun) {
                     self.started(cx, false);
@@ -544,12 +551,8 @@ impl ClaudeSession {
     fn read(&mut self, outcome: Option<Outcome>, cx: &mut Cx<'_>) {
         let Some(turn) = &mut self.turn else { return };
         turn.stage = Stage::Read(outcome);
-        let launch = match self.life {
-            Life::Live(launch, _) | Life::Leaving(launch, _) => launch,
-            _ => 0,
-        };
         cx.does(Effect::Read {
-            launch,
+            launch: self.launch,
             agent_session: self.agent_session.clone(),
             prompt: turn.prompt.prompt_id.clone(),
             known: turn.said.clone(),
@@ -632,6 +635,7 @@ impl ClaudeSession {
             if let Life::Live(launch, _) = self.life {
                 cx.does(Effect::AwaitNothing { launch });
             }
+            super::log_end(&turn.prompt.at, &outcome);
             cx.keep(&turn.prompt.at, TurnEvent::Ended { outcome });
         }
         self.used = cx.now;

@@ -75,6 +75,7 @@ impl CommandSession {
 
     fn end(&mut self, outcome: Outcome, cx: &mut Cx<'_>) {
         if let Some(turn) = self.turn.take() {
+            super::log_end(&turn.at, &outcome);
             cx.keep(&turn.at, TurnEvent::Ended { outcome });
         }
         self.next(cx);

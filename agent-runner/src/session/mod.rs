@@ -12,7 +12,7 @@ pub mod turn;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use ipc_schema::{Body, Decision, Fault, Prompt, TurnEvent, TurnRef};
+use ipc_schema::{Body, Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 
 use crate::board::{Board, Say};
 use crate::claude::argv::Start;
@@ -185,6 +185,24 @@ impl Exit {
             words => format!("{how}: {words}"),
         }
     }
+}
+
+/// One line a turn; no words of the agent's.
+fn log_end(at: &TurnRef, outcome: &Outcome) {
+    let how = match outcome {
+        Outcome::Done => "answered",
+        Outcome::Stopped => "stopped",
+        Outcome::Failed { fault } => match fault {
+            Fault::AgentMissing { .. } => "agent missing",
+            Fault::LoggedOut { .. } => "agent logged out",
+            Fault::Agent { .. } => "agent failed",
+            Fault::TimedOut { .. } => "timed out",
+            Fault::CannotResume => "cannot resume",
+            Fault::Died { .. } => "agent died",
+            Fault::Unknown => "failed",
+        },
+    };
+    tracing::info!(turn = at.turn, attempt = at.attempt, how, "a turn ended");
 }
 
 /// A session of either kind.

@@ -260,7 +260,15 @@ impl Engine {
             self.send(peer, "", Body::Nack(Nack { id, why }));
             return Ok(());
         }
-        self.spool.put_cursor(peer, &put.name, &put.value)?;
+        match self.spool.put_cursor(peer, &put.name, &put.value) {
+            // The peer has too many of them: its fault, and nobody else's trouble.
+            Err(error) if error.is_refused() => {
+                let why = error.to_string();
+                self.send(peer, "", Body::Nack(Nack { id, why }));
+                return Ok(());
+            }
+            kept => kept?,
+        }
         self.send(peer, "", Body::CursorKept(CursorKept { name: put.name, number: put.number }));
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use ipc_schema::{Allowance, Body, Credit, Envelope};
+use ipc_schema::{Allowance, Body, CREDIT_WINDOW, Credit, Envelope};
 
 /// The most envelopes that wait on one link.
 pub const OUTGOING: usize = 8192;
@@ -17,7 +17,7 @@ pub const OUTGOING: usize = 8192;
 pub struct Full;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outgoing {
     urgent: VecDeque<Envelope>,
     control: VecDeque<Envelope>,
@@ -26,7 +26,24 @@ pub struct Outgoing {
     numbered: u64,
 }
 
+impl Default for Outgoing {
+    /// Empty, with the credit that every peer grants by linking.
+    fn default() -> Outgoing {
+        Outgoing::with_credit(CREDIT_WINDOW)
+    }
+}
+
 impl Outgoing {
+    fn with_credit(frames: u32) -> Outgoing {
+        Outgoing {
+            urgent: VecDeque::new(),
+            control: VecDeque::new(),
+            data: VecDeque::new(),
+            allowance: Allowance::new(frames),
+            numbered: 0,
+        }
+    }
+
     /// Puts an envelope in its place and gives it its number.
     ///
     /// # Errors
@@ -84,7 +101,7 @@ mod tests {
 
     #[test]
     fn data_waits_for_credit_and_holds_up_nothing_else() {
-        let mut queue = Outgoing::default();
+        let mut queue = Outgoing::with_credit(0);
         for body in [data("1"), control("a"), data("2")] {
             queue.push(String::new(), body).unwrap();
         }

@@ -76,7 +76,7 @@ pub fn run() -> Result<(), HubError> {
     let outcome = tasks.block_on(&runtime, async {
         let given = take_over();
         let level = given.as_ref().map_or("info", |given| given.plan.log_level.as_str());
-        log::start("hub", "hub", level);
+        log::start("bulkhead hub", &["hub", "spool"], level);
         log::abort_on_panic();
         work(given?, notify.clone()).await
     });

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipc_schema::{Body, Cursor, Welcome};
-use spool::{Keep, SpoolError};
+use spool::{Keep, Spool, SpoolError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -18,6 +18,8 @@ use crate::link::{FIRST_CREDIT, FromLink, Link};
 
 /// The most events in one transaction.
 const BATCH: usize = 512;
+/// Old files that are removed at once.
+const FILES: usize = 16;
 /// How often old rows are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
@@ -46,6 +48,7 @@ pub async fn serve(
     loop {
         let wake = wake(&engine, housekeeping);
         let mut arrived = Vec::new();
+        let mut idle = false;
         tokio::select! {
             biased;
             () = &mut drained => return Ok(()),
@@ -60,7 +63,7 @@ pub async fn serve(
                     arrived.push(more);
                 }
             }
-            () = tokio::time::sleep_until(wake) => {}
+            () = tokio::time::sleep_until(wake) => idle = true,
         }
         let at = now();
         let mut events = Vec::with_capacity(arrived.len());
@@ -70,11 +73,7 @@ pub async fn serve(
         let out = engine.batch(events, at)?;
         speak(out, &mut engine, &mut links, at)?;
         if Instant::now() >= housekeeping {
-            // A spool without room cannot be pruned now; it is tried again next time.
-            if let Err(error) = engine.spool().prune(at, &keep) {
-                tracing::warn!(%error, "old rows stay for now");
-            }
-            housekeeping = Instant::now() + HOUSEKEEPING;
+            housekeeping = Instant::now() + tidy(engine.spool(), &keep, at, idle);
         }
         status(&words(&engine));
     }
@@ -87,6 +86,26 @@ fn words(engine: &Engine) -> String {
     match down.as_slice() {
         [] => format!("{} links up", links.len()),
         down => format!("{} of {} links up; waiting for {}", links.len() - down.len(), links.len(), down.join(", ")),
+    }
+}
+
+/// Removes what is old, a little at a time; how long until the next look.
+fn tidy(spool: &Spool, keep: &Keep, at: u64, idle: bool) -> Duration {
+    // A spool without room cannot be pruned now; it is tried again next time.
+    let tidied = spool.prune(at, keep).and_then(|pruned| {
+        spool.prune_blobs(at, keep.history_age_ms, FILES)?;
+        if idle {
+            spool.checkpoint()?;
+        }
+        Ok(pruned.more)
+    });
+    match tidied {
+        Ok(true) => HOUSEKEEPING / 100,
+        Ok(false) => HOUSEKEEPING,
+        Err(error) => {
+            tracing::warn!(%error, "old rows stay for now");
+            HOUSEKEEPING
+        }
     }
 }
 

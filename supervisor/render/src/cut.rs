@@ -364,13 +364,14 @@ impl Cutter<'_> {
         found.map_or(0, |(at, c)| indent + len + at + c.len_utf8())
     }
 
-    /// A cut on this line, at the last code point that fits: for a grapheme longer than a chunk.
+    /// A cut on this line wherever it fits: for a grapheme longer than a chunk, or a line that reads
+    /// as a fence's mark all along.
     fn forced(&self, from: Spot, head: usize) -> Cut {
         let line = &self.outline.lines[from.line];
         let fence = line.fence.filter(|_| line.kind == Kind::Code);
         let room = self.max.saturating_sub(head + self.tail(fence)).max(1);
         let rest = &self.text[from.place.byte..line.end.byte.max(from.place.byte)];
-        let taken = &rest[..chars_len(rest, room)];
+        let taken = &rest[..graphemes_len(rest, room)];
         let trimmed = taken.trim_end_matches(is_spacing);
         let kept = if trimmed.is_empty() { taken } else { trimmed };
         let after = &rest[taken.len()..];
@@ -413,6 +414,24 @@ impl Cutter<'_> {
 /// Bytes of the first `n` characters of `text`.
 fn chars_len(text: &str, n: usize) -> usize {
     text.char_indices().nth(n).map_or(text.len(), |(at, _)| at)
+}
+
+/// Bytes of the graphemes that fit into `n` characters of `text`; of a first one that is longer, as
+/// much as fits.
+fn graphemes_len(text: &str, n: usize) -> usize {
+    // One character more, so that a grapheme that ends at the last one is seen to end there.
+    let mut room = n;
+    let fits = |grapheme: &&str| {
+        let left = room.checked_sub(grapheme.chars().count());
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    let len = text[..chars_len(text, n + 1)]
+        .graphemes(true)
+        .take_while(fits)
+        .map(str::len)
+        .sum();
+    if len == 0 { chars_len(text, n) } else { len }
 }
 
 /// Whether a line break between two graphemes is bad typography: punctuation that belongs to the

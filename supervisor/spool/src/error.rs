@@ -12,9 +12,9 @@ pub type Result<T, E = SpoolError> = std::result::Result<T, E>;
 /// None of these texts holds a value that was to be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpoolError {
-    /// No room on the disk. Passes once somebody makes room.
+    /// No room on the disk, or none within the bound of the file. Passes once there is room.
     #[error(
-        "the disk under the spool is full ({0}): nothing of this was stored; make room and it goes on by itself"
+        "the spool has no room ({0}): the disk is full or spool.db has grown to its bound. Nothing of this was stored; make room and it goes on by itself"
     )]
     Full(String),
     /// The disk or the file system failed.
@@ -46,7 +46,7 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
-    /// Whether the disk is full: the one error that is answered with "again later".
+    /// Whether there is no room: the one error that is answered with "again later".
     pub fn is_full(&self) -> bool {
         matches!(self, SpoolError::Full(_))
     }

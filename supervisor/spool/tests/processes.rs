@@ -2,6 +2,14 @@
 //! two that want the same spool. This file is its own test runner, because the processes are this
 //! same program with other arguments.
 
+// The whole file is a test, which clippy cannot know.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
@@ -136,7 +144,7 @@ fn event(spool: &Spool, n: u64) -> Result<(), spool::SpoolError> {
         why: String::new(),
         created_at: n,
     })?;
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         let content = file(n);
         let mut writer = spool.blob_writer(&sha256(&content), content.len() as u64)?;
         for (index, piece) in content.chunks(50_000).enumerate() {

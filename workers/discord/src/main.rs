@@ -1,3 +1,7 @@
-//! One Discord bot.
+//! One Discord bot, as a process.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    worker_kit::main_with::<discord_worker::Discord>()
+}

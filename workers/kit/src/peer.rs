@@ -84,7 +84,8 @@ pub fn peer_main<P: Peer>() -> ExitCode {
     let level = spawned
         .as_ref()
         .map_or("info", |(spawned, _)| spawned.log_level.as_str());
-    log::start(P::PROGRAM, &instance, level);
+    let library = P::PROGRAM.replace('-', "_");
+    log::start(&format!("{} {instance}", P::PROGRAM), &[&library], level);
     log::abort_on_panic();
     let ended = spawned.and_then(|(spawned, alive)| {
         if spawned.instance != instance {
@@ -158,8 +159,9 @@ async fn live<P: Peer>(
         () = std::future::ready(()) => notify.ready(), // its loops have been entered
     }
     tokio::select! {
-        ended = &mut run => return ended.map_err(told),
+        biased; // a drain that is over at once is a drain too
         () = life.draining() => notify.stopping(),
+        ended = &mut run => return ended.map_err(told),
     }
     match tokio::time::timeout(DRAIN_DEADLINE, run).await {
         Ok(ended) => ended.map_err(told),

@@ -15,7 +15,7 @@ use crate::message::{self, File, Message};
 /// Bytes of messages that are held until the hub has them.
 const BUDGET: u32 = 64 << 20;
 /// What the smallest message counts for, so that their number is bounded too.
-const LEAST: u32 = 16 << 10;
+const LEAST: u32 = 4 << 10;
 /// How long the hub may take to keep one file.
 const FILE_DEADLINE: Duration = Duration::from_secs(60);
 

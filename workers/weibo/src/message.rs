@@ -150,7 +150,8 @@ fn milliseconds(value: Option<&Value>) -> u64 {
 impl Message {
     fn take_text(&mut self, mut text: String) {
         if text.len() > MAX_TEXT {
-            text.truncate(text.floor_char_boundary(MAX_TEXT));
+            let end = (0..=MAX_TEXT).rev().find(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or(0));
             self.left_out
                 .push(format!("the text beyond {} KiB", MAX_TEXT / 1024));
         }

@@ -119,9 +119,13 @@ impl Outbox {
     pub(crate) fn confirmed(&mut self, ping: u64, now: Instant) -> Vec<(String, String)> {
         let mut confirmed = Vec::new();
         for lane in self.lanes.values_mut() {
-            while let Some(written) = lane.written.pop_front_if(|w| w.after_ping < ping) {
-                confirmed.push((written.chunk.key, written.message_id));
-            }
+            let known = lane
+                .written
+                .iter()
+                .take_while(|w| w.after_ping < ping)
+                .count();
+            let known = lane.written.drain(..known);
+            confirmed.extend(known.map(|written| (written.chunk.key, written.message_id)));
             lane.rest(now);
         }
         self.unconfirmed -= confirmed.len();

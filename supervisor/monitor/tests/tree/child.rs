@@ -10,14 +10,28 @@ use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::unistd::{getpid, getsid, setsid};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) fn run(args: Vec<String>) {
     let (name, verbs) = args.split_first().unwrap();
+    // Before anything of its own is open.
+    if verbs.iter().any(|verb| verb == "inheritance") {
+        inheritance(name);
+    }
+    // Before anything is said: who hears that this child is ready may send SIGTERM at once.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let entered = runtime.enter();
+    let mut terminate = Some(signal(SignalKind::terminate()).unwrap());
+    drop(entered);
+    let mut wait = |term, alone| wait(name, &runtime, terminate.take().unwrap(), term, alone);
     for verb in verbs {
         let (verb, value) = verb.split_once('=').unwrap_or((verb, ""));
         match verb {
-            "inheritance" => inheritance(name),
+            "inheritance" => {}
             "ready" => notify("READY=1"),
             "status" => notify(&format!("STATUS={value}")),
             "stopping" => notify("STOPPING=1"),
@@ -57,10 +71,10 @@ pub(crate) fn run(args: Vec<String>) {
             "spawn-job" => spawn(name, &["spawn", "exit=0"]),
             "apart" => drop(setsid().unwrap()),
             // How it ends: by SIGTERM or the monitor's end; by one of them; by neither.
-            "wait" => wait(name, true, true),
-            "until-term" => wait(name, true, false),
-            "until-alone" => wait(name, false, true),
-            "deaf" => wait(name, false, false),
+            "wait" => wait(true, true),
+            "until-term" => wait(true, false),
+            "until-alone" => wait(false, true),
+            "deaf" => wait(false, false),
             _ => panic!("what is {verb}?"),
         }
     }
@@ -106,7 +120,7 @@ fn own_generation() -> u64 {
 
 /// Ends the process when one of the two happens that it listens for. No test takes two minutes:
 /// whoever is still here then was forgotten.
-fn wait(name: &str, term: bool, alone: bool) {
+fn wait(name: &str, runtime: &Runtime, mut terminate: Signal, term: bool, alone: bool) {
     if alone {
         let path = descriptor("alive");
         std::thread::spawn(move || {
@@ -117,12 +131,7 @@ fn wait(name: &str, term: bool, alone: bool) {
             std::process::exit(0);
         });
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).unwrap();
         if !term && !alone {
             println!("{name}: deaf pid={} ", getpid());
             // Tells whoever spawned it, if it was not the monitor.

@@ -57,7 +57,11 @@ pub(crate) fn five_crash_loops_leak_nothing() {
 pub(crate) fn held_until_told() {
     let hub = row("h", Hub, "exit=76");
     let loops = row("loops", Runner, "exit=1");
-    let mut stage = Stage::new(&[hub.clone(), loops.clone(), row("w", Worker, "exit=77")]);
+    let mut stage = Stage::new(&[
+        hub.clone(),
+        loops.clone(),
+        row("w", Worker, "status=unknown-token exit=77"),
+    ]);
     let words = stage.wait(&["held:", "\"w\""]);
     assert!(words.contains("bulkhead restart w"), "{words}");
     // Others are born again and again meanwhile.
@@ -71,6 +75,11 @@ pub(crate) fn held_until_told() {
     assert_eq!(
         worker.last_exit.as_deref(),
         Some("exit 77: credentials refused")
+    );
+    assert_eq!(
+        worker.status.as_deref(),
+        Some("unknown-token"),
+        "its last words stay"
     );
     assert!(worker.held.as_deref().unwrap().contains("bulkhead reload"));
     assert!(

@@ -57,15 +57,17 @@ pub(crate) fn starts_and_stops_in_order() {
     );
     stage.wait_for_the_end();
     stage.wait(&["monitor ended: Ok(Drained)"]);
-    let order: Vec<String> = stage
-        .printed()
-        .into_iter()
-        .filter(|line| line.contains("ended: exit 0"))
-        .collect();
-    for (line, expected) in order.iter().zip(["\"w\"", "\"r\"", "\"h\""]) {
-        assert!(line.contains(expected), "{order:#?}");
+    let ending = |line: &String| line.contains("is told to end") || line.contains("ended: exit 0");
+    let order: Vec<String> = stage.printed().into_iter().filter(ending).collect();
+    let expected = ["\"w\"", "\"w\"", "\"r\"", "\"r\"", "\"h\"", "\"h\""];
+    assert_eq!(order.len(), expected.len(), "{order:#?}");
+    for (n, (line, name)) in order.iter().zip(expected).enumerate() {
+        let told = n % 2 == 0;
+        assert!(
+            line.contains(name) && line.contains("told") == told,
+            "{order:#?}"
+        );
     }
-    assert_eq!(order.len(), 3);
     assert!(!stage.has(&["bulkhead is running"]), "said once");
 }
 

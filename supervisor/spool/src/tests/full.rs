@@ -1,7 +1,7 @@
 //! A disk without room.
 
-use super::samples::{dir, turn};
-use crate::{Spool, SpoolError, Turn};
+use super::samples::{DAY, dir, turn};
+use crate::{Keep, Spool, SpoolError, Turn, TurnState};
 
 fn big(n: usize) -> Turn {
     Turn {
@@ -21,7 +21,7 @@ fn cramped(spool: &Spool) {
 }
 
 fn fill(spool: &Spool) -> SpoolError {
-    (0..50)
+    (100..150)
         .find_map(|n| spool.add_turn(&big(n)).err())
         .expect("the disk is full")
 }
@@ -83,4 +83,24 @@ fn it_goes_on_once_there_is_room() {
     spool.add_turn(&big(0)).unwrap();
     spool.commit().unwrap();
     assert_eq!(spool.queued_ahead("s").unwrap(), 2);
+}
+
+#[test]
+fn the_file_has_a_bound_and_pruning_makes_room_within_it() {
+    let (_temp, dir) = dir();
+    let spool = Spool::open(&dir).unwrap();
+    for n in 0..20 {
+        spool.add_turn(&big(n)).unwrap();
+        spool.set_turn(&big(n).id, TurnState::Ended, 1, 1).unwrap();
+    }
+    // Less than it has already: it keeps its size.
+    spool.limit_size(1).unwrap();
+    let error = fill(&spool);
+    assert!(error.is_full(), "{error:?}");
+    assert_eq!(spool.prune(100 * DAY, &Keep::default()).unwrap().turns, 20);
+    spool.add_turn(&big(30)).unwrap();
+    spool.limit_size(u64::MAX).unwrap();
+    for n in 40..80 {
+        spool.add_turn(&big(n)).unwrap();
+    }
 }

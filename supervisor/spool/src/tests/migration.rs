@@ -93,6 +93,30 @@ fn a_file_of_version_1_is_opened_with_all_that_is_in_it() {
 }
 
 #[test]
+fn a_backup_is_a_spool() {
+    let (temp, dir) = dir();
+    lay_down(&dir, V1);
+    let spool = Spool::open(&dir).unwrap();
+    let backup = temp.path().join("backup");
+    fs::create_dir(&backup).unwrap();
+    let into = backup.join("spool.db");
+    spool
+        .db
+        .execute("VACUUM INTO ?1", [into.to_str().unwrap()])
+        .unwrap();
+    let restored = Spool::open(&backup).unwrap();
+    assert_eq!(
+        restored.open_turns("p").unwrap(),
+        spool.open_turns("p").unwrap()
+    );
+    let mode: String = restored
+        .db
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[test]
 fn steps_run_from_the_version_of_the_file_on() {
     let db = Connection::open_in_memory().unwrap();
     migrate(&db, 0, STEPS).unwrap();

@@ -31,6 +31,8 @@ pub struct Options {
     pub rate_limits: bool,
     /// Requests a second that a bot may make in all.
     pub global_per_second: u32,
+    /// Requests answered with 401, 403 or 429 that an address may make in ten minutes before it is banned for their rest.
+    pub bad_requests: u32,
     /// IDENTIFYs in 24 hours.
     pub identify_total: u32,
     /// IDENTIFYs in `identify_window_ms`.
@@ -62,6 +64,7 @@ impl Default for Options {
             heartbeat_grace_ms: 20_000,
             rate_limits: true,
             global_per_second: 50,
+            bad_requests: 10_000,
             identify_total: 1000,
             max_concurrency: 1,
             identify_window_ms: 5000,
@@ -97,6 +100,8 @@ pub(crate) struct Core {
     pub(crate) addresses: Addresses,
     /// How far [`crate::FakeDiscord::advance`] has moved the clock.
     pub(crate) ahead_ms: u64,
+    /// Where the clock stands still, before what it was moved.
+    pub(crate) frozen_at: Option<u64>,
     pub(crate) mint: Mint,
     pub(crate) world: World,
     pub(crate) sessions: BTreeMap<String, Session>,
@@ -119,6 +124,7 @@ impl Core {
             options,
             addresses: Addresses::default(),
             ahead_ms: 0,
+            frozen_at: None,
             mint: Mint::default(),
             world: World::default(),
             sessions: BTreeMap::new(),
@@ -140,9 +146,8 @@ impl Core {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        u64::try_from(since.as_millis())
-            .unwrap_or(u64::MAX)
-            .saturating_add(self.ahead_ms)
+        let real = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        self.frozen_at.unwrap_or(real).saturating_add(self.ahead_ms)
     }
 
     pub(crate) fn mint(&mut self) -> Id {

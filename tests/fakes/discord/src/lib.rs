@@ -225,6 +225,12 @@ impl FakeDiscord {
         core.ahead_ms = core.ahead_ms.saturating_add(ms);
     }
 
+    /// Stops the fake's clock: from now on only [`FakeDiscord::advance`] moves it, so that no window ends by itself in a slow test.
+    pub fn freeze(&self) {
+        let mut core = self.shared.core();
+        core.frozen_at = Some(core.now() - core.ahead_ms);
+    }
+
     /// Takes a listener away: connections are cut, new ones refused.
     pub async fn outage(&self, part: Part) {
         let server = self.running.parts.lock().await[part as usize].server.take();

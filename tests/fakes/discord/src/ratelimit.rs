@@ -59,8 +59,7 @@ struct Window {
     resets_at: u64,
 }
 
-/// Bad requests (401, 403, 429) that an address may make in `BAD_WINDOW_MS`.
-const MOST_BAD: u32 = 10_000;
+/// The window of bad requests: those answered with 401, 403 or 429.
 const BAD_WINDOW_MS: u64 = 600_000;
 
 /// All windows of one fake.
@@ -133,10 +132,10 @@ impl RateLimits {
         window.used += 1;
     }
 
-    /// Seconds for which the address is still banned.
-    pub(crate) fn banned(&self, now: u64) -> Option<u64> {
+    /// Seconds for which an address that made `most` bad requests is still banned.
+    pub(crate) fn banned(&self, most: u32, now: u64) -> Option<u64> {
         let window = self.bad.as_ref()?;
-        (window.used >= MOST_BAD && window.resets_at > now)
+        (window.used >= most && window.resets_at > now)
             .then(|| (window.resets_at - now).div_ceil(1000))
     }
 }
@@ -181,9 +180,9 @@ mod tests {
     fn ten_thousand_bad_requests_ban_the_address() {
         let mut limits = RateLimits::default();
         (0..9_999).for_each(|_| limits.bad(0));
-        assert_eq!(limits.banned(1), None);
+        assert_eq!(limits.banned(10_000, 1), None);
         limits.bad(0);
-        assert_eq!(limits.banned(1), Some(600));
-        assert_eq!(limits.banned(600_000), None);
+        assert_eq!(limits.banned(10_000, 1), Some(600));
+        assert_eq!(limits.banned(10_000, 600_000), None);
     }
 }

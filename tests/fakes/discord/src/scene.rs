@@ -1,6 +1,6 @@
 //! Building the world: the scene that every fake starts with, and what tests add to it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,9 @@ use serde_json::json;
 use crate::core::Core;
 use crate::gateway::intent;
 use crate::objects;
-use crate::world::{Application, Bot, Budget, Channel, Commands, Guild, Kind, Member, Role, User};
+use crate::world::{
+    Application, Bot, Budget, Channel, Commands, Guild, Kind, Member, Nonces, Role, User,
+};
 use crate::{FakeDiscord, Id};
 
 /// The world that a fake starts with: one bot in one guild, its owner and two more people.
@@ -120,7 +122,7 @@ impl Core {
                 application,
                 budget,
                 identifies: VecDeque::new(),
-                nonces: HashMap::new(),
+                nonces: Nonces::default(),
             },
         );
         let now = self.now();

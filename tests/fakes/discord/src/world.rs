@@ -40,8 +40,40 @@ pub(crate) struct Bot {
     pub(crate) budget: Budget,
     /// Times of the last IDENTIFYs, for the limit per window.
     pub(crate) identifies: VecDeque<u64>,
+    pub(crate) nonces: Nonces,
+}
+
+/// The nonces of one author's last minutes.
+#[derive(Debug, Default)]
+pub(crate) struct Nonces {
     /// Nonce to message and the time it was made.
-    pub(crate) nonces: HashMap<String, (Id, u64)>,
+    by_nonce: HashMap<String, (Id, u64)>,
+    /// Oldest first, to forget by.
+    order: VecDeque<(u64, String)>,
+}
+
+impl Nonces {
+    /// Remembers a nonce, and forgets what is older than `window_ms`.
+    pub(crate) fn remember(&mut self, nonce: String, message: Id, now: u64, window_ms: u64) {
+        let old = |at: u64| now.saturating_sub(at) >= window_ms;
+        while self.order.front().is_some_and(|(at, _)| old(*at)) {
+            let Some((_, nonce)) = self.order.pop_front() else {
+                break;
+            };
+            // It may have been used again since.
+            if self.by_nonce.get(&nonce).is_some_and(|(_, at)| old(*at)) {
+                self.by_nonce.remove(&nonce);
+            }
+        }
+        self.order.push_back((now, nonce.clone()));
+        self.by_nonce.insert(nonce, (message, now));
+    }
+
+    /// The message made with this nonce within `window_ms`, also if it is gone by now.
+    pub(crate) fn find(&self, nonce: &str, now: u64, window_ms: u64) -> Option<Id> {
+        let (message, at) = self.by_nonce.get(nonce)?;
+        (now.saturating_sub(*at) < window_ms).then_some(*message)
+    }
 }
 
 #[derive(Debug)]

@@ -217,6 +217,7 @@ impl FakeHub {
     /// unanswered.
     pub fn die(&self) {
         self.away.send_replace(true);
+        self.drop_link(); // also if it is back before anybody looks
     }
 
     /// Comes back and answers whoever queued.
@@ -275,13 +276,20 @@ impl FakeHub {
         n: usize,
         pick: impl Fn(&Body) -> Option<R>,
     ) -> Result<R, fake_kit::Timeout> {
-        let nth = |entries: &[fake_kit::Entry<Seen>]| {
-            entries
-                .iter()
-                .filter_map(|e| e.what.body().and_then(&pick))
-                .nth(n.saturating_sub(1))
-        };
-        self.ledger().wait_until(nth, SOON).await
+        // One step a match, so that a test of many thousands stays linear.
+        let (mut since, mut left) = (0, n.max(1));
+        loop {
+            let mut found = None;
+            let such = |seen: &Seen| {
+                found = seen.body().and_then(&pick);
+                found.is_some()
+            };
+            let entry = self.ledger().wait_for_since(since, such, SOON).await?;
+            (since, left) = (entry.index + 1, left - 1);
+            if let Some(found) = found.filter(|_| left == 0) {
+                return Ok(found);
+            }
+        }
     }
 }
 

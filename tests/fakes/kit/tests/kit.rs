@@ -1,6 +1,9 @@
 //! The ledger waits on events, the server cuts single connections, the WebSocket is a real one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
 
 use std::time::Duration;
 

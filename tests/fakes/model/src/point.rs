@@ -21,19 +21,22 @@ pub enum Point {
     Tool,
     /// Everything is said but the end.
     BeforeResult,
+    /// The answer is in the session file; its result is not out. (Agent only.)
+    Saved,
     /// The result is out. (Agent only.)
     AfterResult,
 }
 
 impl Point {
     /// All of them, in the order of a turn.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Received,
         Self::Persisted,
         Self::BeforeFirstDelta,
         Self::FirstDelta,
         Self::Tool,
         Self::BeforeResult,
+        Self::Saved,
         Self::AfterResult,
     ];
 
@@ -47,6 +50,7 @@ impl Point {
             Self::FirstDelta => "first-delta",
             Self::Tool => "tool",
             Self::BeforeResult => "before-result",
+            Self::Saved => "saved",
             Self::AfterResult => "after-result",
         }
     }

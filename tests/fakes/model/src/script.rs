@@ -14,7 +14,9 @@
 //! | `#error KIND [TIMES]` | the model API fails: see [`Trouble`]; with TIMES only that often |
 //! | `#drop` | the model's connection is cut after the first delta |
 //! | `#pace MS` | a pause between deltas, for people who watch |
-//! | `#junk [TEXT]`, `#exit CODE`, `#silent` | the agent prints a line that is not JSON; dies with CODE after the first delta; says nothing |
+//! | `#junk [TEXT]`, `#flood BYTES` | the agent prints a line that is not JSON; so many bytes on one line |
+//! | `#exit CODE`, `#silent` | the agent dies with CODE after the first delta; says and hears nothing any more |
+//! | `#later TEXT` | the agent's background work begins a turn of its own once this one is over, and says TEXT |
 //!
 //! Without any block the answer is an echo (`You said: …`), or after a tool its outcome (`Tool said: …`).
 //!
@@ -73,6 +75,10 @@ pub struct Script {
     pub pace: Option<Duration>,
     /// A line that is not JSON, printed by the agent.
     pub junk: Option<String>,
+    /// So many bytes without an end of line, printed by the agent.
+    pub flood: Option<usize>,
+    /// What the agent's background work says in a turn that nobody asked for.
+    pub later: Option<String>,
     /// The agent dies with this code.
     pub exit: Option<i32>,
     /// The agent says nothing at all.
@@ -140,6 +146,8 @@ impl Script {
                 self.junk = Some(junk.to_owned());
                 Ok(())
             }
+            "flood" => number(arg).map(|bytes| self.flood = Some(bytes)),
+            "later" => text(arg).map(|text| self.later = Some(text)),
             "exit" => arg
                 .parse()
                 .map(|code| self.exit = Some(code))

@@ -241,6 +241,12 @@ impl FakeWeibo {
         })
     }
 
+    /// Every token that was given; secrets, to be looked for where they must not be.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<String> {
+        self.shared.state().tokens.keys().cloned().collect()
+    }
+
     /// Changes the faults.
     pub fn fault(&self, change: impl FnOnce(&mut Faults)) {
         control::set_faults(&self.shared, change);

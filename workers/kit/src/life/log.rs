@@ -42,16 +42,16 @@ where
     }
 }
 
-/// Starts the log of `program` for `instance`. Code of ours is logged at `level`; foreign crates
-/// only warn, since they know nothing of what is secret.
-pub fn start(program: &str, instance: &str, level: &str) {
+/// Starts the log. Each line names `process`; code of `ours` (crates by their library's name) is
+/// logged at `level`; foreign crates only warn, since they know nothing of what is secret.
+pub fn start(process: &str, ours: &[&str], level: &str) {
     let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
     let targets = Targets::new()
         .with_default(LevelFilter::WARN.min(level))
         .with_target("worker_kit", level)
-        .with_target(program.replace('-', "_"), level);
+        .with_targets(ours.iter().map(|ours| (*ours, level)));
     let lines = Lines {
-        process: format!("{program} {instance}"),
+        process: process.to_owned(),
         stamped: std::env::var_os("JOURNAL_STREAM").is_none(),
     };
     let layer = tracing_subscriber::fmt::layer()

@@ -125,8 +125,9 @@ impl Core {
             mentions.users.insert(author);
         }
         let id = self.mint();
+        let window = self.options.nonce_window_ms;
         if let (Some(nonce), Some(bot)) = (&nonce, self.world.bots.get_mut(&me)) {
-            bot.nonces.insert(nonce_text(nonce), (id, now));
+            bot.nonces.remember(nonce_text(nonce), id, now, window);
         }
         const SETTABLE: u64 =
             flag::SUPPRESS_EMBEDS | flag::SUPPRESS_NOTIFICATIONS | flag::COMPONENTS_V2;
@@ -159,14 +160,9 @@ impl Core {
     }
 
     /// The message that this author made with this nonce in the last few minutes, also if it is gone.
-    fn by_nonce(&mut self, me: Id, nonce: &Value, now: u64) -> Option<Id> {
-        let window = self.options.nonce_window_ms;
-        let nonces = &mut self.world.bots.get_mut(&me)?.nonces;
-        if nonces.len() > 10_000 {
-            nonces.retain(|_, (_, at)| now.saturating_sub(*at) < window);
-        }
-        let (id, at) = nonces.get(&nonce_text(nonce))?;
-        (now.saturating_sub(*at) < window).then_some(*id)
+    fn by_nonce(&self, me: Id, nonce: &Value, now: u64) -> Option<Id> {
+        let nonces = &self.world.bots.get(&me)?.nonces;
+        nonces.find(&nonce_text(nonce), now, self.options.nonce_window_ms)
     }
 
     /// The message that a body replies to, if it stands.

@@ -243,7 +243,7 @@ async fn pause(ms: u64) {
 fn perform(shared: &Arc<Shared>, ask: &Ask) -> Reply {
     let mut core = shared.core();
     let now = core.now();
-    if let Some(seconds) = core.limits.banned(now) {
+    if let Some(seconds) = core.limits.banned(core.options.bad_requests, now) {
         return Reply::cloudflare(Some(seconds));
     }
     let agent = ask

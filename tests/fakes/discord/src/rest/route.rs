@@ -77,7 +77,9 @@ const FOLLOW_UP: &str = "/webhooks/{application.id}/{interaction.token}/messages
 
 /// Finds the route of a path below the API base.
 pub(crate) fn find(method: &Method, path: &str) -> Result<Route, Miss> {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    // Clients escape what they like: an emoji, but also the `@` of `@original`.
+    let parts: Vec<String> = path.trim_matches('/').split('/').map(unescaped).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     // GET, POST, PUT, PATCH, DELETE in this order: `None` where the path has no such method.
     let verb = match method.as_str() {
         "GET" => 0,
@@ -251,7 +253,7 @@ fn in_channel(channel: Id, rest: &[&str], verb: usize) -> Result<Route, Miss> {
             )
         }
         ["messages", message, "reactions", emoji, "@me"] => {
-            let (message, emoji) = (id(message)?, unescaped(emoji));
+            let (message, emoji) = (id(message)?, (*emoji).to_owned());
             let (add, remove) = (
                 Call::React(channel, message, emoji.clone()),
                 Call::Unreact(channel, message, emoji),
@@ -379,7 +381,10 @@ mod tests {
     }
 
     #[test]
-    fn an_emoji_is_unescaped() {
+    fn segments_are_unescaped() {
+        let path = "/webhooks/1/token/messages/%40original";
+        let route = find(&Method::PATCH, path).unwrap();
+        assert_eq!(route.call, Call::EditFollowUp(Id(1), "token".into(), None));
         let route = find(
             &Method::PUT,
             "/channels/1/messages/2/reactions/%F0%9F%91%8D/@me",

@@ -374,3 +374,17 @@ async fn silent_resume_and_refused_identify() {
     bot.identify(INTENTS).await;
     assert_eq!(bot.frame().await["op"], 9);
 }
+
+#[tokio::test]
+async fn latency_delays_but_keeps_the_order() {
+    let fake = FakeDiscord::start().await;
+    fake.set(|options| options.latency_ms = 5);
+    let mut bot = Gateway::ready(&fake).await;
+    for text in ["one", "two", "three"] {
+        fake.dm(fake.scene().owner, text);
+    }
+    for text in ["one", "two", "three"] {
+        assert_eq!(bot.event("MESSAGE_CREATE").await["content"], text);
+    }
+    assert_eq!(Rest::new(&fake).get("/users/@me").await.status, 200);
+}

@@ -5,7 +5,7 @@ use fake_discord::{FakeDiscord, Say};
 use serde_json::json;
 use std::time::Duration;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_are_waited_for_in_order() {
     let fake = FakeDiscord::start().await;
     let (scene, rest) = (fake.scene(), Rest::new(&fake));

@@ -1,0 +1,464 @@
+//! The shell around the [`Runner`]: the link, the processes, the session files and the clock.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ipc_schema::{Body, Capabilities, Fault, RefuseCode};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use worker_kit::link::{LinkEvent, LinkSender, NotSent};
+use worker_kit::{Life, OptionProblem, Peer, PeerContext, Stop};
+
+use crate::claude::argv;
+use crate::claude::transcript::{self, Reading};
+use crate::options::{self, AgentKind, Options};
+use crate::process::lock::Locks;
+use crate::process::pump::{self, Framing, Hold, Order};
+use crate::process::spawn::Spawn;
+use crate::process::tail::{self, Tail};
+use crate::process::{launch, sweep};
+use crate::runner::{Input, Runner};
+use crate::session::{Effect, Event, Prepared, What};
+
+/// Events of processes that wait for the runner. Few: a line may be 16 MiB.
+const EVENTS: usize = 8;
+/// Between two looks at the session files that are watched.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a command may go on once the runner is to end; it cannot be continued.
+const COMMAND_GRACE: Duration = Duration::from_secs(6);
+/// How long Claude Code may; the next runner goes on where it was.
+const CLAUDE_GRACE: Duration = Duration::from_secs(1);
+/// How long killed agents are waited for at the end.
+const LAST_SWEEP: Duration = Duration::from_millis(500);
+
+/// The runner as a peer of the hub.
+#[derive(Debug)]
+pub struct AgentRunner;
+
+impl Peer for AgentRunner {
+    const KIND: &'static str = "runner";
+    const PROGRAM: &'static str = "agent-runner";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    type Options = Options;
+
+    fn check(options: &Value) -> Vec<OptionProblem> {
+        options::check(options)
+    }
+
+    fn capabilities(options: Option<&Options>) -> Capabilities {
+        let dedups_prompts = options.is_none_or(|o| o.kind == AgentKind::ClaudeCode);
+        Capabilities { dedups_prompts, ..Capabilities::default() }
+    }
+
+    async fn run(options: Options, context: PeerContext) -> Result<(), Stop> {
+        let failed = |what: &str, error: std::io::Error| {
+            Stop::Failed(anyhow::anyhow!("{what} {}: {error}", options.state_dir.display()))
+        };
+        let locks =
+            Locks::new(&options.state_dir).map_err(|e| failed("cannot make the state directory", e))?;
+        let guard = locks.clone();
+        let taken = tokio::task::spawn_blocking(move || {
+            let lock = guard.runner()?;
+            // What a runner that was killed has left behind.
+            let left = guard.all().end(false, Duration::from_secs(2));
+            if !left.is_empty() {
+                tracing::warn!(?left, "processes of the last runner's agents do not end");
+            }
+            Ok(lock)
+        });
+        let _lock: File = match taken.await {
+            Ok(lock) => lock.map_err(|e| failed("another runner works in", e))?,
+            Err(error) => return Err(Stop::Failed(error.into())),
+        };
+        // Orphans of agents come to us, so that their end can be seen to.
+        nix::sys::prctl::set_child_subreaper(true).map_err(|e| Stop::Failed(e.into()))?;
+        Shell::new(options, context, locks).run().await
+    }
+}
+
+struct Shell {
+    options: Arc<Options>,
+    project: String,
+    runner: Runner,
+    link: LinkSender,
+    events: worker_kit::link::LinkEvents,
+    life: Life,
+    locks: Locks,
+    /// What a process or a look at a file came to, on the way to the runner.
+    inbox: mpsc::Receiver<(u64, Event)>,
+    outbox: mpsc::Sender<(u64, Event)>,
+    /// Locks that were taken and wait for their agent.
+    taken: Arc<std::sync::Mutex<HashMap<u64, File>>>,
+    holds: HashMap<u64, (Hold, sweep::Claim)>,
+    tails: HashMap<u64, Tail>,
+    /// The link took no more: what is kept is said again once it does.
+    stalled: bool,
+    last_again: Option<Instant>,
+    status: (usize, usize),
+}
+
+impl Shell {
+    fn new(options: Options, mut context: PeerContext, locks: Locks) -> Shell {
+        let options = Arc::new(options);
+        let nonce = format!("{:016x}", context.rng.u64(..));
+        let (link, events) = worker_kit::link::start(context.link);
+        let (outbox, inbox) = mpsc::channel(EVENTS);
+        Shell {
+            runner: Runner::new(Arc::clone(&options), nonce),
+            options,
+            project: context.instance,
+            link,
+            events,
+            life: context.life,
+            locks,
+            inbox,
+            outbox,
+            taken: Arc::default(),
+            holds: HashMap::new(),
+            tails: HashMap::new(),
+            stalled: false,
+            last_again: None,
+            status: (usize::MAX, 0),
+        }
+    }
+
+    async fn run(mut self) -> Result<(), Stop> {
+        let mut children =
+            signal(SignalKind::child()).map_err(|error| Stop::Failed(error.into()))?;
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let life = self.life.clone();
+        let mut end: Option<Instant> = None;
+        self.show();
+        loop {
+            if end.is_some_and(|end| Instant::now() >= end || self.is_done()) {
+                return self.finish().await;
+            }
+            let due = self.runner.deadline(Instant::now());
+            let due = due.into_iter().chain(end).min().map(tokio::time::Instant::from_std);
+            let tick = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let link = self.link.clone();
+            let watching = self.tails.values().any(Tail::waits);
+            tokio::select! {
+                event = self.events.next() => match event {
+                    Some(event) => self.link_event(event)?,
+                    None => return Err(Stop::Failed(anyhow::anyhow!("the link is over"))),
+                },
+                Some((launch, event)) = self.inbox.recv() => self.process(launch, event),
+                () = tick => self.step(Input::Tick),
+                _ = look.tick(), if watching => self.look(),
+                () = link.room(256), if self.stalled => {
+                    self.stalled = false;
+                    self.step(Input::Again);
+                }
+                _ = children.recv() => {
+                    let agents: HashSet<i32> = self.holds.values().map(|(hold, _)| hold.pid).collect();
+                    sweep::reap(&agents);
+                }
+                () = life.draining(), if end.is_none() => {
+                    let grace = match self.options.kind {
+                        AgentKind::ClaudeCode => CLAUDE_GRACE,
+                        AgentKind::Command => COMMAND_GRACE,
+                    };
+                    end = Some(Instant::now() + grace);
+                    self.step(Input::Drain);
+                }
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.runner.counts().1 == 0 && (self.runner.is_settled() || !self.link.is_up())
+    }
+
+    /// Ends what still runs. What the hub was not told it asks for again; a turn that was cut off
+    /// is continued by the next runner, where its agent can.
+    async fn finish(self) -> Result<(), Stop> {
+        for (hold, _) in self.holds.values() {
+            hold.order(Order::Kill);
+        }
+        let all = self.locks.all();
+        let left = tokio::task::spawn_blocking(move || all.end(false, LAST_SWEEP)).await;
+        if left.is_ok_and(|left| !left.is_empty()) {
+            tracing::warn!("some processes of agents do not end; the next runner ends them");
+        }
+        let _ = tokio::time::timeout(LAST_SWEEP, self.link.flushed()).await;
+        Ok(())
+    }
+
+    fn link_event(&mut self, event: LinkEvent) -> Result<(), Stop> {
+        match event {
+            LinkEvent::Up(_) | LinkEvent::Down { .. } => {
+                self.stalled = false;
+                self.step(Input::Link);
+            }
+            LinkEvent::Got(envelope) => {
+                let taken = self.runner.step(Instant::now(), Input::Hub(envelope.body, envelope.trace));
+                match taken {
+                    Ok(effects) => self.effects(effects),
+                    Err(error) => self.link.nack(envelope.id, error.to_string()),
+                }
+            }
+            LinkEvent::Nacked { why, .. } => {
+                tracing::warn!(why, "the hub could not use what it was told");
+                // At most once a second: a hub that refuses everything is not to be flooded.
+                let now = Instant::now();
+                if self.last_again.is_none_or(|last| now >= last + Duration::from_secs(1)) {
+                    self.last_again = Some(now);
+                    self.step(Input::Again);
+                }
+            }
+            LinkEvent::Refused { code: RefuseCode::Schema, hint } => {
+                return Err(Stop::Schema(hint));
+            }
+            LinkEvent::Refused { hint, .. } => tracing::warn!(hint, "the hub refuses the link"),
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, launch: u64, event: Event) {
+        if matches!(event, Event::Exited(_) | Event::NotLaunched(_)) {
+            self.holds.remove(&launch);
+            self.tails.remove(&launch);
+        }
+        let event = match event {
+            Event::NotLaunched(Fault::AgentMissing { why, .. }) => {
+                let cmd = self.options.program().to_owned();
+                Event::NotLaunched(Fault::AgentMissing { cmd, why })
+            }
+            event => event,
+        };
+        self.step(Input::Process(launch, event));
+    }
+
+    fn look(&mut self) {
+        let found: Vec<(u64, Vec<String>)> = self
+            .tails
+            .iter_mut()
+            .filter(|(_, tail)| tail.waits())
+            .map(|(launch, tail)| (*launch, tail.look()))
+            .filter(|(_, ids)| !ids.is_empty())
+            .collect();
+        for (launch, ids) in found {
+            self.step(Input::Process(launch, Event::Written(ids)));
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        match self.runner.step(Instant::now(), input) {
+            Ok(effects) => self.effects(effects),
+            Err(error) => tracing::warn!(%error, "an input was not used"),
+        }
+    }
+
+    fn effects(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.effect(effect);
+        }
+        self.show();
+    }
+
+    fn show(&mut self) {
+        let counts = self.runner.counts();
+        if counts != self.status {
+            self.status = counts;
+            let (live, busy) = counts;
+            self.life.status(&format!("{live} sessions live, {busy} with a turn"));
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Say(body, trace) => self.say(body, &trace),
+            Effect::Prepare { launch, session, agent_session, prompt, known } => {
+                let (locks, projects) = (self.locks.clone(), self.projects());
+                let taken = Arc::clone(&self.taken);
+                self.answer(launch, move || {
+                    Event::Prepared(locks.take(&session).and_then(|lock| {
+                        let file = projects.and_then(|dir| tail::find(&dir, &agent_session));
+                        let reading = match (&file, prompt) {
+                            (Some(file), Some(prompt)) => read(file.clone(), &prompt, &known)
+                                .map_err(|words| Fault::Agent { words })?,
+                            _ => Reading::ABSENT,
+                        };
+                        if let Ok(mut taken) = taken.lock() {
+                            taken.insert(launch, lock);
+                        }
+                        Ok(Prepared { file: file.is_some(), reading })
+                    }))
+                });
+            }
+            Effect::Release { launch } => drop(self.lock_of(launch)),
+            Effect::Launch { launch, session, what } => self.launch(launch, &session, what),
+            Effect::Write { launch, line } => {
+                let mut bytes = line.into_bytes();
+                bytes.push(b'\n');
+                self.order(launch, Order::Write(bytes));
+            }
+            Effect::CloseInput { launch } => self.order(launch, Order::Close),
+            Effect::Nudge { launch } => {
+                if let Some((hold, _)) = self.holds.get(&launch) {
+                    hold.nudge();
+                }
+            }
+            Effect::Kill { launch } => self.order(launch, Order::Kill),
+            Effect::Sweep { launch } => {
+                let claim = self.holds.get(&launch).map(|(_, claim)| claim.clone());
+                self.answer(launch, move || {
+                    let left = claim.map(|claim| claim.end(true, Duration::from_secs(1)));
+                    if left.is_some_and(|left| !left.is_empty()) {
+                        tracing::warn!("some processes of a stopped turn do not end");
+                    }
+                    Event::Swept
+                });
+            }
+            Effect::Await { launch, agent_session, id } => {
+                if !self.tails.contains_key(&launch)
+                    && let Some(file) =
+                        self.projects().and_then(|dir| tail::find(&dir, &agent_session))
+                {
+                    self.tails.insert(launch, Tail::new(file));
+                }
+                if let Some(tail) = self.tails.get_mut(&launch) {
+                    tail.wait_for(id);
+                }
+            }
+            Effect::AwaitNothing { launch } => {
+                if let Some(tail) = self.tails.get_mut(&launch) {
+                    tail.clear();
+                }
+            }
+            Effect::Read { launch, agent_session, prompt, known } => {
+                let projects = self.projects();
+                self.answer(launch, move || {
+                    let file = projects.and_then(|dir| tail::find(&dir, &agent_session));
+                    let reading = match file {
+                        Some(file) => read(file, &prompt, &known),
+                        None => Err("the agent's session file is not there".into()),
+                    };
+                    Event::Read { prompt, reading }
+                });
+            }
+        }
+    }
+
+    fn say(&mut self, body: Body, trace: &str) {
+        let kept = match &body {
+            Body::TurnUpdate(update) => update.n > 0,
+            Body::Unprompted(_) => true,
+            _ => false,
+        };
+        // An update that overtook one before it would be refused.
+        if kept && self.stalled {
+            return;
+        }
+        match self.link.send(body, trace) {
+            Ok(_) | Err(NotSent::Down) => {}
+            Err(NotSent::Full) => self.stalled |= kept,
+        }
+    }
+
+    fn order(&self, launch: u64, order: Order) {
+        if let Some((hold, _)) = self.holds.get(&launch) {
+            hold.order(order);
+        }
+    }
+
+    /// Does what takes time elsewhere and tells the runner what came of it.
+    fn answer(&self, launch: u64, work: impl FnOnce() -> Event + Send + 'static) {
+        let outbox = self.outbox.clone();
+        tokio::task::spawn_blocking(move || {
+            // Nobody is interested: the runner ends.
+            let _ = outbox.blocking_send((launch, work()));
+        });
+    }
+
+    fn lock_of(&self, launch: u64) -> Option<File> {
+        self.taken.lock().ok()?.remove(&launch)
+    }
+
+    /// Tells the runner later: it is in the midst of a step.
+    fn tell(&self, launch: u64, event: Event) {
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move {
+            let _ = outbox.send((launch, event)).await;
+        });
+    }
+
+    fn launch(&mut self, launch: u64, session: &str, what: What) {
+        let own = |name: &str| std::env::var(name).ok();
+        let mut claim = self.locks.claim(session);
+        let (arguments, mut environment, framing, input) = match what {
+            What::Claude(start) => (
+                argv::arguments(&self.options, &start),
+                argv::environment(&self.options, &start, own),
+                Framing::Lines,
+                None,
+            ),
+            What::Command { turn, text } => {
+                let mut environment = argv::base_environment(&self.options, own);
+                environment.insert("BULKHEAD_PROJECT".into(), self.project.clone());
+                environment.insert("BULKHEAD_SESSION".into(), session.to_owned());
+                environment.insert("BULKHEAD_TURN".into(), turn.turn);
+                (self.options.args.clone(), environment, Framing::Bytes, Some(text))
+            }
+        };
+        environment.insert(sweep::MARK.into(), claim.mark.clone());
+        let spawn = Spawn {
+            program: self.options.program(),
+            arguments: &arguments,
+            environment: &environment,
+            work_dir: &self.options.work_dir,
+            lock: self.lock_of(launch),
+        };
+        match spawn.start() {
+            Ok(child) => {
+                claim.agent = child.id().map(u32::cast_signed);
+                let hold = pump::follow(child, launch, framing, claim.clone(), self.outbox.clone());
+                if let Some(text) = input {
+                    hold.order(Order::Write(text.into_bytes()));
+                    hold.order(Order::Close);
+                }
+                self.holds.insert(launch, (hold, claim));
+            }
+            Err(fault) => self.tell(launch, Event::NotLaunched(fault)),
+        }
+    }
+
+    /// Where session files are.
+    fn projects(&self) -> Option<PathBuf> {
+        let environment: BTreeMap<String, String> =
+            argv::base_environment(&self.options, |name| std::env::var(name).ok());
+        argv::projects_dir(&environment)
+    }
+}
+
+fn read(
+    file: PathBuf,
+    prompt: &str,
+    known: &std::collections::BTreeSet<String>,
+) -> Result<Reading, String> {
+    let reading = File::open(&file).and_then(|opened| {
+        transcript::read(BufReader::with_capacity(1 << 16, opened), prompt, known)
+    });
+    reading.map_err(|error| format!("the session file {}: {error}", file.display()))
+}
+
+/// The whole of the program.
+pub fn main() -> std::process::ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == launch::FLAG) {
+        return launch::become_agent(arguments);
+    }
+    worker_kit::peer_main::<AgentRunner>()
+}

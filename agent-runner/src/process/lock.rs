@@ -1,0 +1,126 @@
+//! One lock a session, and one a runner.
+//!
+//! The lock of a session is a file lock whose descriptor the agent inherits and the runner then
+//! closes, so it falls when the agent is gone, and not before: no agent is resumed beside an old
+//! one. A runner that was killed may leave an agent behind; it is ours, so it is ended here.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use ipc_schema::Fault;
+use uuid::Uuid;
+
+use super::sweep::{self, Claim};
+
+/// How long an old agent may take to notice that its runner is gone.
+const DIES_ITSELF: Duration = Duration::from_millis(200);
+/// How long whoever holds the lock is killed again and again.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The locks of one runner, in its state directory.
+#[derive(Debug, Clone)]
+pub struct Locks {
+    dir: PathBuf,
+    runner: Uuid,
+}
+
+impl Locks {
+    /// Makes the state directory, if it is not there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(state_dir: &Path) -> io::Result<Locks> {
+        let dir = state_dir.join("sessions");
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        // /proc shows real paths.
+        let dir = dir.canonicalize()?;
+        let runner = Uuid::new_v5(&Uuid::NAMESPACE_OID, dir.as_os_str().as_encoded_bytes());
+        Ok(Locks { dir, runner })
+    }
+
+    /// What all agents of this runner have in common, those of its last life included.
+    pub fn all(&self) -> Claim {
+        Claim { mark: self.runner.to_string(), lock: None, agent: None }
+    }
+
+    /// What belongs to this session's agent.
+    pub fn claim(&self, session: &str) -> Claim {
+        let name = Uuid::new_v5(&self.runner, session.as_bytes());
+        Claim {
+            mark: format!("{}/{name}", self.runner),
+            lock: Some(self.dir.join(format!("{name}.lock"))),
+            agent: None,
+        }
+    }
+
+    /// The lock of the runner itself: one runner a state directory. Held until it is dropped.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if another holds it; else what the system says.
+    pub fn runner(&self) -> io::Result<File> {
+        let file = open(&self.dir.join("runner.lock"))?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            }
+        }
+    }
+
+    /// Takes the lock of a session, ending whatever holds it, and then whatever else its last agent
+    /// left behind. Blocks for seconds at most.
+    ///
+    /// # Errors
+    /// A fault in words, if the lock cannot be had.
+    pub fn take(&self, session: &str) -> Result<File, Fault> {
+        let claim = self.claim(session);
+        let cannot = |words: String| Fault::Agent { words };
+        let Some(path) = &claim.lock else { return Err(cannot("there is no lock".into())) };
+        let file = open(path)
+            .map_err(|error| cannot(format!("cannot open the lock {}: {error}", path.display())))?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => {
+                    return Err(cannot(format!("cannot lock {}: {error}", path.display())));
+                }
+                Err(TryLockError::WouldBlock) if start.elapsed() < DIES_ITSELF => {
+                    std::thread::sleep(LOOK);
+                }
+                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                    tracing::warn!("an old agent of this session lives on; it is ended");
+                    claim.end(false, LOOK);
+                    std::thread::sleep(LOOK);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let left: Vec<String> =
+                        claim.all().iter().map(|pid| format!("{pid} ({})", sweep::name(*pid))).collect();
+                    return Err(cannot(format!(
+                        "an old agent of this session does not end: process {}. End it, then send \
+                         the message again",
+                        if left.is_empty() { "unknown".into() } else { left.join(", ") }
+                    )));
+                }
+            }
+        }
+        let left = claim.end(false, PATIENCE);
+        if !left.is_empty() {
+            tracing::warn!(?left, "processes of this session's last agent do not end");
+        }
+        Ok(file)
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}

@@ -1,0 +1,116 @@
+//! The start of an agent: the program found, its environment and working directory given, its lock
+//! handed over.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use ipc_schema::Fault;
+use nix::unistd::{AccessFlags, access};
+
+use super::launch;
+
+/// The number under which an agent holds its lock.
+const LOCK_FD: i32 = 3;
+
+/// What to start.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// A bare name for PATH, or a path.
+    pub program: &'a str,
+    /// Its arguments.
+    pub arguments: &'a [String],
+    /// Its whole environment.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Its working directory.
+    pub work_dir: &'a Path,
+    /// What it holds as long as it lives.
+    pub lock: Option<File>,
+}
+
+impl Spawn<'_> {
+    /// Starts it. To be called on the runtime's own thread: an agent dies with the thread that
+    /// started it.
+    ///
+    /// # Errors
+    /// A fault in words for the person who sent the message.
+    pub fn start(self) -> Result<tokio::process::Child, Fault> {
+        let agent = |words: String| Fault::Agent { words };
+        if !self.work_dir.is_dir() {
+            return Err(agent(format!(
+                "its working directory {} is not there. Make it, or set `work_dir` right",
+                self.work_dir.display()
+            )));
+        }
+        let missing = |why: String| Fault::AgentMissing { cmd: self.program.to_owned(), why };
+        let path = self.environment.get("PATH").map(String::as_str).unwrap_or_default();
+        let program = find(self.program, path, self.work_dir).map_err(missing)?;
+        let me = std::env::current_exe()
+            .map_err(|error| agent(format!("the runner cannot find itself: {error}")))?;
+        let mut command = Command::new(me);
+        command
+            .arg(launch::FLAG)
+            .arg(std::process::id().to_string())
+            .arg(program)
+            .args(self.arguments)
+            .env_clear()
+            .envs(self.environment)
+            .current_dir(self.work_dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(lock) = self.lock {
+            let mapping = FdMapping { parent_fd: OwnedFd::from(lock), child_fd: LOCK_FD };
+            command
+                .fd_mappings(vec![mapping])
+                .map_err(|error| agent(format!("the lock cannot be handed over: {error}")))?;
+        }
+        // Our copy of the lock goes with `command`.
+        let mut command = tokio::process::Command::from(command);
+        command
+            .spawn()
+            .map_err(|error| agent(format!("the system starts no more processes: {error}")))
+    }
+}
+
+/// The file that a program's name stands for.
+fn find(program: &str, path: &str, work_dir: &Path) -> Result<PathBuf, String> {
+    if program.contains('/') {
+        let file = work_dir.join(program);
+        return match is_program(&file) {
+            true => Ok(file),
+            false if file.exists() => Err(format!("{} may not be run", file.display())),
+            false => Err(format!("{} is not there", file.display())),
+        };
+    }
+    std::env::split_paths(path)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(program))
+        .find(|file| is_program(file))
+        .ok_or_else(|| format!("it is in none of the directories of PATH ({path})"))
+}
+
+fn is_program(file: &Path) -> bool {
+    file.is_file() && access(file, AccessFlags::X_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_in_path_only_by_a_bare_name() {
+        let root = Path::new("/");
+        assert_eq!(find("sh", "/nowhere:/bin", root), Ok("/bin/sh".into()));
+        assert_eq!(find("/bin/sh", "", root), Ok("/bin/sh".into()));
+        assert_eq!(find("bin/sh", "", root), Ok("/bin/sh".into()));
+        assert!(find("sh", "bin", root).unwrap_err().contains("PATH (bin)"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        assert!(find(path, "", root).unwrap_err().contains("may not be run"));
+        assert!(find("/no/such", "", root).unwrap_err().contains("not there"));
+    }
+}

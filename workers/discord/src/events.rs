@@ -1,0 +1,305 @@
+//! What Discord sends, as far as it matters here. Pure.
+//!
+//! Small and tolerant: an absent or null field is a default, an unknown one is ignored, so that a
+//! field which Discord adds or nulls never costs a message. What is no such thing at all is an
+//! error of the one event and of nothing else.
+
+use serde::{Deserialize, Deserializer};
+
+use crate::snowflake::Id;
+
+/// Absent, null and of another type are all the default.
+fn lenient<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either<T> {
+        Good(T),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Either::deserialize(deserializer)? {
+        Either::Good(value) => value,
+        Either::Other(_) => T::default(),
+    })
+}
+
+/// READY.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) session_id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) resume_gateway_url: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) guilds: Vec<GuildRef>,
+}
+
+/// A server by its id, as in READY and GUILD_DELETE.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct GuildRef {
+    pub(crate) id: Id,
+    /// An outage, not a removal.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) unavailable: bool,
+}
+
+/// GUILD_CREATE.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Guild {
+    pub(crate) id: Id,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) unavailable: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) roles: Vec<Role>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) channels: Vec<Channel>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) threads: Vec<Channel>,
+}
+
+/// A role.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Role {
+    pub(crate) id: Id,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) name: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) tags: RoleTags,
+}
+
+/// Whose role it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct RoleTags {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) bot_id: Option<Id>,
+}
+
+/// GUILD_ROLE_CREATE, GUILD_ROLE_UPDATE.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RoleChanged {
+    pub(crate) guild_id: Id,
+    pub(crate) role: Role,
+}
+
+/// A channel or a thread.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Channel {
+    pub(crate) id: Id,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) name: String,
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    pub(crate) kind: u8,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) parent_id: Option<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) guild_id: Option<Id>,
+}
+
+impl Channel {
+    /// For a thread, the channel it hangs on. Other channels have a category there.
+    pub(crate) fn parent(&self) -> Option<Id> {
+        matches!(self.kind, 10..=12).then_some(self.parent_id).flatten()
+    }
+}
+
+/// A user.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct User {
+    pub(crate) id: Id,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) username: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) global_name: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) bot: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) system: bool,
+}
+
+impl User {
+    /// As others see them.
+    pub(crate) fn name(&self) -> &str {
+        if self.global_name.is_empty() { &self.username } else { &self.global_name }
+    }
+}
+
+/// A member of a server, without the user.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Member {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) roles: Vec<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) nick: String,
+}
+
+/// A file that came with a message.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Attachment {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) filename: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) content_type: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) size: u64,
+}
+
+/// A message: MESSAGE_CREATE, or one of a channel's history (which names no server and no member).
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Message {
+    pub(crate) id: Id,
+    pub(crate) channel_id: Id,
+    pub(crate) author: User,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) guild_id: Option<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) member: Option<Member>,
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    pub(crate) kind: u8,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) content: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) webhook_id: Option<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) mention_everyone: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) mentions: Vec<User>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) mention_roles: Vec<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) attachments: Vec<Attachment>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) referenced_message: Option<Box<Quoted>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) message_snapshots: Vec<Snapshot>,
+    #[serde(default, deserialize_with = "nonce")]
+    pub(crate) nonce: String,
+}
+
+/// The message that was answered or forwarded.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Quoted {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) content: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) mentions: Vec<User>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) attachments: Vec<Attachment>,
+}
+
+/// A forwarded message.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Snapshot {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) message: Quoted,
+}
+
+/// A nonce is a string or a number.
+fn nonce<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    })
+}
+
+/// `GET /applications/@me`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Application {
+    pub(crate) id: Id,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) flags: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) owner: Option<User>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) team: Option<Team>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) interactions_endpoint_url: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) approximate_guild_count: Option<u64>,
+}
+
+/// The team that owns an application.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Team {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) owner_user_id: Option<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) members: Vec<TeamMember>,
+}
+
+/// Somebody in a team.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct TeamMember {
+    /// 1 = invited, 2 = in.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) membership_state: u8,
+    pub(crate) user: User,
+}
+
+impl Application {
+    /// The owner, or the members of the team that owns it.
+    pub(crate) fn owners(&self) -> std::collections::BTreeSet<Id> {
+        match &self.team {
+            // The `owner` of a team's application is a user that stands for the team.
+            Some(team) => {
+                let joined = team.members.iter().filter(|member| member.membership_state == 2);
+                joined.map(|member| member.user.id).chain(team.owner_user_id).collect()
+            }
+            None => self.owner.iter().map(|owner| owner.id).collect(),
+        }
+    }
+
+    /// Whether the message content intent is switched on (either bit: with or without a review).
+    pub(crate) fn content_intent(&self) -> bool {
+        self.flags & (1 << 18 | 1 << 19) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nulls_and_strangers_cost_no_message() {
+        let message: Message = serde_json::from_value(json!({
+            "id": "5", "channel_id": 6, "author": {"id": "7", "global_name": null, "username": "u", "new": 1},
+            "content": null, "mentions": null, "member": {"roles": "?"}, "type": "odd", "nonce": 12,
+            "referenced_message": null, "attachments": [{"size": -1}], "guild_id": null,
+        }))
+        .unwrap();
+        assert_eq!((message.id, message.channel_id, message.author.name()), (Id(5), Id(6), "u"));
+        assert_eq!((message.kind, message.nonce.as_str()), (0, "12"));
+        assert_eq!(message.attachments.len(), 1);
+        assert!(message.member.unwrap().roles.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error() {
+        for wrong in [json!(1), json!({}), json!({"id": "x", "channel_id": "1", "author": {"id": "1"}})] {
+            assert!(serde_json::from_value::<Message>(wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn a_team_owns_by_its_members_who_joined() {
+        let member = |id: u64, state: u8| json!({"membership_state": state, "user": {"id": id}});
+        let mut application = json!({"id": "1", "owner": {"id": "2"}, "flags": 1 << 19});
+        let read = |json: &serde_json::Value| serde_json::from_value::<Application>(json.clone()).unwrap();
+        assert_eq!(read(&application).owners(), [Id(2)].into());
+        assert!(read(&application).content_intent());
+        application["team"] = json!({"owner_user_id": "3", "members": [member(3, 2), member(4, 2), member(5, 1)]});
+        assert_eq!(read(&application).owners(), [Id(3), Id(4)].into());
+    }
+
+    #[test]
+    fn only_threads_have_a_parent() {
+        let channel = |kind: u8| -> Channel {
+            serde_json::from_value(json!({"id": "1", "type": kind, "parent_id": "9"})).unwrap()
+        };
+        assert_eq!((channel(0).parent(), channel(11).parent()), (None, Some(Id(9))));
+    }
+}

@@ -1,0 +1,471 @@
+//! The gateway session: what happened → what to do. Pure; clock and chance are the caller's.
+//!
+//! Promises, whatever the peer does:
+//! - A connection that says no Hello, acknowledges nothing or does not answer a RESUME ends by a
+//!   deadline; ours to wait for a close is nobody's.
+//! - The session is resumed where it can be: first at its own address, then at the base address;
+//!   after three RESUMEs that failed a new session is begun.
+//! - A peer that lets us in and throws us out is not hammered: full backoff from 1 s to 60 s that
+//!   only a stable minute resets, and never more than 10 connections a minute.
+//! - An IDENTIFY goes out only after the budget said so.
+//!
+//! Source: Discord's "Gateway", v10. It knows no socket, no token and no sequence number.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use worker_kit::Backoff;
+
+use super::close::{After, Fatal, after};
+
+/// How long a connection may take to stand.
+const CONNECT: Duration = Duration::from_secs(20);
+/// How long an IDENTIFY or RESUME may stay unanswered.
+const GREETING: Duration = Duration::from_secs(60);
+/// How long a connection must have been good for the backoff to start anew.
+const STABLE: Duration = Duration::from_secs(60);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// RESUMEs that may fail before a new session is begun.
+const RESUMES: u32 = 3;
+/// Connections within [`MINUTE`].
+const CONNECTS: usize = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Frames within [`MINUTE`] on one connection; Discord's limit is 120 and heartbeats have to fit.
+const ASKED_BEATS: usize = 100;
+/// The bounds of a heartbeat interval that is taken as it is told.
+const INTERVALS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(600));
+/// For restarts and failures of ours: the session stays resumable, unlike after 1000 and 1001.
+pub(crate) const CLOSE_RESUMABLE: u16 = 4000;
+
+/// Which address to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// That of `GET /gateway/bot`.
+    Base,
+    /// The session's own.
+    Resume(String),
+}
+
+/// A session that can be resumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resumable {
+    pub(crate) session: String,
+    /// `resume_gateway_url`; may be empty.
+    pub(crate) url: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Time passed; see [`Session::deadline`].
+    Tick,
+    /// The connection stands.
+    Opened,
+    /// It could not be made.
+    NotOpened,
+    /// It ended, with the code of the peer's close frame if there was one.
+    Closed(Option<u16>),
+    /// Op 10.
+    Hello(Duration),
+    /// Op 1.
+    BeatNow,
+    /// Op 7.
+    Reconnect,
+    /// Op 9.
+    Invalid { resumable: bool },
+    /// READY.
+    Ready(Resumable),
+    /// RESUMED.
+    Resumed,
+    /// Any other frame. Like each of the above it is a sign of life.
+    Heard,
+    /// An IDENTIFY may go, and is committed as spent.
+    MayIdentify,
+    /// It may not yet.
+    IdentifyLater(Duration),
+    /// Nobody could tell.
+    BudgetUnknown,
+    /// Events were dropped here: have them sent again.
+    Replay,
+    /// Begin a new session: the intents have changed.
+    Renew,
+}
+
+/// What to do, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Ask whether an IDENTIFY may go, and commit it as spent if so.
+    AskBudget,
+    Connect(Host),
+    /// Send a heartbeat.
+    Beat,
+    /// Send IDENTIFY.
+    Identify,
+    /// Send RESUME for this session.
+    Resume(String),
+    /// Send a close frame with this code and let go of the socket within 2 s, whatever the peer does.
+    Close(u16),
+    /// Let go of the connection, or of the attempt at one.
+    Drop,
+    /// The connection fell, or failed; in words for the status.
+    Down(&'static str),
+    /// It stands again.
+    Up { resumed: bool },
+    /// There is nothing more to try.
+    Stop(Fatal),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Identify,
+    Resume,
+}
+
+#[derive(Debug)]
+struct Beat {
+    interval: Duration,
+    next: Instant,
+    /// One was sent, and nothing has come since.
+    unanswered: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Waiting { until: Instant },
+    Asking,
+    Connecting { deadline: Instant, purpose: Purpose, own_host: bool },
+    AwaitingHello { deadline: Instant, purpose: Purpose, own_host: bool },
+    Greeting { deadline: Instant, purpose: Purpose, beat: Beat },
+    Live { beat: Beat },
+    Over,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct Session {
+    phase: Phase,
+    stored: Option<Resumable>,
+    failed_resumes: u32,
+    /// The session's own address did not work: resume at the base address.
+    host_failed: bool,
+    backoff: Backoff,
+    hello: Duration,
+    connects: VecDeque<Instant>,
+    /// Sends on this connection.
+    sends: VecDeque<Instant>,
+}
+
+impl Session {
+    /// Starts with the first [`Event::Tick`]. `shortest`: the least wait before a reconnect;
+    /// `hello`: how long a connection may stay without a Hello.
+    pub(crate) fn new(
+        stored: Option<Resumable>,
+        shortest: Duration,
+        hello: Duration,
+        now: Instant,
+    ) -> Session {
+        Session {
+            phase: Phase::Waiting { until: now },
+            stored,
+            failed_resumes: 0,
+            host_failed: false,
+            backoff: Backoff::new(shortest, LONGEST_BACKOFF, STABLE),
+            hello,
+            connects: VecDeque::new(),
+            sends: VecDeque::new(),
+        }
+    }
+
+    /// When to send [`Event::Tick`] next.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Waiting { until } => Some(*until),
+            Phase::Connecting { deadline, .. } | Phase::AwaitingHello { deadline, .. } => {
+                Some(*deadline)
+            }
+            Phase::Greeting { deadline, beat, .. } => Some(beat.next.min(*deadline)),
+            Phase::Live { beat } => Some(beat.next),
+            Phase::Asking | Phase::Over => None,
+        }
+    }
+
+    /// Whether events that come now belong to the session.
+    pub(crate) fn takes_events(&self) -> bool {
+        matches!(self.phase, Phase::Greeting { .. } | Phase::Live { .. })
+    }
+
+    /// Whether the session stands.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live { .. })
+    }
+
+    /// Takes an event. `chance` is in `0.0 ..= 1.0`.
+    pub(crate) fn on(&mut self, event: Event, now: Instant, chance: f64) -> Vec<Action> {
+        let mut out = Vec::new();
+        self.heard(&event);
+        match event {
+            Event::Tick => self.tick(now, chance, &mut out),
+            Event::Opened => {
+                if let Phase::Connecting { purpose, own_host, .. } = self.phase {
+                    let deadline = now + self.hello;
+                    self.sends.clear();
+                    self.phase = Phase::AwaitingHello { deadline, purpose, own_host };
+                }
+            }
+            Event::NotOpened => {
+                if let Phase::Connecting { .. } = self.phase {
+                    self.fell("no connection to Discord", Duration::ZERO, now, chance, &mut out);
+                }
+            }
+            Event::Closed(code) => self.closed(code, now, chance, &mut out),
+            Event::Hello(interval) => self.hello(interval, now, chance, &mut out),
+            Event::BeatNow => self.beat_now(now, &mut out),
+            Event::Reconnect => {
+                if self.is_connected() {
+                    out.push(Action::Close(CLOSE_RESUMABLE));
+                    self.fell("Discord asked for a reconnect", Duration::ZERO, now, chance, &mut out);
+                }
+            }
+            Event::Invalid { resumable } => self.invalid(resumable, now, chance, &mut out),
+            Event::Ready(stored) => {
+                if self.takes_events() {
+                    self.stored = Some(stored);
+                    self.up(false, now, &mut out);
+                }
+            }
+            Event::Resumed => {
+                if let Phase::Greeting { purpose: Purpose::Resume, .. } = self.phase {
+                    self.up(true, now, &mut out);
+                }
+            }
+            Event::Heard => {}
+            Event::MayIdentify => {
+                if let Phase::Asking = self.phase {
+                    self.connect(Purpose::Identify, Host::Base, now, &mut out);
+                }
+            }
+            Event::IdentifyLater(wait) => {
+                if let Phase::Asking = self.phase {
+                    self.phase = Phase::Waiting { until: now + wait };
+                }
+            }
+            Event::BudgetUnknown => {
+                if let Phase::Asking = self.phase {
+                    self.fell("Discord's REST API does not answer", Duration::ZERO, now, chance, &mut out);
+                }
+            }
+            Event::Replay => {
+                if let Phase::Live { .. } = self.phase {
+                    out.push(Action::Close(CLOSE_RESUMABLE));
+                    self.fell("events are fetched again", Duration::ZERO, now, chance, &mut out);
+                }
+            }
+            Event::Renew => {
+                self.stored = None;
+                if self.is_connected() {
+                    out.push(Action::Close(CLOSE_RESUMABLE));
+                    self.fell("a new session is begun", Duration::ZERO, now, chance, &mut out);
+                }
+            }
+        }
+        out
+    }
+
+    fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::AwaitingHello { .. } | Phase::Greeting { .. } | Phase::Live { .. })
+    }
+
+    /// Any frame shows that the peer lives, not only an acknowledgement: floods delay those.
+    fn heard(&mut self, event: &Event) {
+        let frame = matches!(
+            event,
+            Event::Hello(_)
+                | Event::BeatNow
+                | Event::Reconnect
+                | Event::Invalid { .. }
+                | Event::Ready(_)
+                | Event::Resumed
+                | Event::Heard
+        );
+        if let (true, Phase::Greeting { beat, .. } | Phase::Live { beat }) = (frame, &mut self.phase) {
+            beat.unanswered = false;
+        }
+    }
+
+    fn tick(&mut self, now: Instant, chance: f64, out: &mut Vec<Action>) {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        match &self.phase {
+            Phase::Waiting { .. } => self.try_again(now, out),
+            Phase::Connecting { .. } => {
+                out.push(Action::Drop);
+                self.fell("no connection to Discord", Duration::ZERO, now, chance, out);
+            }
+            Phase::AwaitingHello { .. } => {
+                out.push(Action::Close(CLOSE_RESUMABLE));
+                self.fell("Discord does not say hello", Duration::ZERO, now, chance, out);
+            }
+            Phase::Greeting { deadline, .. } if *deadline <= now => {
+                out.push(Action::Close(CLOSE_RESUMABLE));
+                self.fell("Discord does not answer", Duration::ZERO, now, chance, out);
+            }
+            Phase::Greeting { .. } | Phase::Live { .. } => self.beat(now, chance, out),
+            Phase::Asking | Phase::Over => {}
+        }
+    }
+
+    fn try_again(&mut self, now: Instant, out: &mut Vec<Action>) {
+        match &self.stored {
+            None => {
+                self.phase = Phase::Asking;
+                out.push(Action::AskBudget);
+            }
+            Some(stored) => {
+                let own = !self.host_failed && !stored.url.is_empty();
+                let host = if own { Host::Resume(stored.url.clone()) } else { Host::Base };
+                self.connect(Purpose::Resume, host, now, out);
+            }
+        }
+    }
+
+    fn connect(&mut self, purpose: Purpose, host: Host, now: Instant, out: &mut Vec<Action>) {
+        // A budget that took long to answer must not get around the limit.
+        let limit = self.connect_limit(now);
+        if limit > now {
+            self.phase = Phase::Waiting { until: limit };
+            return;
+        }
+        self.connects.push_back(now);
+        let own_host = matches!(host, Host::Resume(_));
+        self.phase = Phase::Connecting { deadline: now + CONNECT, purpose, own_host };
+        out.push(Action::Connect(host));
+    }
+
+    /// From when on another connection is within the limit.
+    fn connect_limit(&mut self, now: Instant) -> Instant {
+        while self.connects.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
+            self.connects.pop_front();
+        }
+        let over = self.connects.len().checked_sub(CONNECTS);
+        over.and_then(|nth| self.connects.get(nth)).map_or(now, |at| *at + MINUTE)
+    }
+
+    fn hello(&mut self, interval: Duration, now: Instant, chance: f64, out: &mut Vec<Action>) {
+        let Phase::AwaitingHello { purpose, .. } = self.phase else { return };
+        let interval = interval.clamp(INTERVALS.0, INTERVALS.1);
+        let beat = Beat { interval, next: now + interval.mul_f64(chance), unanswered: false };
+        self.sends.push_back(now);
+        match (&self.stored, purpose) {
+            (Some(stored), Purpose::Resume) => out.push(Action::Resume(stored.session.clone())),
+            _ => out.push(Action::Identify),
+        }
+        self.phase = Phase::Greeting { deadline: now + GREETING, purpose, beat };
+    }
+
+    /// The heart beats, or has stopped being heard.
+    fn beat(&mut self, now: Instant, chance: f64, out: &mut Vec<Action>) {
+        let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else { return };
+        if beat.unanswered {
+            out.push(Action::Close(CLOSE_RESUMABLE));
+            self.fell("the connection went silent", Duration::ZERO, now, chance, out);
+            return;
+        }
+        beat.unanswered = true;
+        beat.next = now + beat.interval;
+        self.sends.push_back(now);
+        out.push(Action::Beat);
+    }
+
+    /// A beat out of turn takes the place of the next one, as long as those in turn will fit.
+    fn beat_now(&mut self, now: Instant, out: &mut Vec<Action>) {
+        while self.sends.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
+            self.sends.pop_front();
+        }
+        let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else { return };
+        if self.sends.len() < ASKED_BEATS {
+            beat.unanswered = true;
+            beat.next = now + beat.interval;
+            self.sends.push_back(now);
+            out.push(Action::Beat);
+        }
+    }
+
+    fn closed(&mut self, code: Option<u16>, now: Instant, chance: f64, out: &mut Vec<Action>) {
+        if !self.is_connected() {
+            return;
+        }
+        out.push(Action::Drop);
+        match after(code) {
+            After::Stop(fatal) => {
+                self.phase = Phase::Over;
+                out.push(Action::Stop(fatal));
+                return;
+            }
+            After::Identify => self.stored = None,
+            After::Resume => {}
+        }
+        self.fell("Discord closed the connection", Duration::ZERO, now, chance, out);
+    }
+
+    fn invalid(&mut self, resumable: bool, now: Instant, chance: f64, out: &mut Vec<Action>) {
+        if !self.is_connected() {
+            return;
+        }
+        out.push(Action::Close(CLOSE_RESUMABLE));
+        let mut least = Duration::ZERO;
+        if !resumable {
+            self.stored = None;
+            least = Duration::from_secs(1) + Duration::from_secs(4).mul_f64(chance);
+        }
+        self.fell("the session is no longer valid", least, now, chance, out);
+    }
+
+    fn up(&mut self, resumed: bool, now: Instant, out: &mut Vec<Action>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Over);
+        self.phase = match phase {
+            Phase::Greeting { beat, .. } | Phase::Live { beat } => Phase::Live { beat },
+            other => other,
+        };
+        self.failed_resumes = 0;
+        self.host_failed = false;
+        self.backoff.up(now);
+        out.push(Action::Up { resumed });
+    }
+
+    /// The connection is over; says what failed with it and waits.
+    fn fell(
+        &mut self,
+        why: &'static str,
+        least: Duration,
+        now: Instant,
+        chance: f64,
+        out: &mut Vec<Action>,
+    ) {
+        match self.phase {
+            // It never got as far as a RESUME: the address is at fault, not the session.
+            Phase::Connecting { own_host: true, .. } | Phase::AwaitingHello { own_host: true, .. } => {
+                self.host_failed = true;
+            }
+            Phase::Greeting { purpose: Purpose::Resume, .. } => {
+                self.failed_resumes += 1;
+                if self.failed_resumes >= RESUMES {
+                    self.stored = None;
+                }
+            }
+            _ => {}
+        }
+        if self.stored.is_none() {
+            self.failed_resumes = 0;
+            self.host_failed = false;
+        }
+        self.backoff.down(now);
+        let until = now + self.backoff.next(chance).max(least);
+        self.phase = Phase::Waiting { until: until.max(self.connect_limit(now)) };
+        out.push(Action::Down(why));
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,229 @@
+//! When a request may go. Pure.
+//!
+//! Limits go by method, route template and major id (the channel or server), and from the first
+//! answer on by the bucket that Discord names for them. Above them stand two gates: the global limit
+//! and Cloudflare's ban of the address, which hold everything. Under them the worker keeps itself to
+//! fewer requests a second than Discord's 50.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Requests a second; Discord's limit is 50.
+const A_SECOND: usize = 45;
+const SECOND: Duration = Duration::from_secs(1);
+/// Buckets that are remembered; those that are over are forgotten first.
+const BUCKETS: usize = 4096;
+/// Added to every reset: Discord's clock and ours are not the same.
+const LATER: Duration = Duration::from_millis(20);
+
+/// What a request counts against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// Method and route template.
+    pub(crate) route: &'static str,
+    /// The channel or server; empty where there is none.
+    pub(crate) major: String,
+}
+
+/// `X-RateLimit-*` of an answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) bucket: Option<String>,
+    pub(crate) remaining: Option<u32>,
+    pub(crate) reset_after: Option<Duration>,
+}
+
+/// Whom a 429 concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The route.
+    Route,
+    /// Every route.
+    Global,
+    /// This machine's address, by Cloudflare.
+    Address,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    remaining: u32,
+    resets: Instant,
+}
+
+/// All limits of one bot.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    gate: Option<Instant>,
+    /// Route → the bucket that Discord named.
+    names: HashMap<&'static str, String>,
+    buckets: HashMap<String, Bucket>,
+    lately: VecDeque<Instant>,
+}
+
+impl Limits {
+    /// Takes a place for a request, or says how long to wait before asking again.
+    pub(crate) fn take(&mut self, key: &Key, now: Instant) -> Result<(), Duration> {
+        while self.lately.front().is_some_and(|at| now.saturating_duration_since(*at) >= SECOND) {
+            self.lately.pop_front();
+        }
+        let paced = self.lately.front().filter(|_| self.lately.len() >= A_SECOND);
+        let paced = paced.map(|first| *first + SECOND);
+        let name = self.name(key);
+        let bucket = self.buckets.get_mut(&name);
+        let full = bucket.as_ref().filter(|it| it.remaining == 0).map(|it| it.resets);
+        let until = [self.gate, paced, full].into_iter().flatten().max();
+        if let Some(until) = until.filter(|until| *until > now) {
+            return Err(until - now);
+        }
+        if let Some(bucket) = bucket {
+            if bucket.resets <= now {
+                // A new window of unknown size: one request finds out.
+                bucket.remaining = 1;
+                bucket.resets = now + SECOND;
+            }
+            bucket.remaining = bucket.remaining.saturating_sub(1);
+        }
+        self.lately.push_back(now);
+        Ok(())
+    }
+
+    /// Notes what an answer says of its bucket.
+    pub(crate) fn told(&mut self, key: &Key, told: &Told, now: Instant) {
+        if let Some(name) = &told.bucket
+            && self.names.get(key.route) != Some(name)
+        {
+            self.names.insert(key.route, name.clone());
+        }
+        let (Some(remaining), Some(after)) = (told.remaining, told.reset_after) else { return };
+        let resets = now + after + LATER;
+        let name = self.name(key);
+        self.make_room(now);
+        let bucket = self.buckets.entry(name).or_insert(Bucket { remaining, resets });
+        // Answers overtake each other: within a window the lowest figure is the newest.
+        let same_window = bucket.resets > now && resets <= bucket.resets + SECOND;
+        bucket.remaining = if same_window { bucket.remaining.min(remaining) } else { remaining };
+        bucket.resets = resets;
+    }
+
+    /// Notes a 429: nothing of that scope goes for so long.
+    pub(crate) fn limited(&mut self, key: &Key, scope: Scope, after: Duration, now: Instant) {
+        let until = now + after + LATER;
+        if scope == Scope::Route {
+            self.make_room(now);
+            let name = self.name(key);
+            self.buckets.insert(name, Bucket { remaining: 0, resets: until });
+        } else {
+            self.gate = self.gate.max(Some(until));
+        }
+    }
+
+    fn name(&self, key: &Key) -> String {
+        let route = self.names.get(key.route).map_or(key.route, String::as_str);
+        format!("{route} {}", key.major)
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        if self.buckets.len() >= BUCKETS {
+            self.buckets.retain(|_, bucket| bucket.resets > now);
+        }
+        if self.buckets.len() >= BUCKETS {
+            // Thousands of channels within a window; a 429 will tell again.
+            self.buckets.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(channel: &str) -> Key {
+        Key { route: "POST /channels/{}/messages", major: channel.into() }
+    }
+
+    fn told(remaining: u32, seconds: u64) -> Told {
+        Told {
+            bucket: Some("hash".into()),
+            remaining: Some(remaining),
+            reset_after: Some(Duration::from_secs(seconds)),
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_is_used_up_waits_for_its_reset() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        assert_eq!(limits.take(&post("1"), now), Ok(()));
+        limits.told(&post("1"), &told(1, 5), now);
+        assert_eq!(limits.take(&post("1"), now), Ok(()), "one was left");
+        assert_eq!(limits.take(&post("1"), now), Err(Duration::from_millis(5020)));
+        assert_eq!(limits.take(&post("2"), now), Ok(()), "another channel has its own");
+        let later = now + Duration::from_millis(5020);
+        assert_eq!(limits.take(&post("1"), later), Ok(()));
+        assert!(limits.take(&post("1"), later).is_err(), "one request finds out the new window");
+    }
+
+    #[test]
+    fn bucket_new_message() {
+        // Two routes that Discord puts into one bucket share it from the first answers on.
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        let other = Key { route: "POST /other/{}", major: "1".into() };
+        limits.told(&other, &told(9, 5), now);
+        limits.told(&post("1"), &told(0, 5), now);
+        assert!(limits.take(&other, now).is_err());
+    }
+
+    #[test]
+    fn answers_that_overtake_each_other_do_not_give_more() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        limits.told(&post("1"), &told(0, 5), now);
+        limits.told(&post("1"), &told(3, 5), now);
+        assert!(limits.take(&post("1"), now).is_err());
+    }
+
+    #[test]
+    fn global_429_and_cloudflare_hold_everything() {
+        for scope in [Scope::Global, Scope::Address] {
+            let now = Instant::now();
+            let mut limits = Limits::default();
+            limits.limited(&post("1"), scope, Duration::from_secs(60), now);
+            limits.limited(&post("1"), scope, Duration::from_secs(1), now);
+            assert!(limits.take(&post("2"), now + Duration::from_secs(59)).is_err());
+            assert_eq!(limits.take(&post("2"), now + Duration::from_secs(61)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_429_of_the_route_holds_the_route_alone() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        limits.limited(&post("1"), Scope::Route, Duration::from_secs(3), now);
+        assert!(limits.take(&post("1"), now + Duration::from_secs(2)).is_err());
+        assert_eq!(limits.take(&post("2"), now), Ok(()));
+    }
+
+    #[test]
+    fn the_worker_keeps_below_fifty_a_second() {
+        let mut now = Instant::now();
+        let mut limits = Limits::default();
+        let start = now;
+        for n in 0..500 {
+            while let Err(wait) = limits.take(&post(&n.to_string()), now) {
+                now += wait;
+            }
+        }
+        assert!(now - start >= Duration::from_secs(10));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        for n in 0..20_000 {
+            limits.told(&post(&n.to_string()), &told(1, 5), now);
+        }
+        assert!(limits.buckets.len() <= BUCKETS);
+    }
+}

@@ -1,0 +1,341 @@
+//! Discord's REST API, v10.
+//!
+//! Promises:
+//! - Every request has a deadline and a bounded answer, and goes when the limits let it.
+//! - After a 401 nothing is sent any more: a token that is refused is not tried again, since an
+//!   address that does so often is banned.
+//! - The token goes to the API's own address only, and into no log and no error.
+//!
+//! It decides nothing about messages; what their answers mean is in [`answer`].
+
+pub(crate) mod answer;
+pub(crate) mod calls;
+pub(crate) mod limits;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, Proxy, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::watch;
+use tracing::{debug, warn};
+use worker_kit::Backoff;
+
+use crate::options::Options;
+use answer::{Meaning, Raw, Refused};
+use limits::{Key, Limits, Scope, Told};
+
+/// How long a connection may take to stand, and a whole request to be answered.
+const CONNECT: Duration = Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(30);
+/// The largest answer that is read, in bytes: a page of 100 messages is far below.
+const LARGEST: usize = 8 << 20;
+/// Tries of a question before its asker hears that there is trouble.
+const TRIES: u32 = 4;
+/// Discord wants an address and a version.
+const USER_AGENT: &str =
+    concat!("DiscordBot (https://bulkhead.invalid, ", env!("CARGO_PKG_VERSION"), ")");
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// Method and route template, and the major id.
+    pub(crate) key: Key,
+    /// Below the API's address, with its query.
+    pub(crate) path: String,
+    pub(crate) body: Option<Value>,
+}
+
+/// How one request ended.
+#[derive(Debug)]
+pub(crate) enum Once {
+    Done(Vec<u8>),
+    /// Not done; the limits know of it.
+    Limited,
+    Unauthorized,
+    /// Nobody knows whether it was done, unless `sent` is false.
+    Trouble { why: String, sent: bool },
+    Refused(Refused),
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// The token is refused.
+    Unauthorized,
+    /// Discord would not say.
+    Refused(Refused),
+    /// May pass; in words.
+    Trouble(String),
+}
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NoAnswer::Unauthorized => f.write_str("the bot token is refused"),
+            NoAnswer::Refused(refused) => {
+                write!(f, "HTTP {} (code {}, {})", refused.status, refused.code, refused.words)
+            }
+            NoAnswer::Trouble(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The API as one bot sees it.
+pub(crate) struct Rest {
+    client: Client,
+    base: String,
+    authorization: HeaderValue,
+    limits: Mutex<Limits>,
+    unauthorized: watch::Sender<bool>,
+    /// Requests that are on the wire now.
+    busy: watch::Sender<usize>,
+}
+
+impl Rest {
+    /// Wants a rustls provider to be installed.
+    ///
+    /// # Errors
+    /// In words: no certificates, or a proxy address that is none.
+    pub(crate) fn new(options: &Options) -> Result<Rest, String> {
+        let bearer = format!("Bot {}", options.token.expose_secret().trim());
+        let mut authorization = HeaderValue::try_from(bearer)
+            .map_err(|_| "the token has characters in it that no token has; copy it again")?;
+        authorization.set_sensitive(true);
+        let mut client = Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT)
+            .timeout(REQUEST)
+            // A redirect would take the token elsewhere.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        if let Some(proxy) = &options.proxy {
+            client = client.proxy(self::proxy(proxy, options)?);
+        }
+        // reqwest's own words may name an address; what can go wrong here are the certificates.
+        let client = client.build().map_err(|_| {
+            "the machine has no certificates to check Discord's by: install ca-certificates"
+        })?;
+        Ok(Rest {
+            client,
+            base: options.api_base().to_owned(),
+            authorization,
+            limits: Mutex::default(),
+            unauthorized: watch::Sender::new(false),
+            busy: watch::Sender::new(0),
+        })
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the API's address is encrypted, as the gateway's then has to be.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.base.starts_with("https://")
+    }
+
+    /// Returns once the token is refused.
+    pub(crate) async fn refused(&self) {
+        // The sender lives in `self`.
+        let _ = self.unauthorized.subscribe().wait_for(|refused| *refused).await;
+    }
+
+    /// The token is refused, as somebody else found out: nothing is sent any more.
+    pub(crate) fn refuse(&self) {
+        self.unauthorized.send_replace(true);
+    }
+
+    /// Returns once no request is on the wire.
+    pub(crate) async fn idle(&self) {
+        let _ = self.busy.subscribe().wait_for(|busy| *busy == 0).await;
+    }
+
+    /// Takes a place for the request, waiting for at most `patience`.
+    ///
+    /// # Errors
+    /// How long it would have to wait.
+    pub(crate) async fn place(&self, key: &Key, patience: Duration) -> Result<(), Duration> {
+        let until = Instant::now() + patience;
+        loop {
+            let now = Instant::now();
+            let wait = match self.limits().take(key, now) {
+                Ok(()) => return Ok(()),
+                Err(wait) => wait,
+            };
+            if now + wait > until {
+                return Err(wait);
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One request, for which there is a place.
+    pub(crate) async fn once(&self, call: &Call) -> Once {
+        if *self.unauthorized.borrow() {
+            return Once::Unauthorized;
+        }
+        let _busy = Busy::new(&self.busy);
+        let mut request = self
+            .client
+            .request(call.method.clone(), format!("{}{}", self.base, call.path))
+            .header(AUTHORIZATION, self.authorization.clone());
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return Once::Trouble { why: in_words(&error), sent: !error.is_connect() };
+            }
+        };
+        let told = told(response.headers());
+        let mut raw = Raw {
+            status: response.status().as_u16(),
+            retry_after: number(response.headers(), RETRY_AFTER.as_str()),
+            global: response.headers().contains_key("x-ratelimit-global"),
+            body: Vec::new(),
+        };
+        self.limits().told(&call.key, &told, Instant::now());
+        match body(response).await {
+            Ok(body) => raw.body = body,
+            Err(why) => return Once::Trouble { why, sent: true },
+        }
+        match answer::read(&raw) {
+            Meaning::Done => Once::Done(raw.body),
+            Meaning::Limited { scope, after } => {
+                self.limits().limited(&call.key, scope, after, Instant::now());
+                self.warn_of_limit(call, scope, after);
+                Once::Limited
+            }
+            Meaning::Unauthorized => {
+                self.refuse();
+                Once::Unauthorized
+            }
+            Meaning::Trouble(why) => Once::Trouble { why, sent: true },
+            Meaning::Refused(refused) => Once::Refused(refused),
+        }
+    }
+
+    fn warn_of_limit(&self, call: &Call, scope: Scope, after: Duration) {
+        let seconds = after.as_secs_f32();
+        match scope {
+            Scope::Route => debug!(route = call.key.route, "limited for {seconds:.1} s"),
+            Scope::Global => warn!("Discord limits all requests for {seconds:.1} s"),
+            Scope::Address => warn!(
+                "Cloudflare limits this machine's address for {seconds:.0} s; if this comes often, \
+                 look for another bot on the machine"
+            ),
+        }
+    }
+
+    /// Asks a question that may be repeated, and waits as long as it takes to have it answered or
+    /// to see that there is trouble.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, call: &Call) -> Result<T, NoAnswer> {
+        let mut backoff = Backoff::new(
+            Duration::from_millis(200),
+            Duration::from_secs(5),
+            Duration::from_secs(60),
+        );
+        loop {
+            // A whole day of patience is more than any limit lasts.
+            if let Err(wait) = self.place(&call.key, Duration::from_secs(86_400)).await {
+                let why = format!("Discord's limits hold for another {} s", wait.as_secs());
+                return Err(NoAnswer::Trouble(why));
+            }
+            let why = match self.once(call).await {
+                Once::Done(body) => match serde_json::from_slice(&body) {
+                    Ok(answer) => return Ok(answer),
+                    Err(_) => "an answer that is not as documented".to_owned(),
+                },
+                Once::Limited => continue,
+                Once::Unauthorized => return Err(NoAnswer::Unauthorized),
+                Once::Refused(refused) => return Err(NoAnswer::Refused(refused)),
+                Once::Trouble { why, .. } => why,
+            };
+            let wait = backoff.next(fastrand::f64());
+            if backoff.tries() >= TRIES {
+                return Err(NoAnswer::Trouble(why));
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Counts a request while it is on the wire.
+struct Busy<'a>(&'a watch::Sender<usize>);
+
+impl Busy<'_> {
+    fn new(count: &watch::Sender<usize>) -> Busy<'_> {
+        count.send_modify(|count| *count += 1);
+        Busy(count)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+fn proxy(address: &SecretString, options: &Options) -> Result<Proxy, String> {
+    let proxy = Proxy::all(address.expose_secret())
+        .map_err(|_| "`proxy` is no address; write http://HOST:PORT or socks5://HOST:PORT")?;
+    let user = &options.proxy_username;
+    if user.is_empty() {
+        return Ok(proxy);
+    }
+    Ok(proxy.basic_auth(user, options.proxy_password.expose_secret()))
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn told(headers: &HeaderMap) -> Told {
+    let bucket = headers.get("x-ratelimit-bucket").and_then(|value| value.to_str().ok());
+    let reset_after = number(headers, "x-ratelimit-reset-after");
+    let remaining = headers.get("x-ratelimit-remaining").and_then(|value| value.to_str().ok());
+    Told {
+        bucket: bucket.filter(|name| name.len() <= 100).map(str::to_owned),
+        remaining: remaining.and_then(|text| text.parse().ok()),
+        reset_after: reset_after
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map(|after| after.min(Duration::from_secs(3600))),
+    }
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(piece)) if body.len() + piece.len() <= LARGEST => body.extend_from_slice(&piece),
+            Ok(Some(_)) => return Err(format!("an answer of over {LARGEST} bytes")),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(in_words(&error)),
+        }
+    }
+}
+
+/// reqwest's own words hold the whole address; these do not.
+fn in_words(error: &reqwest::Error) -> String {
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    match cause {
+        Some(cause) => format!("{what}: {cause}"),
+        None => what.to_owned(),
+    }
+}

@@ -1,0 +1,209 @@
+//! What people say: access, ids, files, floods, and a hub that cannot take it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+#[allow(dead_code, reason = "shared by the tests of this crate")]
+mod bench;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bench::{Bench, granted};
+use ipc_schema::{Access, Body, Deferred};
+use serde_json::{Value, json};
+
+fn image(bytes: &[u8], mime: &str) -> Value {
+    json!({"type": "input_image", "filename": "a.png", "source":
+        {"type": "base64", "media_type": mime, "data": STANDARD.encode(bytes)}})
+}
+
+fn with_parts(id: &str, from: u64, parts: Value) -> Value {
+    json!({"messageId": id, "fromUserId": from.to_string(), "timestamp": 1_776_632_033_273.5,
+        "input": [{"type": "message", "role": "user", "content": parts}]})
+}
+
+#[tokio::test]
+async fn a_message_comes_in_with_all_that_an_answer_needs() {
+    let bench = Bench::new().await;
+    let id = bench.weibo.user_says(bench.owner, "你好");
+    let inbound = bench.inbound(1).await;
+    let owner = bench.owner.to_string();
+    assert_eq!(inbound.event_id, id);
+    assert_eq!(inbound.conversation, format!("dm:{owner}"));
+    assert_eq!((&inbound.address, &inbound.sender.id), (&owner, &owner));
+    assert!(inbound.direct && !inbound.shared && inbound.access == Access::Granted);
+    assert_eq!(
+        (inbound.text.as_str(), inbound.sent_at_ms > 0),
+        ("你好", true)
+    );
+    let traced = bench
+        .hub
+        .ledger()
+        .find(|seen| seen.inbound().is_some())
+        .unwrap();
+    assert!(matches!(traced.what, fake_hub::Seen::Got(envelope) if !envelope.trace.is_empty()));
+}
+
+#[tokio::test]
+async fn strangers_are_refused_once_without_their_words_and_cost_the_owner_nothing() {
+    let bench = Bench::new().await;
+    let stranger = 666;
+    let first = bench.weibo.user_says(stranger, "let me in");
+    bench.weibo.user_says(stranger, "let me in!");
+    // More strangers than ids are remembered: they must not push out the owner's.
+    let owners = with_parts(
+        "theirs",
+        bench.owner,
+        json!([{"type": "input_text", "text": "x"}]),
+    );
+    bench.weibo.user_sends(&owners);
+    (0..11_000).for_each(|n| drop(bench.weibo.user_says(10_000 + n, "hello")));
+    bench.weibo.user_sends(&owners);
+    bench.flush("y").await;
+    let inbounds = bench.inbounds();
+    assert_eq!(granted(&inbounds), ["x", "y"]);
+    let refused: Vec<_> = inbounds
+        .iter()
+        .filter(|i| i.access == Access::Refused)
+        .collect();
+    assert_eq!(
+        (&refused[0].event_id, &refused[0].sender.id),
+        (&first, &stranger.to_string())
+    );
+    assert!(refused.iter().all(|inbound| inbound.text.is_empty()));
+    assert_eq!(
+        refused
+            .iter()
+            .filter(|i| i.sender.id == stranger.to_string())
+            .count(),
+        1
+    );
+    assert!(refused.len() <= 20, "{} an hour", refused.len());
+}
+
+#[tokio::test]
+async fn an_allow_list_replaces_the_owner() {
+    let bench = Bench::with(|options, _| options["allow_from"] = json!("7, 8")).await;
+    bench.weibo.user_says(bench.owner, "not me");
+    bench.weibo.user_says(8, "me");
+    bench.inbound(2).await;
+    assert_eq!(granted(&bench.inbounds()), ["me"]);
+}
+
+#[tokio::test]
+async fn ids_may_be_numbers_or_missing_and_repeats_are_dropped() {
+    let bench = Bench::with(|_, weibo| weibo.fault(|faults| faults.duplicate = true)).await;
+    let owner = bench.owner;
+    let text = |text: &str| json!([{"type": "input_text", "text": text}]);
+    let mut numeric = with_parts("", owner, text("numeric"));
+    numeric["messageId"] = json!(4_611_686_018_427_387_904_u64);
+    numeric["fromUserId"] = json!(owner);
+    let mut absent = with_parts("", owner, text("absent"));
+    absent.as_object_mut().unwrap().remove("messageId");
+    bench.weibo.user_sends(&numeric);
+    bench.weibo.user_sends(&absent);
+    bench
+        .weibo
+        .user_sends(&with_parts("text", owner, text("text")));
+    bench.flush("end").await;
+    let inbounds = bench.inbounds();
+    assert_eq!(granted(&inbounds), ["numeric", "absent", "text", "end"]);
+    assert_eq!(inbounds[0].event_id, "4611686018427387904");
+}
+
+#[tokio::test]
+async fn a_picture_of_10_mib_arrives_whole_and_a_larger_one_is_named() {
+    let bench = Bench::new().await;
+    let bytes: Vec<u8> = (0..10 << 20).map(|n: u32| (n % 253) as u8).collect();
+    bench.weibo.user_sends(&with_parts(
+        "big",
+        bench.owner,
+        json!([image(&bytes, "image/png")]),
+    ));
+    let inbound = bench.inbound(1).await;
+    assert_eq!((inbound.text.as_str(), inbound.left_out.len()), ("", 0));
+    let blob = &inbound.attachments[0];
+    assert_eq!(
+        (blob.name.as_str(), blob.mime.as_str()),
+        ("a.png", "image/png")
+    );
+    assert!(bench.hub.file(&blob.sha256) == Some(bytes));
+    let parts = json!([image(&[1; 100], "image/tiff"), {"type": "input_text", "text": "see"}]);
+    bench
+        .weibo
+        .user_sends(&with_parts("odd", bench.owner, parts));
+    let inbound = bench.inbound(2).await;
+    assert_eq!(
+        (inbound.text.as_str(), inbound.attachments.len()),
+        ("see", 0)
+    );
+    assert_eq!(inbound.left_out, ["a.png: not jpeg, png, gif or webp"]);
+}
+
+#[tokio::test]
+async fn ten_thousand_messages_are_all_offered_once_and_in_order() {
+    let bench = Bench::new().await;
+    let all = 10_000;
+    let ids: Vec<_> = (0..all)
+        .map(|_| bench.weibo.user_says(bench.owner, "m"))
+        .collect();
+    bench.inbound(all).await;
+    let offered: Vec<_> = bench
+        .inbounds()
+        .into_iter()
+        .map(|inbound| inbound.event_id)
+        .collect();
+    assert!(offered == ids);
+}
+
+#[tokio::test]
+async fn a_hub_that_is_away_gets_everything_when_it_is_back() {
+    let bench = Bench::new().await;
+    bench.flush("before").await;
+    bench.hub.die();
+    bench.weibo.user_says(bench.owner, "one");
+    bench.weibo.user_says(bench.owner, "two");
+    let said = |event: &fake_weibo::Event| matches!(event, fake_weibo::Event::Said { .. });
+    bench.weibo.wait_events(3, said).await.unwrap();
+    bench.hub.come_back();
+    bench.inbound(3).await;
+    assert_eq!(granted(&bench.inbounds()), ["before", "one", "two"]);
+}
+
+#[tokio::test]
+async fn who_wrote_is_told_when_the_hub_cannot_commit() {
+    let bench = Bench::new().await;
+    bench.hub.rule(|rules| rules.accept = false);
+    let event_id = bench.weibo.user_says(bench.owner, "hello");
+    bench.inbound(1).await;
+    let why = "the disk is full".to_string();
+    bench.hub.say(Body::Deferred(Deferred {
+        event_id,
+        retry_after_ms: 20,
+        why,
+    }));
+    let told = bench.weibo.wait_reply(bench.owner, 1).await.unwrap();
+    assert!(told[0].text.contains("重试"));
+    bench.hub.rule(|rules| rules.accept = true);
+    bench.inbound(2).await;
+}
+
+#[tokio::test]
+async fn more_than_can_be_held_is_refused_in_words() {
+    let bench = Bench::with(|_, _| {}).await;
+    bench.flush("before").await;
+    bench.hub.die();
+    // Files wait for the hub; texts would be in its care already.
+    let file = json!([image(&vec![7; 9 << 20], "image/png")]);
+    (0..7).for_each(|n| {
+        bench
+            .weibo
+            .user_sends(&with_parts(&format!("m{n}"), bench.owner, file.clone()));
+    });
+    let told = bench.weibo.wait_reply(bench.owner, 1).await.unwrap();
+    assert!(told[0].text.contains("稍后再发"));
+    assert_eq!(bench.weibo.violations(), [""; 0]);
+}
