@@ -71,10 +71,19 @@ impl Board {
         if self.attempts.contains_key(at) || self.gone.contains(at) {
             return Begin::Known;
         }
-        let attempt = Attempt { trace: trace.to_owned(), ..Attempt::default() };
+        let attempt = Attempt {
+            trace: trace.to_owned(),
+            ..Attempt::default()
+        };
         self.attempts.insert(at.clone(), attempt);
         if self.stopped.contains(&at.turn) {
-            self.keep(at, TurnEvent::Ended { outcome: Outcome::Stopped }, say);
+            self.keep(
+                at,
+                TurnEvent::Ended {
+                    outcome: Outcome::Stopped,
+                },
+                say,
+            );
             return Begin::Stopped;
         }
         Begin::New
@@ -101,7 +110,9 @@ impl Board {
 
     /// Numbers, holds and says an event. After `Ended` nothing more is taken.
     pub fn keep(&mut self, at: &TurnRef, event: TurnEvent, say: &mut Vec<Say>) {
-        let Some(attempt) = self.attempts.get_mut(at) else { return };
+        let Some(attempt) = self.attempts.get_mut(at) else {
+            return;
+        };
         if attempt.ended {
             return;
         }
@@ -114,7 +125,11 @@ impl Board {
         }
         attempt.last += 1;
         attempt.held_bytes += weight(&event);
-        let update = TurnUpdate { at: at.clone(), n: attempt.last, event };
+        let update = TurnUpdate {
+            at: at.clone(),
+            n: attempt.last,
+            event,
+        };
         if self.open {
             say.push((Body::TurnUpdate(update.clone()), attempt.trace.clone()));
         }
@@ -136,9 +151,15 @@ impl Board {
 
     /// Says something that may be lost.
     pub fn show(&self, at: &TurnRef, event: TurnEvent, say: &mut Vec<Say>) {
-        let Some(attempt) = self.attempts.get(at) else { return };
+        let Some(attempt) = self.attempts.get(at) else {
+            return;
+        };
         if self.open && !attempt.ended && !attempt.disowned {
-            let update = TurnUpdate { at: at.clone(), n: 0, event };
+            let update = TurnUpdate {
+                at: at.clone(),
+                n: 0,
+                event,
+            };
             say.push((Body::TurnUpdate(update), attempt.trace.clone()));
         }
     }
@@ -146,13 +167,23 @@ impl Board {
     /// Says a text that belongs to no turn.
     pub fn unprompted(&mut self, session: &str, id: &str, text: &str, say: &mut Vec<Say>) {
         for (index, piece) in pieces(text).enumerate() {
-            let id = if index == 0 { id.to_owned() } else { format!("{id}/{index}") };
-            let said = Unprompted { id, session: session.to_owned(), text: piece.to_owned() };
+            let id = if index == 0 {
+                id.to_owned()
+            } else {
+                format!("{id}/{index}")
+            };
+            let said = Unprompted {
+                id,
+                session: session.to_owned(),
+                text: piece.to_owned(),
+            };
             if self.open {
                 say.push((Body::Unprompted(said.clone()), String::new()));
             }
             if self.unprompted.len() == UNPROMPTED {
-                tracing::warn!("the hub is away too long: an unasked-for text of the agent's is dropped");
+                tracing::warn!(
+                    "the hub is away too long: an unasked-for text of the agent's is dropped"
+                );
                 self.unprompted.pop_front();
             }
             self.unprompted.push_back(said);
@@ -166,7 +197,9 @@ impl Board {
 
     /// The hub has committed the updates up to `n`. Whether that made room.
     pub fn kept(&mut self, at: &TurnRef, n: u64) -> bool {
-        let Some(attempt) = self.attempts.get_mut(at) else { return false };
+        let Some(attempt) = self.attempts.get_mut(at) else {
+            return false;
+        };
         let was_full = attempt.held_bytes >= HELD_BYTES;
         while attempt.held.front().is_some_and(|update| update.n <= n)
             && let Some(update) = attempt.held.pop_front()
@@ -192,7 +225,10 @@ impl Board {
         };
         let turns = open
             .iter()
-            .map(|at| TurnStanding { at: at.clone(), standing: standing(at) })
+            .map(|at| TurnStanding {
+                at: at.clone(),
+                standing: standing(at),
+            })
             .collect();
         say.push((Body::TurnsAnswer(TurnsAnswer { turns }), String::new()));
         let mut unknown = Vec::new();
@@ -217,9 +253,12 @@ impl Board {
             return;
         }
         for attempt in self.attempts.values() {
-            say.extend(attempt.held.iter().map(|update| {
-                (Body::TurnUpdate(update.clone()), attempt.trace.clone())
-            }));
+            say.extend(
+                attempt
+                    .held
+                    .iter()
+                    .map(|update| (Body::TurnUpdate(update.clone()), attempt.trace.clone())),
+            );
         }
         let unprompted = self.unprompted.iter().cloned();
         say.extend(unprompted.map(|said| (Body::Unprompted(said), String::new())));
@@ -227,7 +266,10 @@ impl Board {
 
     /// Whether the hub has committed everything.
     pub fn is_settled(&self) -> bool {
-        self.attempts.values().all(|attempt| attempt.held.is_empty()) && self.unprompted.is_empty()
+        self.attempts
+            .values()
+            .all(|attempt| attempt.held.is_empty())
+            && self.unprompted.is_empty()
     }
 
     /// The whole result of an earlier attempt at this turn, if it is still held from its first
@@ -238,7 +280,12 @@ impl Board {
         };
         let mut attempts = self.attempts.iter().filter(|(at, _)| at.turn == turn);
         let held = attempts.find_map(|(_, attempt)| Some(attempt).filter(whole))?;
-        Some(held.held.iter().map(|update| update.event.clone()).collect())
+        Some(
+            held.held
+                .iter()
+                .map(|update| update.event.clone())
+                .collect(),
+        )
     }
 }
 
@@ -273,11 +320,16 @@ mod tests {
     use super::*;
 
     fn at(turn: &str, attempt: u32) -> TurnRef {
-        TurnRef { turn: turn.into(), attempt }
+        TurnRef {
+            turn: turn.into(),
+            attempt,
+        }
     }
 
     fn ended() -> TurnEvent {
-        TurnEvent::Ended { outcome: Outcome::Done }
+        TurnEvent::Ended {
+            outcome: Outcome::Done,
+        }
     }
 
     fn numbers(say: &[Say]) -> Vec<u64> {
@@ -292,7 +344,9 @@ mod tests {
     fn standings(say: &[Say]) -> Vec<Standing> {
         say.iter()
             .find_map(|(body, _)| match body {
-                Body::TurnsAnswer(answer) => Some(answer.turns.iter().map(|t| t.standing).collect()),
+                Body::TurnsAnswer(answer) => {
+                    Some(answer.turns.iter().map(|t| t.standing).collect())
+                }
                 _ => None,
             })
             .unwrap()
@@ -321,9 +375,16 @@ mod tests {
         let mut say = Vec::new();
         board.show(&at("t", 1), TurnEvent::Thinking, &mut say);
         assert!(say.is_empty());
-        assert!(board.compare(&[at("t", 1), at("u", 1)], &mut say).is_empty());
+        assert!(
+            board
+                .compare(&[at("t", 1), at("u", 1)], &mut say)
+                .is_empty()
+        );
         assert_eq!(standings(&say), [Standing::Ended, Standing::Unknown]);
-        assert!(matches!(say[0].0, Body::TurnsAnswer(_)), "the answer goes first");
+        assert!(
+            matches!(say[0].0, Body::TurnsAnswer(_)),
+            "the answer goes first"
+        );
         assert_eq!(numbers(&say), [2]);
         board.kept(&at("t", 1), 2);
         assert!(board.is_settled());
@@ -372,7 +433,12 @@ mod tests {
 
     #[test]
     fn pieces_join_to_the_whole() {
-        for text in [String::new(), "x".into(), "é".repeat(PIECE_BYTES), "x".repeat(PIECE_BYTES)] {
+        for text in [
+            String::new(),
+            "x".into(),
+            "é".repeat(PIECE_BYTES),
+            "x".repeat(PIECE_BYTES),
+        ] {
             let all: Vec<&str> = pieces(&text).collect();
             assert_eq!(all.concat(), text);
             assert!(!all.is_empty() && all.iter().all(|piece| piece.len() <= PIECE_BYTES));

@@ -52,15 +52,21 @@ impl Peer for AgentRunner {
 
     fn capabilities(options: Option<&Options>) -> Capabilities {
         let dedups_prompts = options.is_none_or(|o| o.kind == AgentKind::ClaudeCode);
-        Capabilities { dedups_prompts, ..Capabilities::default() }
+        Capabilities {
+            dedups_prompts,
+            ..Capabilities::default()
+        }
     }
 
     async fn run(options: Options, context: PeerContext) -> Result<(), Stop> {
         let failed = |what: &str, error: std::io::Error| {
-            Stop::Failed(anyhow::anyhow!("{what} {}: {error}", options.state_dir.display()))
+            Stop::Failed(anyhow::anyhow!(
+                "{what} {}: {error}",
+                options.state_dir.display()
+            ))
         };
-        let locks =
-            Locks::new(&options.state_dir).map_err(|e| failed("cannot make the state directory", e))?;
+        let locks = Locks::new(&options.state_dir)
+            .map_err(|e| failed("cannot make the state directory", e))?;
         let guard = locks.clone();
         let taken = tokio::task::spawn_blocking(move || {
             let lock = guard.runner()?;
@@ -140,7 +146,11 @@ impl Shell {
                 return self.finish().await;
             }
             let due = self.runner.deadline(Instant::now());
-            let due = due.into_iter().chain(end).min().map(tokio::time::Instant::from_std);
+            let due = due
+                .into_iter()
+                .chain(end)
+                .min()
+                .map(tokio::time::Instant::from_std);
             let tick = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -203,7 +213,9 @@ impl Shell {
                 self.step(Input::Link);
             }
             LinkEvent::Got(envelope) => {
-                let taken = self.runner.step(Instant::now(), Input::Hub(envelope.body, envelope.trace));
+                let taken = self
+                    .runner
+                    .step(Instant::now(), Input::Hub(envelope.body, envelope.trace));
                 match taken {
                     Ok(effects) => self.effects(effects),
                     Err(error) => self.link.nack(envelope.id, error.to_string()),
@@ -213,12 +225,18 @@ impl Shell {
                 tracing::warn!(why, "the hub could not use what it was told");
                 // At most once a second: a hub that refuses everything is not to be flooded.
                 let now = Instant::now();
-                if self.last_again.is_none_or(|last| now >= last + Duration::from_secs(1)) {
+                if self
+                    .last_again
+                    .is_none_or(|last| now >= last + Duration::from_secs(1))
+                {
                     self.last_again = Some(now);
                     self.step(Input::Again);
                 }
             }
-            LinkEvent::Refused { code: RefuseCode::Schema, hint } => {
+            LinkEvent::Refused {
+                code: RefuseCode::Schema,
+                hint,
+            } => {
                 return Err(Stop::Schema(hint));
             }
             LinkEvent::Refused { hint, .. } => tracing::warn!(hint, "the hub refuses the link"),
@@ -273,14 +291,21 @@ impl Shell {
         if counts != self.status {
             self.status = counts;
             let (live, busy) = counts;
-            self.life.status(&format!("{live} sessions live, {busy} with a turn"));
+            self.life
+                .status(&format!("{live} sessions live, {busy} with a turn"));
         }
     }
 
     fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Say(body, trace) => self.say(body, &trace),
-            Effect::Prepare { launch, session, agent_session, prompt, known } => {
+            Effect::Prepare {
+                launch,
+                session,
+                agent_session,
+                prompt,
+                known,
+            } => {
                 let (locks, projects) = (self.locks.clone(), self.projects());
                 let taken = Arc::clone(&self.taken);
                 self.answer(launch, move || {
@@ -294,12 +319,19 @@ impl Shell {
                         if let Ok(mut taken) = taken.lock() {
                             taken.insert(launch, lock);
                         }
-                        Ok(Prepared { file: file.is_some(), reading })
+                        Ok(Prepared {
+                            file: file.is_some(),
+                            reading,
+                        })
                     }))
                 });
             }
             Effect::Release { launch } => drop(self.lock_of(launch)),
-            Effect::Launch { launch, session, what } => self.launch(launch, &session, what),
+            Effect::Launch {
+                launch,
+                session,
+                what,
+            } => self.launch(launch, &session, what),
             Effect::Write { launch, line } => {
                 let mut bytes = line.into_bytes();
                 bytes.push(b'\n');
@@ -322,10 +354,15 @@ impl Shell {
                     Event::Swept
                 });
             }
-            Effect::Await { launch, agent_session, id } => {
+            Effect::Await {
+                launch,
+                agent_session,
+                id,
+            } => {
                 if !self.tails.contains_key(&launch)
-                    && let Some(file) =
-                        self.projects().and_then(|dir| tail::find(&dir, &agent_session))
+                    && let Some(file) = self
+                        .projects()
+                        .and_then(|dir| tail::find(&dir, &agent_session))
                 {
                     self.tails.insert(launch, Tail::new(file));
                 }
@@ -338,7 +375,12 @@ impl Shell {
                     tail.clear();
                 }
             }
-            Effect::Read { launch, agent_session, prompt, known } => {
+            Effect::Read {
+                launch,
+                agent_session,
+                prompt,
+                known,
+            } => {
                 let projects = self.projects();
                 self.answer(launch, move || {
                     let file = projects.and_then(|dir| tail::find(&dir, &agent_session));
@@ -410,7 +452,12 @@ impl Shell {
                 environment.insert("BULKHEAD_PROJECT".into(), self.project.clone());
                 environment.insert("BULKHEAD_SESSION".into(), session.to_owned());
                 environment.insert("BULKHEAD_TURN".into(), turn.turn);
-                (self.options.args.clone(), environment, Framing::Bytes, Some(text))
+                (
+                    self.options.args.clone(),
+                    environment,
+                    Framing::Bytes,
+                    Some(text),
+                )
             }
         };
         environment.insert(sweep::MARK.into(), claim.mark.clone());

@@ -189,13 +189,19 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
     match known["kind"].as_str() {
         None | Some("claudecode") => {}
         Some("command") if known["cmd"].as_str().is_none_or(str::is_empty) => {
-            problems.push(OptionProblem::new("cmd", "is missing: a command agent has no other"));
+            problems.push(OptionProblem::new(
+                "cmd",
+                "is missing: a command agent has no other",
+            ));
         }
         Some("command") => {}
         Some(_) => problems.push(OptionProblem::new("kind", "is claudecode or command")),
     }
     for key in ["work_dir", "state_dir"] {
-        if known[key].as_str().is_some_and(|path| !path.is_empty() && !path.starts_with('/')) {
+        if known[key]
+            .as_str()
+            .is_some_and(|path| !path.is_empty() && !path.starts_with('/'))
+        {
             problems.push(OptionProblem::new(key, "is a whole path, from / on"));
         }
     }
@@ -221,7 +227,10 @@ mod tests {
         let least = json!({"work_dir": "/w", "state_dir": "/s", "model": null});
         assert_eq!(problems(least.clone()), Vec::<String>::new());
         let options: Options = serde_json::from_value(least).unwrap();
-        assert_eq!((options.program(), options.kind), ("claude", AgentKind::ClaudeCode));
+        assert_eq!(
+            (options.program(), options.kind),
+            ("claude", AgentKind::ClaudeCode)
+        );
         assert_eq!(options.idle_close(), Some(Duration::from_secs(900)));
         assert_eq!(options.turn_time(), None);
     }
@@ -233,10 +242,21 @@ mod tests {
             "idle_close_mins": -1,
         });
         let told = problems(bad).join("\n");
-        for key in ["kind:", "work_dir:", "state_dir:", "env.A=B:", "env.C:", "modle:", "idle_close"] {
+        for key in [
+            "kind:",
+            "work_dir:",
+            "state_dir:",
+            "env.A=B:",
+            "env.C:",
+            "modle:",
+            "idle_close",
+        ] {
             assert!(told.contains(key), "{key} in\n{told}");
         }
-        assert!(told.contains("did you mean") && !told.contains("canary"), "{told}");
+        assert!(
+            told.contains("did you mean") && !told.contains("canary"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -252,6 +272,9 @@ mod tests {
             ..Options::default()
         };
         let shown = format!("{options:?}");
-        assert!(shown.contains("KEY") && !shown.contains("canary"), "{shown}");
+        assert!(
+            shown.contains("KEY") && !shown.contains("canary"),
+            "{shown}"
+        );
     }
 }

@@ -97,20 +97,29 @@ impl Runner {
             }
             Input::Drain => {
                 self.draining = true;
-                for session in self.sessions.values_mut().filter(|session| !session.is_busy()) {
+                for session in self
+                    .sessions
+                    .values_mut()
+                    .filter(|session| !session.is_busy())
+                {
                     session.leave(&mut cx!(self, now, &mut effects));
                 }
             }
         }
         for effect in &effects {
-            if let Effect::Prepare { launch, session, .. } | Effect::Launch { launch, session, .. } =
-                effect
+            if let Effect::Prepare {
+                launch, session, ..
+            }
+            | Effect::Launch {
+                launch, session, ..
+            } = effect
             {
                 self.owners.insert(*launch, session.clone());
             }
         }
         self.sessions.retain(|_, session| !session.is_over());
-        self.owners.retain(|_, session| self.sessions.contains_key(session));
+        self.owners
+            .retain(|_, session| self.sessions.contains_key(session));
         Ok(effects)
     }
 
@@ -118,13 +127,24 @@ impl Runner {
     pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
         let mut none = Vec::new();
         let cx = cx!(self, now, &mut none);
-        self.sessions.values().filter_map(|session| session.deadline(&cx)).min()
+        self.sessions
+            .values()
+            .filter_map(|session| session.deadline(&cx))
+            .min()
     }
 
     /// Sessions with a process, and turns that run or wait.
     pub fn counts(&self) -> (usize, usize) {
-        let live = self.sessions.values().filter(|session| session.is_live()).count();
-        let busy = self.sessions.values().filter(|session| session.is_busy()).count();
+        let live = self
+            .sessions
+            .values()
+            .filter(|session| session.is_live())
+            .count();
+        let busy = self
+            .sessions
+            .values()
+            .filter(|session| session.is_busy())
+            .count();
         (live, busy)
     }
 
@@ -166,7 +186,10 @@ impl Runner {
             Body::OpenTurns(OpenTurns { turns }) => {
                 let unknown = cx!(self, now, effects).tell(|board, say| board.compare(&turns, say));
                 for at in unknown {
-                    tracing::warn!(turn = at.turn, "the hub does not know this turn: it is ended");
+                    tracing::warn!(
+                        turn = at.turn,
+                        "the hub does not know this turn: it is ended"
+                    );
                     for session in self.sessions.values_mut() {
                         session.interrupt(&at, &mut cx!(self, now, effects));
                     }
@@ -195,32 +218,49 @@ impl Runner {
             Begin::Known | Begin::Stopped => return,
             Begin::New => {}
         }
-        tracing::info!(turn = prompt.at.turn, attempt = prompt.at.attempt, "a turn begins");
+        tracing::info!(
+            turn = prompt.at.turn,
+            attempt = prompt.at.attempt,
+            "a turn begins"
+        );
         // They become file names and arguments.
         let is_uuid = |id: &str| uuid::Uuid::try_parse(id).is_ok();
         if self.options.kind == AgentKind::ClaudeCode
             && !(is_uuid(&prompt.prompt_id) && is_uuid(&prompt.agent_session))
         {
             let words = "the hub named the session or the message by what is no UUID".into();
-            let outcome = Outcome::Failed { fault: ipc_schema::Fault::Agent { words } };
+            let outcome = Outcome::Failed {
+                fault: ipc_schema::Fault::Agent { words },
+            };
             return cx.keep(&prompt.at, TurnEvent::Ended { outcome });
         }
         for file in std::mem::take(&mut prompt.attachments) {
-            let name: String = file.name.chars().filter(|c| !c.is_control()).take(100).collect();
-            prompt.text.push_str(&format!("\n[attachment {name} was not passed on]"));
+            let name: String = file
+                .name
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(100)
+                .collect();
+            prompt
+                .text
+                .push_str(&format!("\n[attachment {name} was not passed on]"));
         }
         let name = prompt.session.clone();
-        let session = self.sessions.entry(name.clone()).or_insert_with(|| {
-            match self.options.kind {
-                AgentKind::ClaudeCode => Box::new(ClaudeSession::new(name, now)),
-                AgentKind::Command => Box::new(CommandSession::new(name)),
-            }
-        });
+        let session =
+            self.sessions
+                .entry(name.clone())
+                .or_insert_with(|| match self.options.kind {
+                    AgentKind::ClaudeCode => Box::new(ClaudeSession::new(name, now)),
+                    AgentKind::Command => Box::new(CommandSession::new(name)),
+                });
         session.prompt(prompt, &mut cx);
     }
 
     fn process(&mut self, now: Instant, launch: u64, event: Event, effects: &mut Vec<Effect>) {
-        let session = self.owners.get(&launch).and_then(|name| self.sessions.get_mut(name));
+        let session = self
+            .owners
+            .get(&launch)
+            .and_then(|name| self.sessions.get_mut(name));
         match session {
             Some(session) => session.event(launch, event, &mut cx!(self, now, effects)),
             // Nobody waits for it any more: it is not to hold the lock.

@@ -22,7 +22,10 @@ fn id(turn: u32) -> String {
 }
 
 fn at(turn: u32, attempt: u32) -> TurnRef {
-    TurnRef { turn: format!("t{turn}"), attempt }
+    TurnRef {
+        turn: format!("t{turn}"),
+        attempt,
+    }
 }
 
 fn prompt(turn: u32, attempt: u32) -> Prompt {
@@ -48,7 +51,11 @@ struct World {
 
 impl World {
     fn new(kind: AgentKind) -> World {
-        let options = Options { kind, cmd: "agent".into(), ..Options::default() };
+        let options = Options {
+            kind,
+            cmd: "agent".into(),
+            ..Options::default()
+        };
         let mut world = World {
             runner: Runner::new(Arc::new(options), "n".into()),
             now: Instant::now(),
@@ -95,8 +102,13 @@ impl World {
 
     /// Takes out the newest effect that `pick` likes.
     fn took<R>(&mut self, pick: impl Fn(&Effect) -> Option<R>) -> R {
-        let at = self.effects.iter().rposition(|effect| pick(effect).is_some());
-        let effect = self.effects.remove(at.unwrap_or_else(|| panic!("{:?}", self.effects)));
+        let at = self
+            .effects
+            .iter()
+            .rposition(|effect| pick(effect).is_some());
+        let effect = self
+            .effects
+            .remove(at.unwrap_or_else(|| panic!("{:?}", self.effects)));
         pick(&effect).unwrap()
     }
 
@@ -104,7 +116,10 @@ impl World {
     fn starts(&mut self, file: bool, standing: Standing, blocks: &[(&str, &str)]) -> (u64, Start) {
         let launch = self.prepares(file, standing, blocks);
         let start = self.took(|effect| match effect {
-            Effect::Launch { what: What::Claude(start), .. } => Some(start.clone()),
+            Effect::Launch {
+                what: What::Claude(start),
+                ..
+            } => Some(start.clone()),
             _ => None,
         });
         self.event(launch, Event::Launched);
@@ -124,14 +139,23 @@ impl World {
     /// Answers a look at the session file.
     fn reads(&mut self, standing: Standing, blocks: &[(&str, &str)]) {
         let (launch, prompt, known) = self.took(|effect| match effect {
-            Effect::Read { launch, prompt, known, .. } => {
-                Some((*launch, prompt.clone(), known.clone()))
-            }
+            Effect::Read {
+                launch,
+                prompt,
+                known,
+                ..
+            } => Some((*launch, prompt.clone(), known.clone())),
             _ => None,
         });
         let mut reading = reading(standing, blocks);
         reading.blocks.retain(|block| !known.contains(&block.id));
-        self.event(launch, Event::Read { prompt, reading: Ok(reading) });
+        self.event(
+            launch,
+            Event::Read {
+                prompt,
+                reading: Ok(reading),
+            },
+        );
     }
 
     fn written(&mut self) -> Value {
@@ -159,11 +183,21 @@ impl World {
     }
 
     fn dies(&mut self, launch: u64) {
-        self.event(launch, Event::Exited(Exit { signal: Some(9), ..Exit::default() }));
+        self.event(
+            launch,
+            Event::Exited(Exit {
+                signal: Some(9),
+                ..Exit::default()
+            }),
+        );
     }
 
     fn events(&self, of: &TurnRef) -> Vec<&TurnEvent> {
-        self.told.iter().filter(|update| update.at == *of).map(|update| &update.event).collect()
+        self.told
+            .iter()
+            .filter(|update| update.at == *of)
+            .map(|update| &update.event)
+            .collect()
     }
 
     fn texts(&self, of: &TurnRef) -> Vec<&str> {
@@ -189,7 +223,10 @@ use crate::claude::argv::Start;
 fn reading(standing: Standing, blocks: &[(&str, &str)]) -> Reading {
     let blocks = blocks
         .iter()
-        .map(|(id, text)| Block { id: (*id).to_owned(), text: (*text).to_owned() })
+        .map(|(id, text)| Block {
+            id: (*id).to_owned(),
+            text: (*text).to_owned(),
+        })
         .collect();
     Reading { standing, blocks }
 }
@@ -203,7 +240,10 @@ fn running() -> (World, u64) {
     let mut world = claude();
     world.hub(Body::Prompt(prompt(1, 1)));
     let (launch, _) = world.starts(false, Standing::Absent, &[]);
-    world.line(launch, json!({"type": "system", "subtype": "init", "session_id": SESSION}));
+    world.line(
+        launch,
+        json!({"type": "system", "subtype": "init", "session_id": SESSION}),
+    );
     (world, launch)
 }
 
@@ -220,7 +260,14 @@ fn a_turn_starts_an_agent_and_the_next_finds_it_warm() {
     world.hub(Body::Prompt(prompt(1, 1)));
     world.hub(Body::Prompt(prompt(1, 1)));
     let (launch, start) = world.starts(false, Standing::Absent, &[]);
-    assert_eq!(start, Start { session: SESSION.into(), resume: false, revive: false });
+    assert_eq!(
+        start,
+        Start {
+            session: SESSION.into(),
+            resume: false,
+            revive: false
+        }
+    );
     assert_eq!(world.written()["uuid"], id(1));
     world.says(launch, "a", "one");
     world.ends(launch, 1);
@@ -236,7 +283,12 @@ fn prompts_wait_for_the_turn_before_them() {
     let (mut world, launch) = running();
     world.written();
     world.hub(Body::Prompt(prompt(2, 1)));
-    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Write { .. })));
+    assert!(
+        !world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Write { .. }))
+    );
     world.ends(launch, 1);
     assert_eq!(world.written()["uuid"], id(2));
 }
@@ -251,14 +303,28 @@ fn an_agent_that_dies_is_continued_and_says_each_block_once() {
     world.dies(launch);
     // "two" was never written down; the CLI will say it anew.
     let (launch, start) = world.starts(true, Standing::Open, &[]);
-    assert_eq!(start, Start { session: SESSION.into(), resume: true, revive: true });
+    assert_eq!(
+        start,
+        Start {
+            session: SESSION.into(),
+            resume: true,
+            revive: true
+        }
+    );
     assert_eq!(world.written()["uuid"], id(1));
-    world.line(launch, json!({"type": "system", "subtype": "init", "session_id": SESSION}));
+    world.line(
+        launch,
+        json!({"type": "system", "subtype": "init", "session_id": SESSION}),
+    );
     world.says(launch, "c", "two again");
     world.ends(launch, 1);
     world.reads(Standing::Answered, &[("a", "one"), ("c", "two again")]);
     assert_eq!(world.texts(&at(1, 1)), ["one", "two again"]);
-    let told: Vec<bool> = world.events(&at(1, 1)).into_iter().filter_map(started).collect();
+    let told: Vec<bool> = world
+        .events(&at(1, 1))
+        .into_iter()
+        .filter_map(started)
+        .collect();
     assert_eq!(told, [false, true]);
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Done));
 }
@@ -280,10 +346,16 @@ fn an_agent_that_keeps_dying_is_given_up() {
     for _ in 0..crate::session::claude::RESTARTS {
         world.dies(launch);
         launch = world.starts(true, Standing::Open, &[]).0;
-        world.line(launch, json!({"type": "system", "subtype": "init", "session_id": SESSION}));
+        world.line(
+            launch,
+            json!({"type": "system", "subtype": "init", "session_id": SESSION}),
+        );
     }
     world.dies(launch);
-    let Some(Outcome::Failed { fault: Fault::Died { words } }) = world.outcome(&at(1, 1)) else {
+    let Some(Outcome::Failed {
+        fault: Fault::Died { words },
+    }) = world.outcome(&at(1, 1))
+    else {
         panic!("{:?}", world.told)
     };
     assert!(words.contains("signal 9"), "{words}");
@@ -295,8 +367,17 @@ fn an_agent_that_says_no_at_once_is_heard_and_not_asked_again() {
     world.hub(Body::Prompt(prompt(1, 1)));
     let (launch, _) = world.starts(false, Standing::Absent, &[]);
     let words = "--dangerously-skip-permissions cannot be used with root".to_owned();
-    world.event(launch, Event::Exited(Exit { code: Some(1), signal: None, words: words.clone() }));
-    let Some(Outcome::Failed { fault: Fault::Agent { words: said } }) = world.outcome(&at(1, 1))
+    world.event(
+        launch,
+        Event::Exited(Exit {
+            code: Some(1),
+            signal: None,
+            words: words.clone(),
+        }),
+    );
+    let Some(Outcome::Failed {
+        fault: Fault::Agent { words: said },
+    }) = world.outcome(&at(1, 1))
     else {
         panic!("{:?}", world.told)
     };
@@ -310,7 +391,12 @@ fn a_resend_reads_an_answer_that_is_there() {
     world.prepares(true, Standing::Answered, &[("a", "one"), ("b", "two")]);
     assert_eq!(world.texts(&at(1, 2)), ["one", "two"]);
     assert_eq!(world.outcome(&at(1, 2)), Some(&Outcome::Done));
-    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Launch { .. })));
+    assert!(
+        !world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Launch { .. }))
+    );
 }
 
 #[test]
@@ -318,7 +404,9 @@ fn a_resend_of_a_stopped_turn_is_not_revived() {
     let mut world = claude();
     world.hub(Body::Prompt(prompt(1, 2)));
     world.prepares(true, Standing::Stopped, &[]);
-    let cannot = Outcome::Failed { fault: Fault::CannotResume };
+    let cannot = Outcome::Failed {
+        fault: Fault::CannotResume,
+    };
     assert_eq!(world.outcome(&at(1, 2)), Some(&cannot));
 }
 
@@ -327,7 +415,14 @@ fn a_resend_that_never_arrived_starts_without_reviving_what_came_before() {
     let mut world = claude();
     world.hub(Body::Prompt(prompt(1, 2)));
     let (_, start) = world.starts(true, Standing::Absent, &[]);
-    assert_eq!(start, Start { session: SESSION.into(), resume: true, revive: false });
+    assert_eq!(
+        start,
+        Start {
+            session: SESSION.into(),
+            resume: true,
+            revive: false
+        }
+    );
 }
 
 #[test]
@@ -347,7 +442,12 @@ fn a_resend_to_a_live_agent_looks_first() {
 #[test]
 fn stop_interrupts_and_ends_once_nothing_is_left() {
     let (mut world, launch) = running();
-    let interrupt = || Body::Interrupt(Interrupt { at: at(1, 1), session: "s".into() });
+    let interrupt = || {
+        Body::Interrupt(Interrupt {
+            at: at(1, 1),
+            session: "s".into(),
+        })
+    };
     world.hub(interrupt());
     assert_eq!(world.written()["request"]["subtype"], "interrupt");
     world.hub(interrupt());
@@ -359,13 +459,20 @@ fn stop_interrupts_and_ends_once_nothing_is_left() {
     world.took(|effect| matches!(effect, Effect::Sweep { .. }).then_some(()));
     world.event(launch, Event::Swept);
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
-    assert_eq!(world.runner.counts(), (1, 0), "the agent stays for the next turn");
+    assert_eq!(
+        world.runner.counts(),
+        (1, 0),
+        "the agent stays for the next turn"
+    );
 }
 
 #[test]
 fn an_agent_that_does_not_heed_an_interrupt_is_killed_within_a_second() {
     let (mut world, launch) = running();
-    world.hub(Body::Interrupt(Interrupt { at: at(1, 1), session: "s".into() }));
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    }));
     let since = world.now;
     for effect in [Effect::Nudge { launch }, Effect::Kill { launch }] {
         let due = world.runner.deadline(world.now).unwrap();
@@ -375,13 +482,21 @@ fn an_agent_that_does_not_heed_an_interrupt_is_killed_within_a_second() {
     assert!(world.now - since < Duration::from_secs(1));
     world.dies(launch);
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
-    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Prepare { .. })));
+    assert!(
+        !world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Prepare { .. }))
+    );
 }
 
 #[test]
 fn a_stop_that_overtakes_its_prompt_is_remembered() {
     let mut world = claude();
-    world.hub(Body::Interrupt(Interrupt { at: at(1, 1), session: "s".into() }));
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    }));
     world.hub(Body::Prompt(prompt(1, 1)));
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
     assert_eq!(world.effects, []);
@@ -391,7 +506,10 @@ fn a_stop_that_overtakes_its_prompt_is_remembered() {
 fn a_stop_during_the_start_leaves_no_agent() {
     let mut world = claude();
     world.hub(Body::Prompt(prompt(1, 1)));
-    let stop = Body::Interrupt(Interrupt { at: at(1, 1), session: "s".into() });
+    let stop = Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    });
     world.hub(stop.clone());
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
     let launch = world.prepares(false, Standing::Absent, &[]);
@@ -411,7 +529,10 @@ fn a_stop_during_the_start_leaves_no_agent() {
 fn a_turn_prepared_for_a_stopped_one_is_prepared_anew() {
     let mut world = claude();
     world.hub(Body::Prompt(prompt(1, 2)));
-    world.hub(Body::Interrupt(Interrupt { at: at(1, 2), session: "s".into() }));
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 2),
+        session: "s".into(),
+    }));
     world.hub(Body::Prompt(prompt(2, 2)));
     // What was read is the first turn's, and none of the second's business.
     world.prepares(true, Standing::Answered, &[("a", "one")]);
@@ -435,7 +556,10 @@ fn silence_ends_a_turn_unless_a_person_is_asked() {
     let question = question.unwrap();
     assert!(matches!(question.about, QuestionKind::Permission { .. }));
     world.wait(Duration::from_secs(599));
-    let decide = Body::Decide(Decide { question: question.question, decision: Decision::Allow });
+    let decide = Body::Decide(Decide {
+        question: question.question,
+        decision: Decision::Allow,
+    });
     world.hub(decide.clone());
     assert_eq!(world.written()["response"]["response"]["behavior"], "allow");
     world.hub(decide);
@@ -453,7 +577,9 @@ fn silence_ends_a_turn_unless_a_person_is_asked() {
     world.wait(Duration::from_secs(1));
     assert_eq!(world.written()["request"]["subtype"], "interrupt");
     world.dies(launch);
-    let timed_out = Outcome::Failed { fault: Fault::TimedOut { minutes: 120 } };
+    let timed_out = Outcome::Failed {
+        fault: Fault::TimedOut { minutes: 120 },
+    };
     assert_eq!(world.outcome(&at(1, 1)), Some(&timed_out));
 }
 
@@ -466,8 +592,16 @@ fn a_question_is_withdrawn_when_its_agent_dies() {
             "subtype": "can_use_tool", "tool_name": "Bash", "input": {}}}),
     );
     world.dies(launch);
-    let withdrawn = |event: &&TurnEvent| matches!(event, TurnEvent::Withdrawn { expired: false, .. });
-    assert_eq!(world.events(&at(1, 1)).iter().filter(|event| withdrawn(event)).count(), 1);
+    let withdrawn =
+        |event: &&TurnEvent| matches!(event, TurnEvent::Withdrawn { expired: false, .. });
+    assert_eq!(
+        world
+            .events(&at(1, 1))
+            .iter()
+            .filter(|event| withdrawn(event))
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -478,7 +612,13 @@ fn an_idle_agent_is_ended_and_resumed() {
     assert_eq!(due - world.now, Duration::from_secs(900));
     world.wait(due - world.now);
     assert!(world.effects.contains(&Effect::CloseInput { launch }));
-    world.event(launch, Event::Exited(Exit { code: Some(0), ..Exit::default() }));
+    world.event(
+        launch,
+        Event::Exited(Exit {
+            code: Some(0),
+            ..Exit::default()
+        }),
+    );
     assert_eq!(world.runner.counts(), (0, 0));
     world.hub(Body::Prompt(prompt(2, 1)));
     let (_, start) = world.starts(true, Standing::Absent, &[]);
@@ -489,9 +629,16 @@ fn an_idle_agent_is_ended_and_resumed() {
 fn a_prompt_that_meets_a_leaving_agent_waits_for_its_end() {
     let (mut world, launch) = running();
     world.ends(launch, 1);
-    world.hub(Body::CloseSession(CloseSession { session: "s".into() }));
+    world.hub(Body::CloseSession(CloseSession {
+        session: "s".into(),
+    }));
     world.hub(Body::Prompt(prompt(2, 1)));
-    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Prepare { .. })));
+    assert!(
+        !world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Prepare { .. }))
+    );
     world.wait(Duration::from_secs(5));
     assert!(world.effects.contains(&Effect::Kill { launch }));
     world.dies(launch);
@@ -503,8 +650,12 @@ fn what_the_hub_does_not_know_is_ended() {
     let (mut world, launch) = running();
     world.step(Input::Link);
     world.told.clear();
-    world.hub(Body::OpenTurns(OpenTurns { turns: vec![at(9, 1)] }));
-    let Body::TurnsAnswer(answer) = &world.bodies[0] else { panic!("{:?}", world.bodies) };
+    world.hub(Body::OpenTurns(OpenTurns {
+        turns: vec![at(9, 1)],
+    }));
+    let Body::TurnsAnswer(answer) = &world.bodies[0] else {
+        panic!("{:?}", world.bodies)
+    };
     assert_eq!(answer.turns[0].standing, TurnStanding::Unknown);
     assert_eq!(world.written()["request"]["subtype"], "interrupt");
     world.dies(launch);
@@ -523,7 +674,11 @@ fn more_than_may_be_held_is_read_again_when_there_is_room() {
     let blocks = [("a", big.as_str()), ("b", big.as_str()), ("c", "end")];
     let mut reads = 0;
     while world.outcome(&at(1, 1)).is_none() {
-        if world.effects.iter().any(|effect| matches!(effect, Effect::Read { .. })) {
+        if world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Read { .. }))
+        {
             reads += 1;
             world.reads(Standing::Answered, &blocks);
             continue;
@@ -539,11 +694,18 @@ fn more_than_may_be_held_is_read_again_when_there_is_room() {
 #[test]
 fn words_that_nobody_asked_for_are_told_until_they_are_kept() {
     let (mut world, launch) = running();
-    world.line(launch, json!({"type": "user", "uuid": id(1), "isReplay": true}));
+    world.line(
+        launch,
+        json!({"type": "user", "uuid": id(1), "isReplay": true}),
+    );
     world.ends(launch, 1);
     world.says(launch, "u", "the build is done");
-    world.line(launch, json!({"type": "result", "subtype": "success", "origin": {"kind": "task-notification"}}));
-    let said = |body: &Body| matches!(body, Body::Unprompted(said) if said.text == "the build is done");
+    world.line(
+        launch,
+        json!({"type": "result", "subtype": "success", "origin": {"kind": "task-notification"}}),
+    );
+    let said =
+        |body: &Body| matches!(body, Body::Unprompted(said) if said.text == "the build is done");
     assert!(world.bodies.iter().any(said), "{:?}", world.bodies);
     world.hub(Body::UpdatesKept(UpdatesKept { at: at(1, 1), n: 9 }));
     assert!(!world.runner.is_settled());
@@ -556,7 +718,10 @@ fn a_missing_agent_is_told_as_that() {
     let mut world = claude();
     world.hub(Body::Prompt(prompt(1, 1)));
     let launch = world.prepares(false, Standing::Absent, &[]);
-    let fault = Fault::AgentMissing { cmd: "claude".into(), why: "not in PATH".into() };
+    let fault = Fault::AgentMissing {
+        cmd: "claude".into(),
+        why: "not in PATH".into(),
+    };
     world.event(launch, Event::NotLaunched(fault.clone()));
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Failed { fault }));
     assert_eq!(world.runner.counts(), (0, 0));
@@ -565,11 +730,19 @@ fn a_missing_agent_is_told_as_that() {
 #[test]
 fn what_cannot_be_a_uuid_starts_nothing() {
     let mut world = claude();
-    world.hub(Body::Prompt(Prompt { agent_session: "../../x".into(), ..prompt(1, 1) }));
-    assert!(matches!(world.outcome(&at(1, 1)), Some(Outcome::Failed { .. })));
+    world.hub(Body::Prompt(Prompt {
+        agent_session: "../../x".into(),
+        ..prompt(1, 1)
+    }));
+    assert!(matches!(
+        world.outcome(&at(1, 1)),
+        Some(Outcome::Failed { .. })
+    ));
     assert_eq!(world.effects, []);
     assert_eq!(
-        world.runner.step(world.now, Input::Hub(Body::Unknown, String::new())),
+        world
+            .runner
+            .step(world.now, Input::Hub(Body::Unknown, String::new())),
         Err(NotForUs)
     );
 }
@@ -578,9 +751,11 @@ fn command() -> (World, u64) {
     let mut world = World::new(AgentKind::Command);
     world.hub(Body::Prompt(prompt(1, 1)));
     let launch = world.took(|effect| match effect {
-        Effect::Launch { launch, what: What::Command { text, .. }, .. } if text == "say 1" => {
-            Some(*launch)
-        }
+        Effect::Launch {
+            launch,
+            what: What::Command { text, .. },
+            ..
+        } if text == "say 1" => Some(*launch),
         _ => None,
     });
     world.event(launch, Event::Launched);
@@ -592,7 +767,13 @@ fn a_command_answers_with_its_output() {
     let (mut world, launch) = command();
     world.event(launch, Event::Output(b"one ".to_vec()));
     world.event(launch, Event::Output(b"two\n".to_vec()));
-    world.event(launch, Event::Exited(Exit { code: Some(0), ..Exit::default() }));
+    world.event(
+        launch,
+        Event::Exited(Exit {
+            code: Some(0),
+            ..Exit::default()
+        }),
+    );
     assert_eq!(world.texts(&at(1, 1)), ["one two"]);
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Done));
 }
@@ -601,7 +782,9 @@ fn a_command_answers_with_its_output() {
 fn a_command_is_never_run_twice() {
     let (mut world, launch) = command();
     world.dies(launch);
-    let cannot = Outcome::Failed { fault: Fault::CannotResume };
+    let cannot = Outcome::Failed {
+        fault: Fault::CannotResume,
+    };
     assert_eq!(world.outcome(&at(1, 1)), Some(&cannot));
     world.effects.clear();
     world.hub(Body::Prompt(prompt(2, 2)));
@@ -613,7 +796,13 @@ fn a_command_is_never_run_twice() {
 fn a_commands_result_is_given_again_while_it_is_held() {
     let (mut world, launch) = command();
     world.event(launch, Event::Output(b"one".to_vec()));
-    world.event(launch, Event::Exited(Exit { code: Some(0), ..Exit::default() }));
+    world.event(
+        launch,
+        Event::Exited(Exit {
+            code: Some(0),
+            ..Exit::default()
+        }),
+    );
     world.hub(Body::Prompt(prompt(1, 2)));
     assert_eq!(world.texts(&at(1, 2)), ["one"]);
     assert_eq!(world.outcome(&at(1, 2)), Some(&Outcome::Done));
@@ -622,9 +811,16 @@ fn a_commands_result_is_given_again_while_it_is_held() {
 #[test]
 fn a_command_that_fails_says_why_and_one_that_floods_is_cut() {
     let (mut world, launch) = command();
-    let exit = Exit { code: Some(3), signal: None, words: "no such thing".into() };
+    let exit = Exit {
+        code: Some(3),
+        signal: None,
+        words: "no such thing".into(),
+    };
     world.event(launch, Event::Exited(exit));
-    let Some(Outcome::Failed { fault: Fault::Agent { words } }) = world.outcome(&at(1, 1)) else {
+    let Some(Outcome::Failed {
+        fault: Fault::Agent { words },
+    }) = world.outcome(&at(1, 1))
+    else {
         panic!("{:?}", world.told)
     };
     assert_eq!(words, "agent ended with code 3: no such thing");
@@ -633,16 +829,29 @@ fn a_command_that_fails_says_why_and_one_that_floods_is_cut() {
     for _ in 0..100 {
         world.event(launch, Event::Output(vec![b'x'; 65536]));
     }
-    world.event(launch, Event::Exited(Exit { code: Some(0), ..Exit::default() }));
+    world.event(
+        launch,
+        Event::Exited(Exit {
+            code: Some(0),
+            ..Exit::default()
+        }),
+    );
     let all = world.texts(&at(1, 1)).concat();
     assert!(all.len() < HELD_BYTES + 200);
-    assert!(all.contains("longer than 1 MiB"), "{}", &all[all.len() - 200..]);
+    assert!(
+        all.contains("longer than 1 MiB"),
+        "{}",
+        &all[all.len() - 200..]
+    );
 }
 
 #[test]
 fn a_stopped_command_is_killed() {
     let (mut world, launch) = command();
-    world.hub(Body::Interrupt(Interrupt { at: at(1, 1), session: "s".into() }));
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    }));
     assert!(world.effects.contains(&Effect::Kill { launch }));
     world.dies(launch);
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
@@ -682,7 +891,12 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 fn standing(n: u8) -> Standing {
-    [Standing::Absent, Standing::Open, Standing::Stopped, Standing::Answered][usize::from(n)]
+    [
+        Standing::Absent,
+        Standing::Open,
+        Standing::Stopped,
+        Standing::Answered,
+    ][usize::from(n)]
 }
 
 /// What the shell would have under way: launches in each of its states.
@@ -701,7 +915,9 @@ impl Shell {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Prepare { launch, .. } => self.preparing.push(launch),
-                Effect::Release { launch } => assert!(self.locked.remove(&launch), "released twice"),
+                Effect::Release { launch } => {
+                    assert!(self.locked.remove(&launch), "released twice")
+                }
                 Effect::Launch { launch, what, .. } => {
                     assert!(self.locked.remove(&launch), "no start without the lock");
                     assert!(matches!(what, What::Claude(_)));
@@ -712,7 +928,10 @@ impl Shell {
                 _ => {}
             }
         }
-        assert!(self.launching.len() + self.live.len() <= 1, "one process a session");
+        assert!(
+            self.launching.len() + self.live.len() <= 1,
+            "one process a session"
+        );
     }
 }
 

@@ -70,6 +70,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Any [`FrameError`]; the decoder is of no further use then.
+    #[expect(clippy::should_implement_trait, reason = "an error ends it, and a wait does not")]
     pub fn next(&mut self) -> Result<Option<Envelope>, FrameError> {
         let rest = &self.bytes[self.taken..];
         let Some((head, rest)) = rest.split_first_chunk::<LENGTH>() else {

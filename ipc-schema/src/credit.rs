@@ -62,7 +62,10 @@ pub struct Overdrawn;
 
 impl Default for Grant {
     fn default() -> Grant {
-        Grant { outstanding: CREDIT_WINDOW, used: 0 }
+        Grant {
+            outstanding: CREDIT_WINDOW,
+            used: 0,
+        }
     }
 }
 

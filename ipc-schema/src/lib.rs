@@ -31,10 +31,10 @@ pub use envelope::{Body, Envelope, Nack};
 pub use handshake::{
     Capabilities, Cursor, Hello, Refuse, RefuseCode, SCHEMA, SCHEMA_MIN, Welcome, agree,
 };
-pub use inbound::{Access, Accepted, CursorKept, CursorPut, Deferred, Inbound, MAX_TEXT, Sender};
+pub use inbound::{Accepted, Access, CursorKept, CursorPut, Deferred, Inbound, MAX_TEXT, Sender};
 pub use link_key::{LinkKey, LinkSecret};
 pub use turn::{
     Choice, CloseSession, Decide, Decision, Fault, Interrupt, OpenTurns, Outcome, Prompt, Question,
-    QuestionKind, Standing, TurnEvent, TurnRef, TurnStanding, TurnsAnswer, TurnUpdate, Unprompted,
+    QuestionKind, Standing, TurnEvent, TurnRef, TurnStanding, TurnUpdate, TurnsAnswer, Unprompted,
     UnpromptedKept, UpdatesKept,
 };

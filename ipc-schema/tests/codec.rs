@@ -1,5 +1,12 @@
 //! The codec under truncation, junk and the passing of time.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 #[allow(dead_code, missing_docs, unreachable_pub)]
 mod samples;
 
@@ -24,8 +31,14 @@ fn framed(payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_stream_cut_anywhere_gives_the_same_envelopes() {
-    let sent: Vec<Envelope> = samples::all().into_iter().map(|(_, envelope)| envelope).collect();
-    let stream: Vec<u8> = sent.iter().flat_map(|envelope| encode(envelope).unwrap()).collect();
+    let sent: Vec<Envelope> = samples::all()
+        .into_iter()
+        .map(|(_, envelope)| envelope)
+        .collect();
+    let stream: Vec<u8> = sent
+        .iter()
+        .flat_map(|envelope| encode(envelope).unwrap())
+        .collect();
     for step in [1, 2, 3, 7, 64, 1000, stream.len()] {
         let mut decoder = Decoder::default();
         let mut got = Vec::new();
@@ -79,7 +92,10 @@ fn bytes_behind_the_envelope_are_an_error() {
     let (_, envelope) = samples::all().remove(0);
     let mut payload = encode(&envelope).unwrap()[4..].to_vec();
     payload.push(0xc0);
-    assert!(matches!(decode_all(&framed(&payload)), Err(FrameError::Trailing(1))));
+    assert!(matches!(
+        decode_all(&framed(&payload)),
+        Err(FrameError::Trailing(1))
+    ));
 }
 
 #[test]
@@ -118,14 +134,26 @@ fn absent_fields_have_defaults() {
                  "address": "a", "text": "hi"},
     });
     let got = decode_all(&framed(&rmp_serde::to_vec_named(&older).unwrap())).unwrap();
-    let Body::Deliver(deliver) = &got[0].body else { panic!("{got:?}") };
-    assert_eq!((deliver.age_ms, deliver.silent, deliver.reply_to.as_str()), (0, false, ""));
+    let Body::Deliver(deliver) = &got[0].body else {
+        panic!("{got:?}")
+    };
+    assert_eq!(
+        (deliver.age_ms, deliver.silent, deliver.reply_to.as_str()),
+        (0, false, "")
+    );
 }
 
 fn any_sample() -> impl Strategy<Value = Envelope> {
-    let samples: Vec<Envelope> = samples::all().into_iter().map(|(_, envelope)| envelope).collect();
+    let samples: Vec<Envelope> = samples::all()
+        .into_iter()
+        .map(|(_, envelope)| envelope)
+        .collect();
     (prop::sample::select(samples), any::<u64>(), ".{0,40}").prop_map(|(envelope, id, trace)| {
-        Envelope { id, trace, ..envelope }
+        Envelope {
+            id,
+            trace,
+            ..envelope
+        }
     })
 }
 

@@ -3,6 +3,13 @@
 //! `vectors/v1/NAME.hex` holds a frame. A new kind gets a new file (`BLESS=1 cargo test -p
 //! ipc-schema` writes the ones that are missing); an existing file is never edited after a release.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 #[allow(dead_code, missing_docs, unreachable_pub)]
 mod samples;
 
@@ -11,7 +18,9 @@ use std::path::PathBuf;
 use ipc_schema::{Decoder, encode};
 
 fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/v1").join(format!("{name}.hex"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("vectors/v1")
+        .join(format!("{name}.hex"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -42,7 +51,11 @@ fn every_kind_is_written_as_it_always_was() {
         assert_eq!(hex(&frame), golden, "{name} is written differently");
         let mut decoder = Decoder::default();
         decoder.feed(&unhex(&golden));
-        assert_eq!(decoder.next().unwrap(), Some(envelope), "{name} is read differently");
+        assert_eq!(
+            decoder.next().unwrap(),
+            Some(envelope),
+            "{name} is read differently"
+        );
     }
 }
 
@@ -51,7 +64,14 @@ fn no_vector_lost_its_sample() {
     let names: Vec<&str> = samples::all().iter().map(|(name, _)| *name).collect();
     let directory = path("x").parent().unwrap().to_owned();
     for entry in std::fs::read_dir(directory).unwrap() {
-        let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+        let name = entry
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         assert!(names.contains(&name.as_str()), "{name}.hex has no sample");
     }
 }

@@ -14,7 +14,11 @@ pub(crate) const BAD_CONFIG: u8 = 78;
 /// Prints every problem; 78 if one is an error.
 pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<ExitCode> {
     let config = places::config(config);
-    let mode = if without_secrets { SecretMode::Placeholders } else { SecretMode::Resolve };
+    let mode = if without_secrets {
+        SecretMode::Placeholders
+    } else {
+        SecretMode::Resolve
+    };
     let checked = read(&config, mode);
     for problem in &checked.problems {
         eprintln!("{problem}");
@@ -31,7 +35,11 @@ pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<Ex
             ExitCode::SUCCESS
         }
         None => {
-            let errors = checked.problems.iter().filter(|p| p.severity == Severity::Error).count();
+            let errors = checked
+                .problems
+                .iter()
+                .filter(|p| p.severity == Severity::Error)
+                .count();
             eprintln!("{}: {errors} to mend before it can run", config.display());
             ExitCode::from(BAD_CONFIG)
         }

@@ -127,22 +127,27 @@ enum QueueCommand {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run { config, at } => run::run(config, &at),
-        Command::Check { config, without_secrets } => check::check(config, without_secrets),
+        Command::Check {
+            config,
+            without_secrets,
+        } => check::check(config, without_secrets),
         Command::Status { json, at } => status::status(&places(&at), json),
         Command::Restart { name, at } => {
             status::order(&places(&at), &monitor::control::Request::Restart(name))
         }
         Command::Stop { at } => status::order(&places(&at), &monitor::control::Request::Stop),
         Command::Reload { at } => status::order(&places(&at), &monitor::control::Request::Reload),
-        Command::Queue { command: QueueCommand::List { json, at } } => {
-            queue::list(&places(&at), json)
-        }
-        Command::Queue { command: QueueCommand::Retry { reply, at } } => {
-            queue::retry(&places(&at), reply)
-        }
+        Command::Queue {
+            command: QueueCommand::List { json, at },
+        } => queue::list(&places(&at), json),
+        Command::Queue {
+            command: QueueCommand::Retry { reply, at },
+        } => queue::retry(&places(&at), reply),
         Command::Sessions { json, at } => queue::sessions(&places(&at), json),
         // Its errors are in the log already.
-        Command::Hub => Ok(hub::run::run().map_or_else(|e| ExitCode::from(e.code()), |()| ExitCode::SUCCESS)),
+        Command::Hub => {
+            Ok(hub::run::run().map_or_else(|e| ExitCode::from(e.code()), |()| ExitCode::SUCCESS))
+        }
         Command::Launch { args } => monitor::launch::run(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -32,7 +32,10 @@ impl Places {
                 None => state_dir.join("run"),
             }
         });
-        Places { state_dir, runtime_dir }
+        Places {
+            state_dir,
+            runtime_dir,
+        }
     }
 }
 
@@ -47,9 +50,12 @@ pub(crate) fn config(named: Option<PathBuf>) -> PathBuf {
 }
 
 fn xdg(variable: &str, below_home: &str) -> PathBuf {
-    let base = std::env::var_os(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let base = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute());
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    base.unwrap_or_else(|| home().join(below_home)).join("bulkhead")
+    base.unwrap_or_else(|| home().join(below_home))
+        .join("bulkhead")
 }
 
 fn is_root() -> bool {
@@ -66,7 +72,11 @@ pub(crate) fn worker(kind: &str) -> Option<PathBuf> {
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let here = std::env::current_exe().ok()?;
     let here = here.parent()?;
-    let near = [here.to_owned(), here.join("../libexec/bulkhead"), here.join("../lib/bulkhead")];
+    let near = [
+        here.to_owned(),
+        here.join("../libexec/bulkhead"),
+        here.join("../lib/bulkhead"),
+    ];
     let path = std::env::var_os("PATH").unwrap_or_default();
     near.into_iter()
         .chain(std::env::split_paths(&path))
@@ -76,5 +86,6 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
 
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(path)
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

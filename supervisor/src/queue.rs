@@ -24,7 +24,9 @@ fn ask(places: &Places, ask: &Ask) -> Result<Answer> {
 /// Lists parked replies.
 pub(crate) fn list(places: &Places, json: bool) -> Result<ExitCode> {
     let answer = ask(places, &Ask::Parked)?;
-    let Answer::Parked { replies } = &answer else { bail!("the hub answered something else") };
+    let Answer::Parked { replies } = &answer else {
+        bail!("the hub answered something else")
+    };
     if json {
         print(&format!("{}\n", serde_json::to_string_pretty(&answer)?));
     } else if replies.is_empty() {
@@ -43,7 +45,12 @@ pub(crate) fn list(places: &Places, json: bool) -> Result<ExitCode> {
 
 /// Tries a parked reply again.
 pub(crate) fn retry(places: &Places, reply: String) -> Result<ExitCode> {
-    let answer = ask(places, &Ask::Requeue { reply: reply.clone() })?;
+    let answer = ask(
+        places,
+        &Ask::Requeue {
+            reply: reply.clone(),
+        },
+    )?;
     match answer {
         Answer::Requeued { chunks: 0 } => {
             bail!("no reply {reply} is parked; `bulkhead queue list` shows those that are")
@@ -59,7 +66,9 @@ pub(crate) fn retry(places: &Places, reply: String) -> Result<ExitCode> {
 /// Lists the sessions last used.
 pub(crate) fn sessions(places: &Places, json: bool) -> Result<ExitCode> {
     let answer = ask(places, &Ask::Sessions)?;
-    let Answer::Sessions { sessions } = &answer else { bail!("the hub answered something else") };
+    let Answer::Sessions { sessions } = &answer else {
+        bail!("the hub answered something else")
+    };
     if json {
         print(&format!("{}\n", serde_json::to_string_pretty(&answer)?));
     } else if sessions.is_empty() {

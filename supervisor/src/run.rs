@@ -8,10 +8,10 @@ use monitor::{Claim, TreeSpec};
 use supervisor_config::{Plan, SecretMode};
 use worker_kit::life::log;
 
+use crate::Where;
 use crate::check::{self, BAD_CONFIG};
 use crate::places::{self, Places};
 use crate::tree::Growth;
-use crate::Where;
 
 pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
     let config = places::config(config);
@@ -21,8 +21,14 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
     if !validates(&config)? {
         return Ok(ExitCode::from(BAD_CONFIG));
     }
-    let Some(plan) = resolved(&config) else { return Ok(ExitCode::from(BAD_CONFIG)) };
-    log::start("bulkhead monitor", &["monitor", "bulkhead"], plan.log_level.name());
+    let Some(plan) = resolved(&config) else {
+        return Ok(ExitCode::from(BAD_CONFIG));
+    };
+    log::start(
+        "bulkhead monitor",
+        &["monitor", "bulkhead"],
+        plan.log_level.name(),
+    );
 
     let state_dir = at.state_dir.clone().or_else(|| plan.state_dir.clone());
     let places = Places::new(state_dir, at.runtime_dir.clone());
@@ -39,7 +45,9 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
             format!("nothing was changed:\n{}", lines.join("\n"))
         };
         let plan = checked.plan.as_ref().ok_or_else(words)?;
-        growth.processes(plan).map_err(|error| format!("nothing was changed: {error:#}"))
+        growth
+            .processes(plan)
+            .map_err(|error| format!("nothing was changed: {error:#}"))
     });
     let spec = TreeSpec {
         claim,
@@ -49,7 +57,9 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
         reload,
         timing,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, monitor::run(spec))?;
     runtime.shutdown_background();

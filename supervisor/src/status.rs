@@ -28,19 +28,32 @@ pub(crate) fn status(places: &Places, json: bool) -> Result<ExitCode> {
         Ok(Answer::Overview { links, waiting }) => (Some(links), Some(waiting)),
         _ => (None, None),
     };
-    let well = tree.processes.iter().all(|p| p.held.is_none() && !p.degraded);
-    let report = Report { tree, links, waiting };
+    let well = tree
+        .processes
+        .iter()
+        .all(|p| p.held.is_none() && !p.degraded);
+    let report = Report {
+        tree,
+        links,
+        waiting,
+    };
     if json {
         print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
     } else {
         print(&table(&report));
     }
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Gives an order and prints what the monitor says to it.
 pub(crate) fn order(places: &Places, request: &Request) -> Result<ExitCode> {
-    let said = Client::new(&places.runtime_dir).order(request).map_err(words)?;
+    let said = Client::new(&places.runtime_dir)
+        .order(request)
+        .map_err(words)?;
     print(&format!("{said}\n"));
     Ok(ExitCode::SUCCESS)
 }
@@ -55,12 +68,26 @@ pub(crate) fn print(text: &str) {
     print!("{text}");
 }
 
-const HEADINGS: [&str; 8] =
-    ["PROCESS", "STATE", "PID", "UPTIME", "RESTARTS", "LINK", "LAST EXIT", "SAYS"];
+const HEADINGS: [&str; 8] = [
+    "PROCESS",
+    "STATE",
+    "PID",
+    "UPTIME",
+    "RESTARTS",
+    "LINK",
+    "LAST EXIT",
+    "SAYS",
+];
 
 fn table(report: &Report) -> String {
     let mut rows = vec![HEADINGS.map(String::from)];
-    rows.extend(report.tree.processes.iter().map(|process| row(process, report.links.as_ref())));
+    rows.extend(
+        report
+            .tree
+            .processes
+            .iter()
+            .map(|process| row(process, report.links.as_ref())),
+    );
     let mut widths = [0; HEADINGS.len()];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -74,8 +101,11 @@ fn table(report: &Report) -> String {
         span(report.tree.uptime_ms)
     );
     for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
@@ -96,7 +126,11 @@ fn table(report: &Report) -> String {
             waiting.queued_turns,
             waiting.pending_chunks,
             waiting.parked_chunks,
-            if waiting.parked_chunks > 0 { " (see: bulkhead queue list)" } else { "" }
+            if waiting.parked_chunks > 0 {
+                " (see: bulkhead queue list)"
+            } else {
+                ""
+            }
         )),
         None => text.push_str("\nThe hub does not answer; what was accepted waits on the disk\n"),
     }

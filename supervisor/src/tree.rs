@@ -30,7 +30,12 @@ pub(crate) struct Growth {
 
 impl Growth {
     pub(crate) fn new(myself: PathBuf, places: Places, links: Links) -> Growth {
-        Growth { myself, places, links, secrets: HashMap::new() }
+        Growth {
+            myself,
+            places,
+            links,
+            secrets: HashMap::new(),
+        }
     }
 
     /// The processes of a plan.
@@ -47,7 +52,8 @@ impl Growth {
         }
         let names: Vec<String> = peers.iter().map(|peer| peer.name.clone()).collect();
         let mut processes = vec![self.hub(plan, &names)?];
-        self.links.retain(|peer| names.iter().any(|name| name == peer));
+        self.links
+            .retain(|peer| names.iter().any(|name| name == peer));
         processes.append(&mut peers);
         Ok(processes)
     }
@@ -65,7 +71,10 @@ impl Growth {
             program: self.myself.clone(),
             args: vec!["hub".into()],
             config: Box::new(move |generation| {
-                let told = told::Plan { generation, ..told.clone() };
+                let told = told::Plan {
+                    generation,
+                    ..told.clone()
+                };
                 secret(serde_json::to_vec(&told))
             }),
             listeners,
@@ -82,7 +91,10 @@ impl Growth {
         let mut env = serde_json::Map::new();
         for (key, value) in &project.agent.env {
             let value = value.value().map_err(|source| {
-                anyhow!("project {}: env.{key} could not be read from {source}", project.name)
+                anyhow!(
+                    "project {}: env.{key} could not be read from {source}",
+                    project.name
+                )
             })?;
             env.insert(key.clone(), value.expose_secret().into());
         }
@@ -124,7 +136,14 @@ impl Growth {
         })?;
         let options = serde_json::from_str(options.expose_secret())?;
         let program = platform.program.clone();
-        self.peer(plan, name, Role::Worker, program, &platform.instance, options)
+        self.peer(
+            plan,
+            name,
+            Role::Worker,
+            program,
+            &platform.instance,
+            options,
+        )
     }
 
     fn peer(
@@ -224,7 +243,11 @@ fn hub_plan(
     let platform = |project: &Project, platform: &Platform| told::Platform {
         kind: platform.kind.clone(),
         project: project.name.clone(),
-        language: platform.hub.language.map(|lang| lang.code().to_owned()).unwrap_or_default(),
+        language: platform
+            .hub
+            .language
+            .map(|lang| lang.code().to_owned())
+            .unwrap_or_default(),
         reply: match platform.hub.reply {
             Reply::Final => told::Reply::Final,
             Reply::All => told::Reply::All,
@@ -232,12 +255,19 @@ fn hub_plan(
     };
     told::Plan {
         generation: 0,
-        state_dir: plan.spool.dir.clone().unwrap_or_else(|| places.state_dir.join("spool")),
+        state_dir: plan
+            .spool
+            .dir
+            .clone()
+            .unwrap_or_else(|| places.state_dir.join("spool")),
         spool_max_bytes: u64::from(plan.spool.max_size_mb) << 20,
         spool_max_age_ms: u64::from(plan.spool.max_age_days) * 86_400_000,
         runtime_dir: places.runtime_dir.clone(),
         log_level: plan.log_level.name().to_owned(),
-        language: plan.language.map(|lang| lang.code().to_owned()).unwrap_or_default(),
+        language: plan
+            .language
+            .map(|lang| lang.code().to_owned())
+            .unwrap_or_default(),
         queue_depth: plan.queue.max_depth.into(),
         rate: told::Rate {
             max_messages: plan.rate_limit.max_messages,
@@ -256,13 +286,26 @@ fn hub_plan(
         aliases: plan
             .aliases
             .iter()
-            .map(|alias| (alias.name.trim_start_matches('/').to_owned(), alias.command.clone()))
+            .map(|alias| {
+                (
+                    alias.name.trim_start_matches('/').to_owned(),
+                    alias.command.clone(),
+                )
+            })
             .collect(),
-        projects: plan.projects.iter().map(|p| (p.name.clone(), project(p))).collect(),
+        projects: plan
+            .projects
+            .iter()
+            .map(|p| (p.name.clone(), project(p)))
+            .collect(),
         platforms: plan
             .projects
             .iter()
-            .flat_map(|p| p.platforms.iter().map(move |at| (at.process_name(), platform(p, at))))
+            .flat_map(|p| {
+                p.platforms
+                    .iter()
+                    .map(move |at| (at.process_name(), platform(p, at)))
+            })
             .collect(),
         link_secrets,
     }

@@ -1,5 +1,12 @@
 //! The command line, as a person meets it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -29,10 +36,16 @@ fn check_prints_every_problem_at_once_with_its_line() {
     let output = bulkhead(directory.path(), &["check", "--config", "config.toml"]);
     assert_eq!(output.status.code(), Some(78));
     let words = words(&output);
-    for expected in
-        ["config.toml:6:", "/nowhere/at/all", "config.toml:11:", "did you mean `token`?"]
-    {
-        assert!(words.contains(expected), "{expected} is missing in:\n{words}");
+    for expected in [
+        "config.toml:6:",
+        "/nowhere/at/all",
+        "config.toml:11:",
+        "did you mean `token`?",
+    ] {
+        assert!(
+            words.contains(expected),
+            "{expected} is missing in:\n{words}"
+        );
     }
 }
 
@@ -43,7 +56,15 @@ fn run_refuses_what_check_refuses_and_starts_nothing() {
     let state = directory.path().join("state");
     let output = bulkhead(
         directory.path(),
-        &["run", "--config", "config.toml", "--state-dir", "state", "--runtime-dir", "run"],
+        &[
+            "run",
+            "--config",
+            "config.toml",
+            "--state-dir",
+            "state",
+            "--runtime-dir",
+            "run",
+        ],
     );
     assert_eq!(output.status.code(), Some(78), "{}", words(&output));
     assert!(!state.exists());
@@ -60,7 +81,10 @@ fn commands_say_in_words_that_nothing_runs() {
         let output = bulkhead(directory.path(), args);
         assert_eq!(output.status.code(), Some(1));
         let words = words(&output);
-        assert!(words.starts_with("bulkhead: ") && words.contains("run"), "{args:?}: {words}");
+        assert!(
+            words.starts_with("bulkhead: ") && words.contains("run"),
+            "{args:?}: {words}"
+        );
     }
 }
 
@@ -69,7 +93,11 @@ fn the_hub_is_not_for_typing() {
     let directory = tempfile::tempdir().unwrap();
     let output = bulkhead(directory.path(), &["hub"]);
     assert_eq!(output.status.code(), Some(78));
-    assert!(words(&output).contains("bulkhead run"), "{}", words(&output));
+    assert!(
+        words(&output).contains("bulkhead run"),
+        "{}",
+        words(&output)
+    );
     let help = words(&bulkhead(directory.path(), &["--help"]));
     assert!(!help.contains("launch"), "{help}");
 }

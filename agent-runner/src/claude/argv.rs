@@ -12,7 +12,16 @@ use crate::options::Options;
 
 /// What is passed on of the runner's own environment.
 pub const PASSED_ON: [&str; 11] = [
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
     // Without these a machine behind its own certificate authority reaches no model.
     "SSL_CERT_FILE",
 ];
@@ -36,28 +45,55 @@ pub struct Start {
 pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
     let mut argv: Vec<String> = options.args.clone();
     let mut add = |parts: &[&str]| argv.extend(parts.iter().map(|part| (*part).to_owned()));
-    add(&["-p", "--output-format", "stream-json", "--input-format", "stream-json", "--verbose"]);
-    add(&["--include-partial-messages", "--permission-prompt-tool", "stdio"]);
+    add(&[
+        "-p",
+        "--output-format",
+        "stream-json",
+        "--input-format",
+        "stream-json",
+        "--verbose",
+    ]);
+    add(&[
+        "--include-partial-messages",
+        "--permission-prompt-tool",
+        "stdio",
+    ]);
     add(&["--replay-user-messages"]);
     // `-p` skips the question of trust; without these the project's hooks and servers would run.
     add(&["--setting-sources", "user", "--strict-mcp-config"]);
-    add(&[if start.resume { "--resume" } else { "--session-id" }, &start.session]);
+    add(&[
+        if start.resume {
+            "--resume"
+        } else {
+            "--session-id"
+        },
+        &start.session,
+    ]);
     let one = |name: &str, value: &Option<String>, argv: &mut Vec<String>| {
         if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
             argv.extend([name.to_owned(), value.to_owned()]);
         }
     };
-    one("--permission-mode", &options.mode.as_deref().map(mode), &mut argv);
+    one(
+        "--permission-mode",
+        &options.mode.as_deref().map(mode),
+        &mut argv,
+    );
     one("--model", &options.model, &mut argv);
     one("--effort", &options.reasoning_effort, &mut argv);
     one("--system-prompt", &options.system_prompt, &mut argv);
-    one("--append-system-prompt", &options.append_system_prompt, &mut argv);
+    one(
+        "--append-system-prompt",
+        &options.append_system_prompt,
+        &mut argv,
+    );
     for dir in &options.plugin_dirs {
         argv.extend(["--plugin-dir".to_owned(), dir.clone()]);
     }
-    for (name, tools) in
-        [("--allowedTools", &options.allowed_tools), ("--disallowedTools", &options.disallowed_tools)]
-    {
+    for (name, tools) in [
+        ("--allowedTools", &options.allowed_tools),
+        ("--disallowedTools", &options.disallowed_tools),
+    ] {
         if !tools.is_empty() {
             argv.extend([name.to_owned(), tools.join(",")]);
         }
@@ -86,7 +122,10 @@ pub fn base_environment(
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), own(name)?)))
         .collect();
-    let given = options.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
+    let given = options
+        .env
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
     env.extend(given);
     env
 }
@@ -131,7 +170,11 @@ mod tests {
     use super::*;
 
     fn start(resume: bool, revive: bool) -> Start {
-        Start { session: "s".into(), resume, revive }
+        Start {
+            session: "s".into(),
+            resume,
+            revive,
+        }
     }
 
     fn own(name: &str) -> Option<String> {
@@ -149,10 +192,19 @@ mod tests {
     fn a_session_is_made_once_and_then_resumed() {
         let options = Options::default();
         let made = arguments(&options, &start(false, false)).join(" ");
-        assert!(made.contains("--session-id s") && !made.contains("--resume"), "{made}");
+        assert!(
+            made.contains("--session-id s") && !made.contains("--resume"),
+            "{made}"
+        );
         let resumed = arguments(&options, &start(true, false)).join(" ");
-        assert!(resumed.contains("--resume s") && !resumed.contains("--session-id"), "{resumed}");
-        assert!(made.contains("--setting-sources user --strict-mcp-config"), "{made}");
+        assert!(
+            resumed.contains("--resume s") && !resumed.contains("--session-id"),
+            "{resumed}"
+        );
+        assert!(
+            made.contains("--setting-sources user --strict-mcp-config"),
+            "{made}"
+        );
     }
 
     #[test]
@@ -167,8 +219,15 @@ mod tests {
         };
         let argv = arguments(&options, &start(false, false));
         assert_eq!(argv[0], "--flag");
-        let at = |name: &str| argv.iter().position(|arg| arg == name).map(|at| argv[at + 1].clone());
-        assert_eq!(at("--permission-mode").as_deref(), Some("bypassPermissions"));
+        let at = |name: &str| {
+            argv.iter()
+                .position(|arg| arg == name)
+                .map(|at| argv[at + 1].clone())
+        };
+        assert_eq!(
+            at("--permission-mode").as_deref(),
+            Some("bypassPermissions")
+        );
         assert_eq!(at("--model").as_deref(), Some("m"));
         assert_eq!(at("--allowedTools").as_deref(), Some("Bash(ls),Read"));
         assert_eq!(at("--append-system-prompt").as_deref(), Some("be brief"));
@@ -190,7 +249,10 @@ mod tests {
     #[test]
     fn only_a_start_that_sends_an_open_turn_again_revives() {
         const REVIVE: &str = "CLAUDE_CODE_RESUME_INTERRUPTED_TURN";
-        let options = Options { env: [(REVIVE.to_owned(), "1".into())].into(), ..Options::default() };
+        let options = Options {
+            env: [(REVIVE.to_owned(), "1".into())].into(),
+            ..Options::default()
+        };
         assert!(!environment(&options, &start(true, false), own).contains_key(REVIVE));
         assert_eq!(environment(&options, &start(true, true), own)[REVIVE], "1");
     }

@@ -14,9 +14,13 @@ pub fn of_result(ended: &Ended) -> Fault {
         words => words.to_owned(),
     };
     if ended.status == Some(401) || is_logged_out(&words) {
-        return Fault::LoggedOut { words: clip(&words) };
+        return Fault::LoggedOut {
+            words: clip(&words),
+        };
     }
-    Fault::Agent { words: clip(&words) }
+    Fault::Agent {
+        words: clip(&words),
+    }
 }
 
 /// Whether these words, in a result or on stderr, say that there is no valid login.
@@ -44,7 +48,12 @@ mod tests {
     use super::*;
 
     fn ended(words: &str, status: Option<u64>) -> Ended {
-        Ended { words: words.into(), status, is_error: true, ..Ended::default() }
+        Ended {
+            words: words.into(),
+            status,
+            is_error: true,
+            ..Ended::default()
+        }
     }
 
     #[test]
@@ -55,19 +64,35 @@ mod tests {
             ("whatever", Some(401)),
             (r#"API Error: {"type":"authentication_error"}"#, None),
         ] {
-            assert!(matches!(of_result(&ended(words, status)), Fault::LoggedOut { .. }), "{words}");
+            assert!(
+                matches!(of_result(&ended(words, status)), Fault::LoggedOut { .. }),
+                "{words}"
+            );
         }
-        for (words, status) in [("API Error: 529", Some(529)), ("API Error: 403 no", Some(403))] {
-            assert_eq!(of_result(&ended(words, status)), Fault::Agent { words: words.into() });
+        for (words, status) in [
+            ("API Error: 529", Some(529)),
+            ("API Error: 403 no", Some(403)),
+        ] {
+            assert_eq!(
+                of_result(&ended(words, status)),
+                Fault::Agent {
+                    words: words.into()
+                }
+            );
         }
     }
 
     #[test]
     fn an_error_without_words_names_its_kind() {
-        let ended = Ended { subtype: "error_max_turns".into(), ..Ended::default() };
+        let ended = Ended {
+            subtype: "error_max_turns".into(),
+            ..Ended::default()
+        };
         assert_eq!(
             of_result(&ended),
-            Fault::Agent { words: "the turn ended with error_max_turns".into() }
+            Fault::Agent {
+                words: "the turn ended with error_max_turns".into()
+            }
         );
     }
 

@@ -21,7 +21,9 @@ pub(crate) enum Entry {
 
 pub(crate) fn versions() -> Vec<PathBuf> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     entries.filter(|path| path.is_dir()).collect()
 }
 
@@ -62,11 +64,15 @@ fn read(file: &std::path::Path) -> Vec<Entry> {
         .filter_map(|line| {
             let entry: Value = serde_json::from_str(line).unwrap();
             let line = entry["line"].clone();
-            let text = line.as_str().map_or_else(|| line.to_string(), str::to_owned);
+            let text = line
+                .as_str()
+                .map_or_else(|| line.to_string(), str::to_owned);
             Some(match entry["at"].as_str().unwrap() {
                 "start" => {
                     let flag = "CLAUDE_CODE_RESUME_INTERRUPTED_TURN";
-                    Entry::Start { revive: line["env"].get(flag).is_some() }
+                    Entry::Start {
+                        revive: line["env"].get(flag).is_some(),
+                    }
                 }
                 "stdin" => Entry::Stdin(line),
                 "stdout" => Entry::Stdout(text),

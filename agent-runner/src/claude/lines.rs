@@ -212,7 +212,9 @@ pub fn read(line: &str) -> Result<Line, Junk> {
     };
     let subtype = raw.subtype.as_deref().unwrap_or_default();
     let known = match (raw.r#type.as_str(), subtype) {
-        ("system", "init") => Some(Line::Init { session: raw.session_id }),
+        ("system", "init") => Some(Line::Init {
+            session: raw.session_id,
+        }),
         ("system", "session_state_changed") | ("session_state_changed", _) => {
             state(raw.state.as_deref().unwrap_or_default()).map(Line::State)
         }
@@ -230,11 +232,15 @@ pub fn read(line: &str) -> Result<Line, Junk> {
                 message: message.id,
                 parts: message.content.into_parts(),
                 sub: raw.parent_tool_use_id.is_some(),
-                error: raw.error.and_then(|error| error.as_str().map(str::to_owned)),
+                error: raw
+                    .error
+                    .and_then(|error| error.as_str().map(str::to_owned)),
             })
         }),
         ("user", _) if raw.replay => Some(Line::Echo { prompt: raw.uuid }),
-        ("result", _) => serde_json::from_str::<RawResult>(line).ok().map(|r| Line::Result(r.into())),
+        ("result", _) => serde_json::from_str::<RawResult>(line)
+            .ok()
+            .map(|r| Line::Result(r.into())),
         ("control_request", _) => raw.request_id.zip(raw.request).and_then(request),
         ("control_cancel_request", _) => raw.request_id.map(|request| Line::Cancelled { request }),
         _ => None,
@@ -308,9 +314,11 @@ impl Content {
                 .into_iter()
                 .filter_map(|block| match block.r#type.as_str() {
                     "text" => Some(Part::Text(block.text)),
-                    "tool_use" => {
-                        Some(Part::Tool { id: block.id, name: block.name, input: block.input })
-                    }
+                    "tool_use" => Some(Part::Tool {
+                        id: block.id,
+                        name: block.name,
+                        input: block.input,
+                    }),
                     _ => None,
                 })
                 .collect(),
@@ -370,7 +378,9 @@ impl From<RawResult> for Ended {
             words,
             status: raw.api_error_status,
             prompts,
-            background: raw.origin.is_some_and(|origin| origin.kind == "task-notification"),
+            background: raw
+                .origin
+                .is_some_and(|origin| origin.kind == "task-notification"),
         }
     }
 }
@@ -386,7 +396,10 @@ fn request((id, request): (String, &RawValue)) -> Option<Line> {
     {
         return Some(Line::MayUse { request: id, tool });
     }
-    Some(Line::OtherRequest { request: id, subtype })
+    Some(Line::OtherRequest {
+        request: id,
+        subtype,
+    })
 }
 
 #[cfg(test)]
@@ -410,7 +423,16 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_junk() {
-        for line in ["", "   ", "Segmentation fault", "12", "[]", "\"x\"", "{", "\u{0}"] {
+        for line in [
+            "",
+            "   ",
+            "Segmentation fault",
+            "12",
+            "[]",
+            "\"x\"",
+            "{",
+            "\u{0}",
+        ] {
             assert!(read(line).is_err(), "{line}");
         }
     }
@@ -419,12 +441,19 @@ mod tests {
     fn a_result_says_what_it_answers() {
         let line = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":401,
             "result":"words","user_message_uuid":"p","uuid":"r"}"#;
-        let Line::Result(ended) = read(line).unwrap() else { panic!() };
+        let Line::Result(ended) = read(line).unwrap() else {
+            panic!()
+        };
         assert!(ended.is_error && !ended.background);
-        assert_eq!((ended.status, ended.prompts), (Some(401), vec!["p".to_owned()]));
+        assert_eq!(
+            (ended.status, ended.prompts),
+            (Some(401), vec!["p".to_owned()])
+        );
         let line = r#"{"type":"result","subtype":"success","result":null,"errors":["a","b"],
             "origin":{"kind":"task-notification"}}"#;
-        let Line::Result(ended) = read(line).unwrap() else { panic!() };
+        let Line::Result(ended) = read(line).unwrap() else {
+            panic!()
+        };
         assert!(ended.background);
         assert_eq!(ended.words, "a\nb");
     }

@@ -192,7 +192,9 @@ impl Protocol {
             partial: String::new(),
         });
         let message = json!({"role": "user", "content": text});
-        vec![Act::Write(json!({"type": "user", "uuid": prompt, "message": message}).to_string())]
+        vec![Act::Write(
+            json!({"type": "user", "uuid": prompt, "message": message}).to_string(),
+        )]
     }
 
     /// Asks the CLI to end what it does.
@@ -210,7 +212,9 @@ impl Protocol {
 
     /// These ids now stand in the session file.
     pub fn written(&mut self, ids: &[String]) -> Vec<Act> {
-        let Some(flight) = &mut self.flight else { return Vec::new() };
+        let Some(flight) = &mut self.flight else {
+            return Vec::new();
+        };
         let mut acts = Vec::new();
         while let Some((_, _, Some(by))) = flight.blocks.front()
             && ids.contains(by)
@@ -224,9 +228,15 @@ impl Protocol {
     /// A person decided.
     pub fn decide(&mut self, question: &str, decision: Decision, now: Instant) -> Vec<Act> {
         let Some(at) = self.open.iter().position(|open| open.id == question) else {
-            return vec![Act::Decided { question: question.to_owned(), applied: false }];
+            return vec![Act::Decided {
+                question: question.to_owned(),
+                applied: false,
+            }];
         };
-        let decided = Act::Decided { question: question.to_owned(), applied: true };
+        let decided = Act::Decided {
+            question: question.to_owned(),
+            applied: true,
+        };
         match self.open[at].question.decide(decision) {
             Reply::Line(line) => {
                 self.open.remove(at);
@@ -238,7 +248,10 @@ impl Protocol {
                 open.deadline = now + self.question_timeout;
                 vec![decided, Act::Asked(asked(open, self.question_timeout))]
             }
-            Reply::Unfit => vec![Act::Decided { question: question.to_owned(), applied: false }],
+            Reply::Unfit => vec![Act::Decided {
+                question: question.to_owned(),
+                applied: false,
+            }],
         }
     }
 
@@ -256,9 +269,13 @@ impl Protocol {
             && let Some(open) = self.open.remove(at)
         {
             let minutes = self.question_timeout.as_secs().div_ceil(60);
-            let why = format!("Nobody answered within {minutes} min. Go on without it, or ask again.");
+            let why =
+                format!("Nobody answered within {minutes} min. Go on without it, or ask again.");
             acts.push(Act::Write(open.question.denial(&why)));
-            acts.push(Act::Withdrawn { question: open.id, expired: true });
+            acts.push(Act::Withdrawn {
+                question: open.id,
+                expired: true,
+            });
         }
         if let Some(flight) = &mut self.flight
             && flight.settle.is_some_and(|settle| settle <= now)
@@ -289,7 +306,10 @@ impl Protocol {
                 }
             }
             Line::State(state) => acts.extend(self.state(state, now)),
-            Line::Command { prompt, started: true } => acts.extend(self.claim(&prompt)),
+            Line::Command {
+                prompt,
+                started: true,
+            } => acts.extend(self.claim(&prompt)),
             Line::Command { .. } => {}
             Line::Echo { prompt } => {
                 self.echoes = true;
@@ -314,7 +334,11 @@ impl Protocol {
 
     /// The CLI takes up the prompt: a result before this was another turn's.
     fn claim(&mut self, prompt: &str) -> Vec<Act> {
-        let Some(flight) = self.flight.as_mut().filter(|flight| flight.prompt == prompt) else {
+        let Some(flight) = self
+            .flight
+            .as_mut()
+            .filter(|flight| flight.prompt == prompt)
+        else {
             return Vec::new();
         };
         flight.claimed = true;
@@ -342,7 +366,9 @@ impl Protocol {
     }
 
     fn is_ours(&self, line: &Line) -> bool {
-        let Some(flight) = &self.flight else { return false };
+        let Some(flight) = &self.flight else {
+            return false;
+        };
         match line {
             Line::Command { prompt, .. } | Line::Echo { prompt } => *prompt == flight.prompt,
             Line::Result(ended) => ended.prompts.contains(&flight.prompt),
@@ -354,7 +380,9 @@ impl Protocol {
     fn state(&mut self, state: State, now: Instant) -> Vec<Act> {
         self.states = true;
         self.running = state != State::Idle;
-        let Some(flight) = &mut self.flight else { return Vec::new() };
+        let Some(flight) = &mut self.flight else {
+            return Vec::new();
+        };
         match state {
             State::Running | State::Asking => flight.worked = true,
             State::Idle if flight.over.is_some() => return self.over(),
@@ -387,7 +415,9 @@ impl Protocol {
         if !self.owns() {
             return Vec::new();
         }
-        let Some(flight) = &mut self.flight else { return Vec::new() };
+        let Some(flight) = &mut self.flight else {
+            return Vec::new();
+        };
         flight.worked = true;
         let event = match delta {
             Delta::Thinking => TurnEvent::Thinking,
@@ -398,8 +428,12 @@ impl Protocol {
             Delta::Text(more) => {
                 flight.partial.push_str(&more);
                 let over = flight.partial.len().saturating_sub(PARTIAL_BYTES);
-                flight.partial.drain(..flight.partial.ceil_char_boundary(over));
-                TurnEvent::Partial { text: flight.partial.clone() }
+                flight
+                    .partial
+                    .drain(..flight.partial.ceil_char_boundary(over));
+                TurnEvent::Partial {
+                    text: flight.partial.clone(),
+                }
             }
         };
         vec![Act::Progress(event)]
@@ -413,7 +447,11 @@ impl Protocol {
                 // Newer CLIs keep the plan in a file and ask with an empty input.
                 let plan = match name.as_str() {
                     "ExitPlanMode" => input["plan"].as_str(),
-                    "Write" if input["file_path"].as_str().is_some_and(|p| p.contains("/plans/")) => {
+                    "Write"
+                        if input["file_path"]
+                            .as_str()
+                            .is_some_and(|p| p.contains("/plans/")) =>
+                    {
                         input["content"].as_str()
                     }
                     _ => None,
@@ -434,9 +472,10 @@ impl Protocol {
             Part::Text(text) => Some(text),
             Part::Tool { .. } => None,
         });
-        let blocks = texts
-            .enumerate()
-            .map(|(index, text)| Block { id: block_id(&said.uuid, index), text });
+        let blocks = texts.enumerate().map(|(index, text)| Block {
+            id: block_id(&said.uuid, index),
+            text,
+        });
         match &mut self.flight {
             Some(flight) if owned => {
                 flight.worked = true;
@@ -451,7 +490,9 @@ impl Protocol {
                     acts.push(Act::Await(said.uuid.clone()));
                 }
                 let before = flight.blocks.len();
-                flight.blocks.extend(blocks.map(|block| (block, said.message.clone(), None)));
+                flight
+                    .blocks
+                    .extend(blocks.map(|block| (block, said.message.clone(), None)));
                 flight.spoke |= flight.blocks.len() > before;
             }
             _ => self.stray = blocks.last().or(self.stray.take()),
@@ -472,9 +513,14 @@ impl Protocol {
                 _ => self.nobodys(&ended),
             };
         }
-        let Some(flight) = &mut self.flight else { return Vec::new() };
-        let mut acts: Vec<Act> =
-            flight.blocks.drain(..).map(|(block, _, _)| Act::Content(block)).collect();
+        let Some(flight) = &mut self.flight else {
+            return Vec::new();
+        };
+        let mut acts: Vec<Act> = flight
+            .blocks
+            .drain(..)
+            .map(|(block, _, _)| Act::Content(block))
+            .collect();
         let failed = ended.is_error || ended.subtype != "success";
         let over = match failed {
             false => Over::Answered,
@@ -483,7 +529,10 @@ impl Protocol {
         };
         // A command of the CLI's own (such as /cost) answers in `result` alone.
         if !failed && !flight.spoke && !ended.words.trim().is_empty() {
-            acts.push(Act::Content(Block { id: ended.uuid, text: ended.words }));
+            acts.push(Act::Content(Block {
+                id: ended.uuid,
+                text: ended.words,
+            }));
         }
         flight.over = Some(over);
         flight.settle = Some(now + SETTLE);
@@ -495,7 +544,9 @@ impl Protocol {
 
     /// Ends the flight.
     fn over(&mut self) -> Vec<Act> {
-        let Some(flight) = self.flight.take() else { return Vec::new() };
+        let Some(flight) = self.flight.take() else {
+            return Vec::new();
+        };
         let mut acts = self.withdraw(|_| true);
         acts.push(Act::Over(flight.over.unwrap_or(Over::Known)));
         acts
@@ -522,7 +573,10 @@ impl Protocol {
         self.open.retain(|open| {
             let gone = which(open);
             if gone {
-                acts.push(Act::Withdrawn { question: open.id.clone(), expired: false });
+                acts.push(Act::Withdrawn {
+                    question: open.id.clone(),
+                    expired: false,
+                });
             }
             !gone
         });
@@ -546,15 +600,29 @@ fn asked(open: &Open, timeout: Duration) -> Question {
 }
 
 fn tool_note(name: &str, input: &serde_json::Value) -> TurnEvent {
-    const TELLING: [&str; 8] =
-        ["command", "file_path", "path", "pattern", "url", "query", "description", "prompt"];
-    let telling = TELLING.iter().find_map(|key| input[*key].as_str()).unwrap_or_default();
+    const TELLING: [&str; 8] = [
+        "command",
+        "file_path",
+        "path",
+        "pattern",
+        "url",
+        "query",
+        "description",
+        "prompt",
+    ];
+    let telling = TELLING
+        .iter()
+        .find_map(|key| input[*key].as_str())
+        .unwrap_or_default();
     let line = telling.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut short: String = line.chars().take(TOOL_CHARS).collect();
     if short.len() < line.len() {
         short.push('…');
     }
-    TurnEvent::Tool { name: name.to_owned(), input: short }
+    TurnEvent::Tool {
+        name: name.to_owned(),
+        input: short,
+    }
 }
 
 fn retry_note(retry: &ApiRetry) -> TurnEvent {

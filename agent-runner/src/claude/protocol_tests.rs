@@ -102,12 +102,19 @@ fn replay(entries: &[Entry]) -> Replay {
 /// Decides as was decided then, and compares the line that comes of it.
 fn answer(protocol: &mut Protocol, replay: &mut Replay, line: &Value, now: Instant) {
     let response = &line["response"]["response"];
-    let Some(open) = protocol.open.front() else { return };
+    let Some(open) = protocol.open.front() else {
+        return;
+    };
     assert_eq!(line["response"]["request_id"], open.question.request());
-    let decision = match (response["behavior"].as_str(), &response["updatedPermissions"]) {
+    let decision = match (
+        response["behavior"].as_str(),
+        &response["updatedPermissions"],
+    ) {
         // Not a thing that a person can say here: an interrupt does that.
         (Some("deny"), _) if response["interrupt"] == true => return,
-        (Some("deny"), _) => Decision::Deny { why: response["message"].as_str().unwrap().into() },
+        (Some("deny"), _) => Decision::Deny {
+            why: response["message"].as_str().unwrap().into(),
+        },
         (_, Value::Array(_)) => Decision::AllowAlways,
         _ => match &response["updatedInput"]["answers"] {
             Value::Object(answers) => Decision::Answers {
@@ -131,7 +138,10 @@ fn answer(protocol: &mut Protocol, replay: &mut Replay, line: &Value, now: Insta
 }
 
 fn played(name: &str) -> Vec<Replay> {
-    fixtures::named(name).iter().map(|entries| replay(entries)).collect()
+    fixtures::named(name)
+        .iter()
+        .map(|entries| replay(entries))
+        .collect()
 }
 
 #[test]
@@ -144,10 +154,20 @@ fn no_line_of_the_real_cli_is_junk_and_no_prompt_gets_two_ends() {
 
 #[test]
 fn simple_turns_are_answered() {
-    for name in ["simple-turn", "no-state-events", "two-blocks", "clear-command", "subagent"] {
+    for name in [
+        "simple-turn",
+        "no-state-events",
+        "two-blocks",
+        "clear-command",
+        "subagent",
+    ] {
         for replay in played(name) {
             assert!(replay.prompts > 0);
-            assert_eq!(replay.overs, vec![Over::Answered; replay.prompts], "{name}: {replay:?}");
+            assert_eq!(
+                replay.overs,
+                vec![Over::Answered; replay.prompts],
+                "{name}: {replay:?}"
+            );
             assert_eq!(replay.begun, replay.prompts, "{name}");
         }
     }
@@ -170,16 +190,25 @@ fn errors_of_the_api_are_failures_whatever_their_subtype() {
     }
     for name in ["error-401", "logged-out"] {
         for replay in played(name) {
-            assert!(matches!(&replay.overs[..], [Over::Failed(Fault::LoggedOut { .. })]), "{replay:?}");
+            assert!(
+                matches!(&replay.overs[..], [Over::Failed(Fault::LoggedOut { .. })]),
+                "{replay:?}"
+            );
         }
     }
-    let note = |event: &TurnEvent| matches!(event, TurnEvent::Note { text } if text.contains("529"));
+    let note =
+        |event: &TurnEvent| matches!(event, TurnEvent::Note { text } if text.contains("529"));
     assert!(played("error-529")[0].progress.iter().any(note));
 }
 
 #[test]
 fn an_interrupt_ends_the_turn_and_withdraws_its_question() {
-    for name in ["interrupt-text", "interrupt-tool", "interrupt-question", "sigint-mid-turn"] {
+    for name in [
+        "interrupt-text",
+        "interrupt-tool",
+        "interrupt-question",
+        "sigint-mid-turn",
+    ] {
         for replay in played(name) {
             match name {
                 // An older CLI leaves without a result; its end is told by the process.
@@ -196,10 +225,19 @@ fn an_interrupt_ends_the_turn_and_withdraws_its_question() {
 
 #[test]
 fn questions_are_answered_in_the_clis_own_words() {
-    for name in ["tool-allowed", "tool-denied", "always-allowed", "ask-user-question", "plan-mode"] {
+    for name in [
+        "tool-allowed",
+        "tool-denied",
+        "always-allowed",
+        "ask-user-question",
+        "plan-mode",
+    ] {
         for replay in played(name) {
             assert!(!replay.questions.is_empty(), "{name}");
-            assert!(replay.overs.iter().all(|over| *over == Over::Answered), "{name}: {replay:?}");
+            assert!(
+                replay.overs.iter().all(|over| *over == Over::Answered),
+                "{name}: {replay:?}"
+            );
         }
     }
     let asked = &played("tool-allowed")[0].questions[0];
@@ -209,11 +247,27 @@ fn questions_are_answered_in_the_clis_own_words() {
         "{asked:?}"
     );
     let asked = &played("ask-user-question")[0].questions[0];
-    let QuestionKind::Choice { text, options, multiple: false } = asked else { panic!("{asked:?}") };
+    let QuestionKind::Choice {
+        text,
+        options,
+        multiple: false,
+    } = asked
+    else {
+        panic!("{asked:?}")
+    };
     assert_eq!(text, "Which DB?");
-    assert_eq!(options[0], Choice { label: "sqlite".into(), description: "take sqlite".into() });
+    assert_eq!(
+        options[0],
+        Choice {
+            label: "sqlite".into(),
+            description: "take sqlite".into()
+        }
+    );
     let asked = &played("plan-mode")[0].questions[0];
-    assert!(matches!(asked, QuestionKind::Plan { text } if !text.is_empty()), "{asked:?}");
+    assert!(
+        matches!(asked, QuestionKind::Plan { text } if !text.is_empty()),
+        "{asked:?}"
+    );
 }
 
 #[test]
@@ -233,10 +287,13 @@ fn a_prompt_that_the_cli_knows_is_told_as_known() {
 
 #[test]
 fn a_turn_that_was_cut_off_goes_on_in_the_next_process() {
-    for name in
-        ["resume-interrupted-text", "resume-interrupted-text-early", "resume-interrupted-tool",
-         "resume-question", "resume-never-persisted"]
-    {
+    for name in [
+        "resume-interrupted-text",
+        "resume-interrupted-text-early",
+        "resume-interrupted-tool",
+        "resume-question",
+        "resume-never-persisted",
+    ] {
         for replay in played(name) {
             assert_eq!(replay.overs, [Over::Answered], "{name}: {replay:?}");
         }
@@ -247,7 +304,11 @@ fn a_turn_that_was_cut_off_goes_on_in_the_next_process() {
 fn work_in_the_background_speaks_to_nobodys_question() {
     for replay in played("background-tool") {
         assert_eq!(replay.overs, [Over::Answered], "{replay:?}");
-        assert_eq!((replay.contents.len(), replay.unprompted.len()), (1, 1), "{replay:?}");
+        assert_eq!(
+            (replay.contents.len(), replay.unprompted.len()),
+            (1, 1),
+            "{replay:?}"
+        );
     }
 }
 
@@ -263,7 +324,9 @@ fn said(uuid: &str, message: &str, text: &str) -> Line {
 }
 
 fn state(state: &str) -> Line {
-    read(&format!(r#"{{"type":"system","subtype":"session_state_changed","state":"{state}"}}"#))
+    read(&format!(
+        r#"{{"type":"system","subtype":"session_state_changed","state":"{state}"}}"#
+    ))
 }
 
 fn result(prompt: &str) -> Line {
@@ -273,22 +336,36 @@ fn result(prompt: &str) -> Line {
 }
 
 fn fresh() -> (Protocol, Instant) {
-    (Protocol::new("n".into(), String::new(), PATIENCE), Instant::now())
+    (
+        Protocol::new("n".into(), String::new(), PATIENCE),
+        Instant::now(),
+    )
 }
 
 #[test]
 fn text_is_content_once_the_message_after_it_is_written_down() {
     let (mut protocol, now) = fresh();
     protocol.prompt("p", "hi", false);
-    assert!(!protocol.line(said("u1", "m1", "one"), now).iter().any(|a| matches!(a, Act::Await(_))));
+    assert!(
+        !protocol
+            .line(said("u1", "m1", "one"), now)
+            .iter()
+            .any(|a| matches!(a, Act::Await(_)))
+    );
     let acts = protocol.line(said("u2", "m2", "two"), now);
     assert!(acts.contains(&Act::Await("u2".into())), "{acts:?}");
     assert_eq!(protocol.written(&["other".into()]), []);
-    let one = Block { id: "u1".into(), text: "one".into() };
+    let one = Block {
+        id: "u1".into(),
+        text: "one".into(),
+    };
     assert_eq!(protocol.written(&["u2".into()]), [Act::Content(one)]);
     // The last one is certain with the result, whatever the file holds.
     let acts = protocol.line(result("p"), now);
-    let two = Block { id: "u2".into(), text: "two".into() };
+    let two = Block {
+        id: "u2".into(),
+        text: "two".into(),
+    };
     assert_eq!(acts, [Act::Content(two), Act::Over(Over::Answered)]);
 }
 
@@ -299,21 +376,30 @@ fn a_question_nobody_answers_is_denied_at_its_deadline() {
     let ask = r#"{"type":"control_request","request_id":"q","request":{"subtype":"can_use_tool",
         "tool_name":"Bash","input":{"command":"ls"}}}"#;
     let acts = protocol.line(read(ask), now);
-    let Some(Act::Asked(question)) = acts.last() else { panic!("{acts:?}") };
+    let Some(Act::Asked(question)) = acts.last() else {
+        panic!("{acts:?}")
+    };
     assert_eq!(question.deadline_ms, 60_000);
     assert_eq!(protocol.deadline(), Some(now + PATIENCE));
     assert_eq!(protocol.tick(now), []);
     let acts = protocol.tick(now + PATIENCE);
-    assert!(matches!(&acts[0], Act::Write(line) if line.contains("deny")), "{acts:?}");
+    assert!(
+        matches!(&acts[0], Act::Write(line) if line.contains("deny")),
+        "{acts:?}"
+    );
     assert!(matches!(&acts[1], Act::Withdrawn { expired: true, .. }));
     let late = protocol.decide(&question.question, Decision::Allow, now);
-    assert!(matches!(&late[..], [Act::Decided { applied: false, .. }]), "{late:?}");
+    assert!(
+        matches!(&late[..], [Act::Decided { applied: false, .. }]),
+        "{late:?}"
+    );
 }
 
 #[test]
 fn a_request_that_nobody_can_answer_is_refused() {
     let (mut protocol, now) = fresh();
-    let hook = r#"{"type":"control_request","request_id":"q","request":{"subtype":"hook_callback"}}"#;
+    let hook =
+        r#"{"type":"control_request","request_id":"q","request":{"subtype":"hook_callback"}}"#;
     let acts = protocol.line(read(hook), now);
     assert!(matches!(&acts[..], [Act::Write(line)] if line.contains(r#""subtype":"error""#)));
     let ask = r#"{"type":"control_request","request_id":"q","request":{"subtype":"can_use_tool",
@@ -334,7 +420,10 @@ fn a_result_from_a_cli_that_does_not_echo_every_prompt_still_ends_the_turn() {
     let bare = r#"{"type":"result","subtype":"success","result":"3 $","uuid":"r2"}"#;
     assert_eq!(protocol.line(read(bare), now), []);
     let acts = protocol.line(state("idle"), now);
-    let words = Block { id: "r2".into(), text: "3 $".into() };
+    let words = Block {
+        id: "r2".into(),
+        text: "3 $".into(),
+    };
     assert_eq!(acts, [Act::Content(words), Act::Over(Over::Answered)]);
 }
 
@@ -401,7 +490,9 @@ fn line(kind: usize, prompt: &str, n: usize) -> Line {
         )),
         4 => read(r#"{"type":"result","subtype":"error_during_execution","is_error":true}"#),
         5 | 6 => said(&format!("u{n}"), &format!("m{}", n / 3), "text"),
-        7 => read(&format!(r#"{{"type":"user","uuid":"{prompt}","isReplay":true}}"#)),
+        7 => read(&format!(
+            r#"{{"type":"user","uuid":"{prompt}","isReplay":true}}"#
+        )),
         8 => read(&format!(
             r#"{{"type":"command_lifecycle","command_uuid":"{prompt}","state":"started"}}"#
         )),
@@ -409,7 +500,10 @@ fn line(kind: usize, prompt: &str, n: usize) -> Line {
             r#"{{"type":"control_request","request_id":"q{n}","request":{{"subtype":"can_use_tool",
                 "tool_name":"Bash","input":{{}}}}}}"#
         )),
-        11 => read(&format!(r#"{{"type":"control_cancel_request","request_id":"q{}"}}"#, n - 1)),
+        11 => read(&format!(
+            r#"{{"type":"control_cancel_request","request_id":"q{}"}}"#,
+            n - 1
+        )),
         12 => read(r#"{"type":"system","subtype":"init","session_id":"s"}"#),
         _ => read(r#"{"type":"result","subtype":"success","origin":{"kind":"task-notification"}}"#),
     }

@@ -27,10 +27,18 @@ pub struct Question {
 
 #[derive(Debug, Clone, PartialEq)]
 enum About {
-    Permission { tool: ToolUse, always: Option<Value> },
-    Plan { text: String },
+    Permission {
+        tool: ToolUse,
+        always: Option<Value>,
+    },
+    Plan {
+        text: String,
+    },
     /// Asked one after the other, answered together.
-    Choices { asked: Vec<QuestionKind>, answers: BTreeMap<String, String> },
+    Choices {
+        asked: Vec<QuestionKind>,
+        answers: BTreeMap<String, String>,
+    },
 }
 
 /// What a decision does.
@@ -52,7 +60,10 @@ impl Question {
         let about = match tool.tool_name.as_str() {
             "AskUserQuestion" => match choices(&input) {
                 asked if asked.is_empty() => About::Permission { tool, always: None },
-                asked => About::Choices { asked, answers: BTreeMap::new() },
+                asked => About::Choices {
+                    asked,
+                    answers: BTreeMap::new(),
+                },
             },
             "ExitPlanMode" => {
                 let text = input["plan"].as_str().or(plan);
@@ -64,7 +75,11 @@ impl Question {
                 About::Permission { tool, always }
             }
         };
-        Question { request, input, about }
+        Question {
+            request,
+            input,
+            about,
+        }
     }
 
     /// The request it belongs to.
@@ -89,9 +104,10 @@ impl Question {
                 always: always.as_ref().map(always_words),
             },
             About::Plan { text } => QuestionKind::Plan { text: text.clone() },
-            About::Choices { asked, .. } => {
-                asked.get(self.index()).cloned().unwrap_or(QuestionKind::Unknown)
-            }
+            About::Choices { asked, .. } => asked
+                .get(self.index())
+                .cloned()
+                .unwrap_or(QuestionKind::Unknown),
         }
     }
 
@@ -102,7 +118,13 @@ impl Question {
             (About::Permission { .. } | About::Plan { .. }, Decision::Allow) => {
                 Reply::Line(self.allowance(self.input.clone(), None))
             }
-            (About::Permission { always: Some(always), .. }, Decision::AllowAlways) => {
+            (
+                About::Permission {
+                    always: Some(always),
+                    ..
+                },
+                Decision::AllowAlways,
+            ) => {
                 let always = always.clone();
                 Reply::Line(self.allowance(self.input.clone(), Some(always)))
             }
@@ -110,7 +132,9 @@ impl Question {
                 let Some(QuestionKind::Choice { text, .. }) = asked.get(answers.len()) else {
                     return Reply::Unfit;
                 };
-                let Some(answer) = given.get(text).cloned() else { return Reply::Unfit };
+                let Some(answer) = given.get(text).cloned() else {
+                    return Reply::Unfit;
+                };
                 answers.insert(text.clone(), answer);
                 if answers.len() < asked.len() {
                     return Reply::Next;
@@ -132,7 +156,10 @@ impl Question {
         } else {
             why
         };
-        response(&self.request, &json!({"behavior": "deny", "message": message}))
+        response(
+            &self.request,
+            &json!({"behavior": "deny", "message": message}),
+        )
     }
 
     fn allowance(&self, input: Value, always: Option<Value>) -> String {
@@ -172,13 +199,20 @@ pub fn nobody_to_ask(request: &str) -> String {
 /// The one suggestion that "always" stands for: a rule if there is one, else edits without asking.
 /// A rule widens least.
 fn offered(suggestions: &[Value]) -> Option<&Value> {
-    let rule = |s: &&Value| s["type"] == "addRules" && s["behavior"] == "allow" && rules(s).len() > 0;
+    let rule =
+        |s: &&Value| s["type"] == "addRules" && s["behavior"] == "allow" && rules(s).len() > 0;
     let edits = |s: &&Value| s["type"] == "setMode" && s["mode"] == "acceptEdits";
-    suggestions.iter().find(rule).or_else(|| suggestions.iter().find(edits))
+    suggestions
+        .iter()
+        .find(rule)
+        .or_else(|| suggestions.iter().find(edits))
 }
 
 fn rules(suggestion: &Value) -> Vec<String> {
-    let rules = suggestion["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rules = suggestion["rules"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     rules
         .iter()
         .filter_map(|rule| {
@@ -206,7 +240,10 @@ fn always_words(suggestion: &Value) -> String {
 }
 
 fn choices(input: &Value) -> Vec<QuestionKind> {
-    let questions = input["questions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let questions = input["questions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     questions
         .iter()
         .take(QUESTIONS)
@@ -215,7 +252,10 @@ fn choices(input: &Value) -> Vec<QuestionKind> {
             let options = options.iter().take(OPTIONS).filter_map(|option| {
                 Some(Choice {
                     label: option["label"].as_str()?.to_owned(),
-                    description: option["description"].as_str().unwrap_or_default().to_owned(),
+                    description: option["description"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
                 })
             });
             Some(QuestionKind::Choice {
@@ -239,11 +279,18 @@ fn detail(tool: &ToolUse) -> String {
         "Edit" => format!(
             "{}{}\n{}",
             text("file_path"),
-            if input["replace_all"] == true { " (every occurrence)" } else { "" },
+            if input["replace_all"] == true {
+                " (every occurrence)"
+            } else {
+                ""
+            },
             diff(text("old_string"), text("new_string"))
         ),
         "MultiEdit" => {
-            let edits = input["edits"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let edits = input["edits"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let diffs: Vec<String> = edits
                 .iter()
                 .map(|edit| {
@@ -281,7 +328,11 @@ fn cut(text: &str) -> String {
         return text.to_owned();
     }
     let end = text.floor_char_boundary(MAX_TEXT - 100);
-    format!("{}\n[{} more bytes are not shown]", &text[..end], text.len() - end)
+    format!(
+        "{}\n[{} more bytes are not shown]",
+        &text[..end],
+        text.len() - end
+    )
 }
 
 #[cfg(test)]
@@ -298,7 +349,9 @@ mod tests {
     }
 
     fn answer(reply: Reply) -> Value {
-        let Reply::Line(line) = reply else { panic!("{reply:?}") };
+        let Reply::Line(line) = reply else {
+            panic!("{reply:?}")
+        };
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["type"], "control_response");
         assert_eq!(line["response"]["request_id"], "r");
@@ -318,7 +371,14 @@ mod tests {
 
     #[test]
     fn a_permission_shows_the_whole_command_and_what_always_means() {
-        let QuestionKind::Permission { tool, detail, always } = bash().words() else { panic!() };
+        let QuestionKind::Permission {
+            tool,
+            detail,
+            always,
+        } = bash().words()
+        else {
+            panic!()
+        };
         assert_eq!(tool, "Bash");
         assert_eq!(detail, "touch a\ntouch b\n\n(make files)");
         assert_eq!(always.as_deref(), Some("Bash(touch *) in this project"));
@@ -330,7 +390,10 @@ mod tests {
         assert_eq!(allowed["behavior"], "allow");
         assert_eq!(allowed["updatedInput"]["command"], "touch a\ntouch b");
         assert_eq!(allowed["updatedPermissions"].as_array().unwrap().len(), 1);
-        assert_eq!(allowed["updatedPermissions"][0]["rules"][0]["ruleContent"], "touch *");
+        assert_eq!(
+            allowed["updatedPermissions"][0]["rules"][0]["ruleContent"],
+            "touch *"
+        );
         let once = answer(bash().decide(Decision::Allow));
         assert!(once.get("updatedPermissions").is_none());
         assert_eq!(once["updatedInput"]["command"], "touch a\ntouch b");
@@ -340,25 +403,43 @@ mod tests {
     fn always_where_it_was_not_offered_approves_nothing() {
         let mut question = Question::new("r".into(), tool("X", json!({"a": 1}), json!([])), None);
         assert_eq!(question.decide(Decision::AllowAlways), Reply::Unfit);
-        assert_eq!(question.decide(Decision::Answers { answers: BTreeMap::new() }), Reply::Unfit);
-        let QuestionKind::Permission { detail, always, .. } = question.words() else { panic!() };
+        assert_eq!(
+            question.decide(Decision::Answers {
+                answers: BTreeMap::new()
+            }),
+            Reply::Unfit
+        );
+        let QuestionKind::Permission { detail, always, .. } = question.words() else {
+            panic!()
+        };
         assert_eq!((detail.as_str(), always), ("{\n  \"a\": 1\n}", None));
     }
 
     #[test]
     fn a_denial_carries_its_reason() {
-        let denied = answer(bash().decide(Decision::Deny { why: "not on a Friday".into() }));
-        assert_eq!((denied["behavior"].as_str(), denied["message"].as_str()),
-            (Some("deny"), Some("not on a Friday")));
+        let denied = answer(bash().decide(Decision::Deny {
+            why: "not on a Friday".into(),
+        }));
+        assert_eq!(
+            (denied["behavior"].as_str(), denied["message"].as_str()),
+            (Some("deny"), Some("not on a Friday"))
+        );
         let denied = answer(bash().decide(Decision::Deny { why: String::new() }));
-        assert!(denied["message"].as_str().unwrap().contains("does not allow"));
+        assert!(
+            denied["message"]
+                .as_str()
+                .unwrap()
+                .contains("does not allow")
+        );
     }
 
     #[test]
     fn an_edit_is_shown_as_a_diff() {
         let input = json!({"file_path": "/a", "old_string": "x\ny", "new_string": "z"});
         let question = Question::new("r".into(), tool("Edit", input, json!([])), None);
-        let QuestionKind::Permission { detail, .. } = question.words() else { panic!() };
+        let QuestionKind::Permission { detail, .. } = question.words() else {
+            panic!()
+        };
         assert_eq!(detail, "/a\n- x\n- y\n+ z");
     }
 
@@ -366,9 +447,15 @@ mod tests {
     fn what_does_not_fit_says_how_much_is_missing() {
         let input = json!({"command": "é".repeat(MAX_TEXT)});
         let question = Question::new("r".into(), tool("Bash", input, json!([])), None);
-        let QuestionKind::Permission { detail, .. } = question.words() else { panic!() };
+        let QuestionKind::Permission { detail, .. } = question.words() else {
+            panic!()
+        };
         assert!(detail.len() <= MAX_TEXT);
-        assert!(detail.ends_with("more bytes are not shown]"), "{}", &detail[detail.len() - 50..]);
+        assert!(
+            detail.ends_with("more bytes are not shown]"),
+            "{}",
+            &detail[detail.len() - 50..]
+        );
     }
 
     #[test]
@@ -378,25 +465,40 @@ mod tests {
              "options": [{"label": "sqlite", "description": "small"}]},
             {"question": "Which colours?", "multiSelect": true, "options": [{"label": "red"}]},
         ]});
-        let mut question = Question::new("r".into(), tool("AskUserQuestion", input, json!([])), None);
+        let mut question =
+            Question::new("r".into(), tool("AskUserQuestion", input, json!([])), None);
         let given = |text: &str, answer: &str| Decision::Answers {
             answers: BTreeMap::from([(text.to_owned(), answer.to_owned())]),
         };
-        assert_eq!(question.decide(given("Which colours?", "red")), Reply::Unfit);
+        assert_eq!(
+            question.decide(given("Which colours?", "red")),
+            Reply::Unfit
+        );
         assert_eq!(question.decide(Decision::Allow), Reply::Unfit);
         assert_eq!(question.decide(given("Which DB?", "sqlite")), Reply::Next);
         assert_eq!(question.index(), 1);
-        let QuestionKind::Choice { text, multiple, .. } = question.words() else { panic!() };
+        let QuestionKind::Choice { text, multiple, .. } = question.words() else {
+            panic!()
+        };
         assert_eq!((text.as_str(), multiple), ("Which colours?", true));
         let allowed = answer(question.decide(given("Which colours?", "red, blue")));
-        assert_eq!(allowed["updatedInput"]["answers"],
-            json!({"Which DB?": "sqlite", "Which colours?": "red, blue"}));
-        assert_eq!(allowed["updatedInput"]["questions"].as_array().unwrap().len(), 2);
+        assert_eq!(
+            allowed["updatedInput"]["answers"],
+            json!({"Which DB?": "sqlite", "Which colours?": "red, blue"})
+        );
+        assert_eq!(
+            allowed["updatedInput"]["questions"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
     }
 
     #[test]
     fn a_plan_is_shown_wherever_it_stands() {
-        let plan = |input, known| Question::new("r".into(), tool("ExitPlanMode", input, json!([])), known);
+        let plan =
+            |input, known| Question::new("r".into(), tool("ExitPlanMode", input, json!([])), known);
         let text = |question: Question| match question.words() {
             QuestionKind::Plan { text } => text,
             other => panic!("{other:?}"),
@@ -404,6 +506,9 @@ mod tests {
         assert_eq!(text(plan(json!({"plan": "1. do"}), None)), "1. do");
         assert_eq!(text(plan(json!({}), Some("2. do"))), "2. do");
         assert!(text(plan(json!({}), None)).contains("messages"));
-        assert_eq!(answer(plan(json!({}), None).decide(Decision::Allow))["updatedInput"], json!({}));
+        assert_eq!(
+            answer(plan(json!({}), None).decide(Decision::Allow))["updatedInput"],
+            json!({})
+        );
     }
 }

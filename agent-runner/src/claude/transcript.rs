@@ -53,7 +53,10 @@ pub struct Reading {
 
 impl Reading {
     /// Of a file that is not there.
-    pub const ABSENT: Reading = Reading { standing: Standing::Absent, blocks: Vec::new() };
+    pub const ABSENT: Reading = Reading {
+        standing: Standing::Absent,
+        blocks: Vec::new(),
+    };
 }
 
 /// Names text part number `index` of a line.
@@ -89,7 +92,11 @@ struct Node {
 
 enum Kind {
     /// Part of the model's answer; whether the message it belongs to ended the turn.
-    Said { blocks: Vec<Block>, calls: bool, ends: bool },
+    Said {
+        blocks: Vec<Block>,
+        calls: bool,
+        ends: bool,
+    },
     /// The CLI's report of an error.
     Error,
     /// A person stopped it here.
@@ -102,11 +109,7 @@ enum Kind {
 ///
 /// # Errors
 /// What reading gives; a turn of more than [`TURN_BYTES`] of text.
-pub fn read(
-    mut file: impl BufRead,
-    prompt: &str,
-    known: &BTreeSet<String>,
-) -> io::Result<Reading> {
+pub fn read(mut file: impl BufRead, prompt: &str, known: &BTreeSet<String>) -> io::Result<Reading> {
     let mut nodes: HashMap<String, Node> = HashMap::new();
     let mut last: Option<String> = None;
     let mut found = false;
@@ -117,7 +120,9 @@ pub fn read(
         if !found && !contains(&line, prompt.as_bytes()) {
             continue;
         }
-        let Ok(entry) = serde_json::from_slice::<Entry>(&line) else { continue };
+        let Ok(entry) = serde_json::from_slice::<Entry>(&line) else {
+            continue;
+        };
         if entry.side || entry.uuid.is_empty() {
             continue;
         }
@@ -161,10 +166,16 @@ fn follow(prompt: &str, last: String, mut nodes: HashMap<String, Node>) -> Readi
     let mut at = Some(last);
     while let Some(uuid) = at.take_if(|uuid| uuid != prompt) {
         // Taken out, so that lines which name each other in a ring cannot hold us.
-        let Some(node) = nodes.remove(&uuid) else { break };
+        let Some(node) = nodes.remove(&uuid) else {
+            break;
+        };
         at = node.parent;
         match node.kind {
-            Kind::Said { blocks: said, calls, ends } => {
+            Kind::Said {
+                blocks: said,
+                calls,
+                ends,
+            } => {
                 standing.get_or_insert(if ends && !calls {
                     Standing::Answered
                 } else {
@@ -182,7 +193,10 @@ fn follow(prompt: &str, last: String, mut nodes: HashMap<String, Node>) -> Readi
         }
     }
     blocks.reverse();
-    Reading { standing: standing.unwrap_or(Standing::Open), blocks }
+    Reading {
+        standing: standing.unwrap_or(Standing::Open),
+        blocks,
+    }
 }
 
 fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
@@ -199,13 +213,20 @@ fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
         for part in entry.message.content.into_parts() {
             match part {
                 super::lines::Part::Text(text) => {
-                    blocks.push(Block { id: block_id(&entry.uuid, blocks.len()), text });
+                    blocks.push(Block {
+                        id: block_id(&entry.uuid, blocks.len()),
+                        text,
+                    });
                 }
                 super::lines::Part::Tool { .. } => calls = true,
             }
         }
         blocks.retain(|block| !known.contains(&block.id));
-        return Kind::Said { blocks, calls, ends };
+        return Kind::Said {
+            blocks,
+            calls,
+            ends,
+        };
     }
     if entry.r#type == "user" && is_stop(&entry.message.content) {
         return Kind::Stopped;
@@ -254,7 +275,9 @@ fn next_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 fn contains(line: &[u8], needle: &[u8]) -> bool {
-    let Some(first) = needle.first() else { return true };
+    let Some(first) = needle.first() else {
+        return true;
+    };
     let mut rest = line;
     while let Some(at) = rest.iter().position(|byte| byte == first) {
         if rest[at..].starts_with(needle) {
@@ -278,7 +301,9 @@ mod tests {
     }
 
     fn prompt(uuid: &str, parent: &str) -> String {
-        format!(r#"{{"type":"user","uuid":"{uuid}","parentUuid":"{parent}","message":{{"role":"user","content":"hi"}}}}"#)
+        format!(
+            r#"{{"type":"user","uuid":"{uuid}","parentUuid":"{parent}","message":{{"role":"user","content":"hi"}}}}"#
+        )
     }
 
     fn said(uuid: &str, parent: &str, text: &str, stop: &str) -> String {
@@ -288,7 +313,11 @@ mod tests {
     }
 
     fn texts(reading: &Reading) -> Vec<&str> {
-        reading.blocks.iter().map(|block| block.text.as_str()).collect()
+        reading
+            .blocks
+            .iter()
+            .map(|block| block.text.as_str())
+            .collect()
     }
 
     /// What the file says of every prompt of a transcript, after each end of its process.
@@ -324,12 +353,21 @@ mod tests {
     }
 
     fn last(name: &str) -> Vec<(Standing, Vec<String>)> {
-        standings(name).into_iter().map(|mut all| all.pop().unwrap()).collect()
+        standings(name)
+            .into_iter()
+            .map(|mut all| all.pop().unwrap())
+            .collect()
     }
 
     #[test]
     fn the_real_files_are_understood() {
-        for name in ["simple-turn", "tool-allowed", "ask-user-question", "plan-mode", "subagent"] {
+        for name in [
+            "simple-turn",
+            "tool-allowed",
+            "ask-user-question",
+            "plan-mode",
+            "subagent",
+        ] {
             for (standing, texts) in last(name) {
                 assert_eq!(standing, Standing::Answered, "{name}");
                 assert!(!texts.is_empty(), "{name}");
@@ -353,7 +391,11 @@ mod tests {
 
     #[test]
     fn a_turn_that_went_on_after_a_crash_is_read_without_what_the_crash_cut_off() {
-        for name in ["resume-interrupted-text", "resume-interrupted-tool", "resume-question"] {
+        for name in [
+            "resume-interrupted-text",
+            "resume-interrupted-tool",
+            "resume-question",
+        ] {
             for standings in standings(name) {
                 assert_eq!(standings[0].0, Standing::Open, "{name}");
                 assert_eq!(standings[1].0, Standing::Answered, "{name}");
@@ -367,7 +409,11 @@ mod tests {
     #[test]
     fn what_came_of_background_work_is_no_part_of_the_answer() {
         for (standing, texts) in last("background-tool") {
-            assert_eq!((standing, texts.len()), (Standing::Answered, 1), "{texts:?}");
+            assert_eq!(
+                (standing, texts.len()),
+                (Standing::Answered, 1),
+                "{texts:?}"
+            );
         }
     }
 
@@ -393,11 +439,22 @@ mod tests {
 
     #[test]
     fn a_half_written_line_and_a_ring_of_lines_do_no_harm() {
-        let half = format!("{}\n{}", prompt("p-1", "x"), said("a", "p-1", "one", "\"end_turn\""));
+        let half = format!(
+            "{}\n{}",
+            prompt("p-1", "x"),
+            said("a", "p-1", "one", "\"end_turn\"")
+        );
         let reading_of_half = read(half.as_bytes(), PROMPT, &BTreeSet::new()).unwrap();
         assert_eq!(reading_of_half.standing, Standing::Open);
-        let ring = [prompt("p-1", "x"), said("a", "b", "1", "null"), said("b", "a", "2", "null")];
-        assert_eq!(reading(&ring.each_ref().map(String::as_str)).blocks.len(), 2);
+        let ring = [
+            prompt("p-1", "x"),
+            said("a", "b", "1", "null"),
+            said("b", "a", "2", "null"),
+        ];
+        assert_eq!(
+            reading(&ring.each_ref().map(String::as_str)).blocks.len(),
+            2
+        );
     }
 
     #[test]
@@ -405,13 +462,29 @@ mod tests {
         let file = [prompt("p-1", "x"), said("a", "p-1", "one", "\"end_turn\"")].join("\n") + "\n";
         let known = BTreeSet::from(["a".to_owned()]);
         let reading = read(file.as_bytes(), PROMPT, &known).unwrap();
-        assert_eq!(reading, Reading { standing: Standing::Answered, blocks: Vec::new() });
+        assert_eq!(
+            reading,
+            Reading {
+                standing: Standing::Answered,
+                blocks: Vec::new()
+            }
+        );
     }
 
     #[test]
     fn a_line_over_the_limit_is_passed_over() {
-        let long = format!(r#"{{"type":"attachment","x":"{}"}}"#, "x".repeat(LINE_BYTES));
-        let lines = [prompt("p-1", "x"), long, said("a", "p-1", "one", "\"end_turn\"")];
-        assert_eq!(texts(&reading(&lines.each_ref().map(String::as_str))), ["one"]);
+        let long = format!(
+            r#"{{"type":"attachment","x":"{}"}}"#,
+            "x".repeat(LINE_BYTES)
+        );
+        let lines = [
+            prompt("p-1", "x"),
+            long,
+            said("a", "p-1", "one", "\"end_turn\""),
+        ];
+        assert_eq!(
+            texts(&reading(&lines.each_ref().map(String::as_str))),
+            ["one"]
+        );
     }
 }

@@ -25,7 +25,9 @@ pub const FAILURE: u8 = 127;
 
 /// Becomes the agent; returns only on failure. `arguments` are those after [`FLAG`].
 pub fn become_agent(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let parent: Option<i32> = arguments.next().and_then(|parent| parent.to_str()?.parse().ok());
+    let parent: Option<i32> = arguments
+        .next()
+        .and_then(|parent| parent.to_str()?.parse().ok());
     let (Some(parent), Some(program)) = (parent, arguments.next()) else {
         return fail("it is for the runner's own use only");
     };

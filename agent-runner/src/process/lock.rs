@@ -35,7 +35,10 @@ impl Locks {
     /// What the system says.
     pub fn new(state_dir: &Path) -> io::Result<Locks> {
         let dir = state_dir.join("sessions");
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)?;
         // /proc shows real paths.
         let dir = dir.canonicalize()?;
         let runner = Uuid::new_v5(&Uuid::NAMESPACE_OID, dir.as_os_str().as_encoded_bytes());
@@ -44,7 +47,11 @@ impl Locks {
 
     /// What all agents of this runner have in common, those of its last life included.
     pub fn all(&self) -> Claim {
-        Claim { mark: self.runner.to_string(), lock: None, agent: None }
+        Claim {
+            mark: self.runner.to_string(),
+            lock: None,
+            agent: None,
+        }
     }
 
     /// What belongs to this session's agent.
@@ -84,7 +91,9 @@ impl Locks {
     pub fn take(&self, session: &str) -> Result<File, Fault> {
         let claim = self.claim(session);
         let cannot = |words: String| Fault::Agent { words };
-        let Some(path) = &claim.lock else { return Err(cannot("there is no lock".into())) };
+        let Some(path) = &claim.lock else {
+            return Err(cannot("there is no lock".into()));
+        };
         let file = open(path)
             .map_err(|error| cannot(format!("cannot open the lock {}: {error}", path.display())))?;
         let start = Instant::now();
@@ -103,12 +112,19 @@ impl Locks {
                     std::thread::sleep(LOOK);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let left: Vec<String> =
-                        claim.all().iter().map(|pid| format!("{pid} ({})", sweep::name(*pid))).collect();
+                    let left: Vec<String> = claim
+                        .all()
+                        .iter()
+                        .map(|pid| format!("{pid} ({})", sweep::name(*pid)))
+                        .collect();
                     return Err(cannot(format!(
                         "an old agent of this session does not end: process {}. End it, then send \
                          the message again",
-                        if left.is_empty() { "unknown".into() } else { left.join(", ") }
+                        if left.is_empty() {
+                            "unknown".into()
+                        } else {
+                            left.join(", ")
+                        }
                     )));
                 }
             }
@@ -122,5 +138,10 @@ impl Locks {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
 }

@@ -55,7 +55,10 @@ impl Hold {
     /// Tells it something. A process that reads nothing for so long is killed.
     pub fn order(&self, order: Order) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.orders.try_send(order) {
-            tracing::warn!(pid = self.pid, "the agent does not read its input; it is killed");
+            tracing::warn!(
+                pid = self.pid,
+                "the agent does not read its input; it is killed"
+            );
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
         }
     }
@@ -158,17 +161,21 @@ async fn run(
         hearing.abort();
     }
     writing.abort();
-    let words = String::from_utf8_lossy(&last_words.borrow()).trim().to_owned();
+    let words = String::from_utf8_lossy(&last_words.borrow())
+        .trim()
+        .to_owned();
     let event = match status.and_then(|status| status.code()) {
-        Some(code)
-            if code == i32::from(launch::FAILURE) && words.starts_with(launch::FAILED) =>
-        {
+        Some(code) if code == i32::from(launch::FAILURE) && words.starts_with(launch::FAILED) => {
             let why = words[launch::FAILED.len()..].to_owned();
-            Event::NotLaunched(Fault::AgentMissing { cmd: String::new(), why })
+            Event::NotLaunched(Fault::AgentMissing {
+                cmd: String::new(),
+                why,
+            })
         }
         code => Event::Exited(Exit {
             code,
-            signal: status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)),
+            signal: status
+                .and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)),
             words,
         }),
     };

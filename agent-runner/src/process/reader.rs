@@ -36,7 +36,13 @@ pub struct Lines<R> {
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Reads from there.
     pub fn new(from: R) -> Lines<R> {
-        Lines { from, bytes: Vec::new(), searched: 0, skips: false, ended: false }
+        Lines {
+            from,
+            bytes: Vec::new(),
+            searched: 0,
+            skips: false,
+            ended: false,
+        }
     }
 
     /// The next line; `None` at the end. Safe to drop in mid-wait.
@@ -109,7 +115,10 @@ mod tests {
 
     #[tokio::test]
     async fn lines_come_whole() {
-        assert_eq!(all(b"a\n\nbc\n\xff").await, [line("a"), line(""), line("bc"), line("\u{fffd}")]);
+        assert_eq!(
+            all(b"a\n\nbc\n\xff").await,
+            [line("a"), line(""), line("bc"), line("\u{fffd}")]
+        );
         assert_eq!(all(b"").await, []);
     }
 

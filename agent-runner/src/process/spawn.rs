@@ -45,8 +45,15 @@ impl Spawn<'_> {
                 self.work_dir.display()
             )));
         }
-        let missing = |why: String| Fault::AgentMissing { cmd: self.program.to_owned(), why };
-        let path = self.environment.get("PATH").map(String::as_str).unwrap_or_default();
+        let missing = |why: String| Fault::AgentMissing {
+            cmd: self.program.to_owned(),
+            why,
+        };
+        let path = self
+            .environment
+            .get("PATH")
+            .map(String::as_str)
+            .unwrap_or_default();
         let program = find(self.program, path, self.work_dir).map_err(missing)?;
         let me = std::env::current_exe()
             .map_err(|error| agent(format!("the runner cannot find itself: {error}")))?;
@@ -63,7 +70,10 @@ impl Spawn<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Some(lock) = self.lock {
-            let mapping = FdMapping { parent_fd: OwnedFd::from(lock), child_fd: LOCK_FD };
+            let mapping = FdMapping {
+                parent_fd: OwnedFd::from(lock),
+                child_fd: LOCK_FD,
+            };
             command
                 .fd_mappings(vec![mapping])
                 .map_err(|error| agent(format!("the lock cannot be handed over: {error}")))?;
@@ -111,6 +121,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
         assert!(find(path, "", root).unwrap_err().contains("may not be run"));
-        assert!(find("/no/such", "", root).unwrap_err().contains("not there"));
+        assert!(
+            find("/no/such", "", root)
+                .unwrap_err()
+                .contains("not there")
+        );
     }
 }

@@ -39,7 +39,9 @@ struct Process {
 }
 
 fn processes() -> Vec<Process> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(process)
@@ -58,7 +60,12 @@ fn parse(pid: i32, stat: &str) -> Option<Process> {
     let zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
     let session = fields.nth(1)?.parse().ok()?;
-    Some(Process { pid, parent, session, zombie })
+    Some(Process {
+        pid,
+        parent,
+        session,
+        zombie,
+    })
 }
 
 impl Claim {
@@ -83,7 +90,9 @@ impl Claim {
         if self.mark.is_empty() {
             return false;
         }
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
+            return false;
+        };
         environment.split(|byte| *byte == 0).any(|variable| {
             variable
                 .strip_prefix(MARK.as_bytes())
@@ -124,7 +133,9 @@ fn descends(mut pid: i32, from: i32, parents: &HashMap<i32, i32>) -> bool {
 }
 
 fn holds(pid: i32, lock: &Path) -> bool {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
     descriptors
         .filter_map(Result::ok)
         .any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|path| path == lock))
@@ -155,7 +166,15 @@ mod tests {
     #[test]
     fn a_name_with_brackets_does_not_confuse() {
         let stat = "7 (a) Z (b)) S 3 4 5 0 -1 4194304";
-        assert_eq!(parse(7, stat), Some(Process { pid: 7, parent: 3, session: 5, zombie: false }));
+        assert_eq!(
+            parse(7, stat),
+            Some(Process {
+                pid: 7,
+                parent: 3,
+                session: 5,
+                zombie: false
+            })
+        );
         assert_eq!(parse(7, "7 (x) Z 1 2 3").map(|p| p.zombie), Some(true));
         assert_eq!(parse(7, "junk"), None);
     }

@@ -26,7 +26,12 @@ pub struct Tail {
 impl Tail {
     /// Of that file, which need not be there yet.
     pub fn new(path: PathBuf) -> Tail {
-        Tail { path, at: None, rest: Vec::new(), ids: Vec::new() }
+        Tail {
+            path,
+            at: None,
+            rest: Vec::new(),
+            ids: Vec::new(),
+        }
     }
 
     /// Waits for an id.
@@ -102,7 +107,8 @@ mod tests {
         tail.wait_for("id-two".into());
         assert_eq!(tail.look(), Vec::<String>::new());
         let mut file = File::create(&path).unwrap();
-        file.write_all(b"{\"uuid\":\"id-one\"}\n{\"uuid\":\"id-").unwrap();
+        file.write_all(b"{\"uuid\":\"id-one\"}\n{\"uuid\":\"id-")
+            .unwrap();
         assert_eq!(tail.look(), ["id-one"]);
         file.write_all(b"two\"}\n").unwrap();
         assert_eq!(tail.look(), ["id-two"]);

@@ -131,7 +131,9 @@ impl Session for ClaudeSession {
     fn prompt(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
         if self.waiting.len() == WAITING {
             let words = "too many messages wait in this session; send it again later".into();
-            let outcome = Outcome::Failed { fault: Fault::Agent { words } };
+            let outcome = Outcome::Failed {
+                fault: Fault::Agent { words },
+            };
             cx.keep(&prompt.at, TurnEvent::Ended { outcome });
             return;
         }
@@ -142,14 +144,21 @@ impl Session for ClaudeSession {
     fn interrupt(&mut self, at: &TurnRef, cx: &mut Cx<'_>) {
         if let Some(index) = self.waiting.iter().position(|prompt| prompt.at == *at) {
             self.waiting.remove(index);
-            cx.keep(at, TurnEvent::Ended { outcome: Outcome::Stopped });
+            cx.keep(
+                at,
+                TurnEvent::Ended {
+                    outcome: Outcome::Stopped,
+                },
+            );
         } else if self.turn.as_ref().is_some_and(|turn| turn.prompt.at == *at) {
             self.stop(Stop::Asked, cx);
         }
     }
 
     fn decide(&mut self, question: &str, decision: &Decision, cx: &mut Cx<'_>) -> bool {
-        let Some(turn) = &mut self.turn else { return false };
+        let Some(turn) = &mut self.turn else {
+            return false;
+        };
         match (turn.asked.get(question), &mut self.life) {
             (None, _) => return false,
             (Some(true), Life::Live(_, protocol)) => {
@@ -161,7 +170,13 @@ impl Session for ClaudeSession {
             (Some(_), _) => {
                 let question = question.to_owned();
                 let at = turn.prompt.at.clone();
-                cx.keep(&at, TurnEvent::Decided { question, applied: false });
+                cx.keep(
+                    &at,
+                    TurnEvent::Decided {
+                        question,
+                        applied: false,
+                    },
+                );
             }
         }
         true
@@ -169,7 +184,12 @@ impl Session for ClaudeSession {
 
     fn close(&mut self, cx: &mut Cx<'_>) {
         while let Some(prompt) = self.waiting.pop_front() {
-            cx.keep(&prompt.at, TurnEvent::Ended { outcome: Outcome::Stopped });
+            cx.keep(
+                &prompt.at,
+                TurnEvent::Ended {
+                    outcome: Outcome::Stopped,
+                },
+            );
         }
         self.stop(Stop::Asked, cx);
         self.leave(cx);
@@ -183,7 +203,9 @@ impl Session for ClaudeSession {
     }
 
     fn room(&mut self, at: &TurnRef, cx: &mut Cx<'_>) {
-        let Some(turn) = self.turn.as_mut().filter(|turn| turn.prompt.at == *at) else { return };
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.prompt.at == *at) else {
+            return;
+        };
         if let Stage::Full(outcome) = &mut turn.stage {
             let outcome = outcome.take();
             self.read(outcome, cx);
@@ -191,14 +213,19 @@ impl Session for ClaudeSession {
     }
 
     fn deadline(&self, cx: &Cx<'_>) -> Option<Instant> {
-        let clock = self.turn.as_ref().and_then(|turn| {
-            turn.clock.deadline(cx.now, self.is_patient(), cx.options)
-        });
+        let clock = self
+            .turn
+            .as_ref()
+            .and_then(|turn| turn.clock.deadline(cx.now, self.is_patient(), cx.options));
         let life = match &self.life {
             Life::Live(_, protocol) if self.turn.is_some() => protocol.deadline(),
             Life::Live(_, protocol) => {
                 let close = cx.options.idle_close().filter(|_| protocol.is_free());
-                close.map(|close| self.used + close).into_iter().chain(protocol.deadline()).min()
+                close
+                    .map(|close| self.used + close)
+                    .into_iter()
+                    .chain(protocol.deadline())
+                    .min()
             }
             Life::Leaving(_, kill) => *kill,
             _ => None,
@@ -223,7 +250,10 @@ impl Session for ClaudeSession {
             if turn.clock.stopping().is_none()
                 && let Some(limit) = turn.clock.limit(cx.now, patient, cx.options)
             {
-                tracing::warn!(turn = at.turn, "the turn ran into its limit and is interrupted");
+                tracing::warn!(
+                    turn = at.turn,
+                    "the turn ran into its limit and is interrupted"
+                );
                 self.stop(limit, cx);
             }
         }
@@ -236,7 +266,10 @@ impl Session for ClaudeSession {
             Life::Live(_, protocol)
                 if self.turn.is_none()
                     && protocol.is_free()
-                    && cx.options.idle_close().is_some_and(|idle| self.used + idle <= cx.now) =>
+                    && cx
+                        .options
+                        .idle_close()
+                        .is_some_and(|idle| self.used + idle <= cx.now) =>
             {
                 tracing::info!("an idle agent process is ended");
                 self.leave(cx);
@@ -291,7 +324,11 @@ impl Session for ClaudeSession {
                 }
             }
             Event::Read { prompt, reading } => {
-                if self.turn.as_ref().is_some_and(|turn| turn.prompt.prompt_id == prompt) {
+                if self
+                    .turn
+                    .as_ref()
+                    .is_some_and(|turn| turn.prompt.prompt_id == prompt)
+                {
                     self.was_read(reading, cx);
                 }
             }
@@ -329,7 +366,10 @@ impl ClaudeSession {
             Ok(line) => line,
             Err(_) => {
                 // Not its words: they may be anybody's.
-                tracing::warn!(bytes = line.len(), "the agent printed a line that is no JSON");
+                tracing::warn!(
+                    bytes = line.len(),
+                    "the agent printed a line that is no JSON"
+                );
                 return;
             }
         };
@@ -410,7 +450,9 @@ impl ClaudeSession {
     }
 
     fn hand_over(&mut self, cx: &mut Cx<'_>) {
-        let (Some(turn), Life::Live(_, protocol)) = (&mut self.turn, &mut self.life) else { return };
+        let (Some(turn), Life::Live(_, protocol)) = (&mut self.turn, &mut self.life) else {
+            return;
+        };
         turn.stage = Stage::Runs;
         turn.begun = false;
         turn.clock.heard(cx.now);
@@ -452,10 +494,18 @@ impl ClaudeSession {
             resume: found.file,
             revive: turn.revived,
         };
-        tracing::info!(resume = start.resume, revive = start.revive, "starting the agent");
+        tracing::info!(
+            resume = start.resume,
+            revive = start.revive,
+            "starting the agent"
+        );
         self.life = Life::Launching(launch);
         let session = self.name.clone();
-        cx.does(Effect::Launch { launch, session, what: What::Claude(start) });
+        cx.does(Effect::Launch {
+            launch,
+            session,
+            what: What::Claude(start),
+        });
     }
 
     fn started(&mut self, cx: &mut Cx<'_>, continued: bool) {
@@ -463,7 +513,13 @@ impl ClaudeSession {
         turn.begun = true;
         let agent_session = self.agent_session.clone();
         let at = turn.prompt.at.clone();
-        cx.keep(&at, TurnEvent::Started { agent_session, continued });
+        cx.keep(
+            &at,
+            TurnEvent::Started {
+                agent_session,
+                continued,
+            },
+        );
     }
 
     fn acts(&mut self, acts: Vec<Act>, cx: &mut Cx<'_>) {
@@ -473,7 +529,9 @@ impl ClaudeSession {
     }
 
     fn act(&mut self, act: Act, cx: &mut Cx<'_>) {
-        let (Life::Live(launch, _) | Life::Leaving(launch, _)) = self.life else { return };
+        let (Life::Live(launch, _) | Life::Leaving(launch, _)) = self.life else {
+            return;
+        };
         match act {
             Act::Write(line) => return cx.does(Effect::Write { launch, line }),
             Act::Session(id) => {
@@ -502,7 +560,11 @@ impl ClaudeSession {
             }
             Act::Await(id) if !turn.from_file => {
                 let agent_session = self.agent_session.clone();
-                cx.does(Effect::Await { launch, agent_session, id });
+                cx.does(Effect::Await {
+                    launch,
+                    agent_session,
+                    id,
+                });
             }
             Act::Content(block) => turn.content(block, cx),
             Act::Progress(event) => turn.clock.show(&at, event, cx),
@@ -538,7 +600,9 @@ impl ClaudeSession {
             (Over::Failed(fault), None) => Some(Outcome::Failed { fault }),
             (Over::Stopped, None) => {
                 let words = "the agent was interrupted, but not from the chat".into();
-                Some(Outcome::Failed { fault: Fault::Agent { words } })
+                Some(Outcome::Failed {
+                    fault: Fault::Agent { words },
+                })
             }
         };
         match outcome {
@@ -563,12 +627,18 @@ impl ClaudeSession {
         let Some(turn) = &mut self.turn else { return };
         match &mut turn.stage {
             Stage::Checked => match reading {
-                Ok(Reading { standing: Standing::Absent, .. }) => {
+                Ok(Reading {
+                    standing: Standing::Absent,
+                    ..
+                }) => {
                     turn.seen = false;
                     self.hand_over(cx);
                 }
                 // This process does nothing about it any more; another one, started for it, will.
-                Ok(Reading { standing: Standing::Open, .. }) => {
+                Ok(Reading {
+                    standing: Standing::Open,
+                    ..
+                }) => {
                     turn.stage = Stage::Waits;
                     self.leave(cx);
                 }
@@ -576,7 +646,12 @@ impl ClaudeSession {
                     self.started(cx, false);
                     self.told(reading, None, cx);
                 }
-                Err(words) => self.end(Outcome::Failed { fault: Fault::Agent { words } }, cx),
+                Err(words) => self.end(
+                    Outcome::Failed {
+                        fault: Fault::Agent { words },
+                    },
+                    cx,
+                ),
             },
             Stage::Read(outcome) => {
                 let outcome = outcome.take();
@@ -587,7 +662,9 @@ impl ClaudeSession {
                         let whole = turn.spare_bytes <= SPARE_BYTES && !turn.revived;
                         turn.say_spare(cx);
                         let words = format!("a part of the answer is lost: {words}");
-                        let failed = Outcome::Failed { fault: Fault::Agent { words } };
+                        let failed = Outcome::Failed {
+                            fault: Fault::Agent { words },
+                        };
                         self.settle(outcome.filter(|_| whole).unwrap_or(failed), cx);
                     }
                 }
@@ -608,10 +685,14 @@ impl ClaudeSession {
         }
         let outcome = outcome.unwrap_or_else(|| match reading.standing {
             Standing::Answered => Outcome::Done,
-            Standing::Stopped => Outcome::Failed { fault: Fault::CannotResume },
+            Standing::Stopped => Outcome::Failed {
+                fault: Fault::CannotResume,
+            },
             Standing::Absent | Standing::Open => {
                 let words = "the agent has had this message and does not go on with it".into();
-                Outcome::Failed { fault: Fault::Agent { words } }
+                Outcome::Failed {
+                    fault: Fault::Agent { words },
+                }
             }
         });
         turn.say_spare(cx);
@@ -679,12 +760,20 @@ impl ClaudeSession {
         if let Life::Live(_, protocol) = &life {
             spoke = protocol.has_spoken();
         }
-        let Some(turn) = &mut self.turn else { return self.next(cx) };
+        let Some(turn) = &mut self.turn else {
+            return self.next(cx);
+        };
         let at = turn.prompt.at.clone();
         for (question, open) in &mut turn.asked {
             if std::mem::take(open) {
                 let question = question.clone();
-                cx.keep(&at, TurnEvent::Withdrawn { question, expired: false });
+                cx.keep(
+                    &at,
+                    TurnEvent::Withdrawn {
+                        question,
+                        expired: false,
+                    },
+                );
             }
         }
         match &turn.stage {
@@ -709,7 +798,11 @@ impl ClaudeSession {
             return self.advance(cx);
         }
         let words = fault::clip(&exit.describe(cx.options.program()));
-        tracing::warn!(code = exit.code, signal = exit.signal, "the agent ended in mid-turn");
+        tracing::warn!(
+            code = exit.code,
+            signal = exit.signal,
+            "the agent ended in mid-turn"
+        );
         // An agent that says no at once says it again the next time.
         if !spoke && exit.code.is_some_and(|code| code != 0) {
             let fault = match fault::is_logged_out(&words) {
@@ -719,7 +812,12 @@ impl ClaudeSession {
             return self.end(Outcome::Failed { fault }, cx);
         }
         if turn.restarts == RESTARTS {
-            return self.end(Outcome::Failed { fault: Fault::Died { words } }, cx);
+            return self.end(
+                Outcome::Failed {
+                    fault: Fault::Died { words },
+                },
+                cx,
+            );
         }
         turn.restarts += 1;
         turn.seen = true;

@@ -41,7 +41,11 @@ struct Turn {
 impl CommandSession {
     /// A session in which nothing runs.
     pub fn new(name: String) -> CommandSession {
-        CommandSession { name, turn: None, waiting: VecDeque::new() }
+        CommandSession {
+            name,
+            turn: None,
+            waiting: VecDeque::new(),
+        }
     }
 
     fn next(&mut self, cx: &mut Cx<'_>) {
@@ -55,7 +59,9 @@ impl CommandSession {
     fn begin(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
         if prompt.resend {
             let fault = Fault::CannotResume;
-            let unknown = vec![TurnEvent::Ended { outcome: Outcome::Failed { fault } }];
+            let unknown = vec![TurnEvent::Ended {
+                outcome: Outcome::Failed { fault },
+            }];
             for event in cx.board.result_of(&prompt.at.turn).unwrap_or(unknown) {
                 cx.keep(&prompt.at, event);
             }
@@ -69,8 +75,15 @@ impl CommandSession {
             output: Vec::new(),
             dropped: 0,
         });
-        let what = What::Command { turn: prompt.at, text: prompt.text };
-        cx.does(Effect::Launch { launch, session: self.name.clone(), what });
+        let what = What::Command {
+            turn: prompt.at,
+            text: prompt.text,
+        };
+        cx.does(Effect::Launch {
+            launch,
+            session: self.name.clone(),
+            what,
+        });
     }
 
     fn end(&mut self, outcome: Outcome, cx: &mut Cx<'_>) {
@@ -88,10 +101,14 @@ impl CommandSession {
             (None, Some(0)) => Outcome::Done,
             (None, Some(_)) => {
                 let words = fault::clip(&exit.describe(cx.options.program()));
-                Outcome::Failed { fault: Fault::Agent { words } }
+                Outcome::Failed {
+                    fault: Fault::Agent { words },
+                }
             }
             // Somebody killed it: what it did until then is done, and is not done again.
-            (None, None) => Outcome::Failed { fault: Fault::CannotResume },
+            (None, None) => Outcome::Failed {
+                fault: Fault::CannotResume,
+            },
         };
         if outcome == Outcome::Done {
             let text = turn.reply();
@@ -131,7 +148,9 @@ impl Session for CommandSession {
     fn prompt(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
         if self.waiting.len() == WAITING {
             let words = "too many messages wait in this session; send it again later".into();
-            let outcome = Outcome::Failed { fault: Fault::Agent { words } };
+            let outcome = Outcome::Failed {
+                fault: Fault::Agent { words },
+            };
             cx.keep(&prompt.at, TurnEvent::Ended { outcome });
             return;
         }
@@ -142,11 +161,18 @@ impl Session for CommandSession {
     fn interrupt(&mut self, at: &TurnRef, cx: &mut Cx<'_>) {
         if let Some(index) = self.waiting.iter().position(|prompt| prompt.at == *at) {
             self.waiting.remove(index);
-            cx.keep(at, TurnEvent::Ended { outcome: Outcome::Stopped });
+            cx.keep(
+                at,
+                TurnEvent::Ended {
+                    outcome: Outcome::Stopped,
+                },
+            );
         } else if let Some(turn) = self.turn.as_mut().filter(|turn| turn.at == *at)
             && turn.clock.stop(Stop::Asked, cx.now)
         {
-            cx.does(Effect::Kill { launch: turn.launch });
+            cx.does(Effect::Kill {
+                launch: turn.launch,
+            });
         }
     }
 
@@ -156,7 +182,12 @@ impl Session for CommandSession {
 
     fn close(&mut self, cx: &mut Cx<'_>) {
         while let Some(prompt) = self.waiting.pop_front() {
-            cx.keep(&prompt.at, TurnEvent::Ended { outcome: Outcome::Stopped });
+            cx.keep(
+                &prompt.at,
+                TurnEvent::Ended {
+                    outcome: Outcome::Stopped,
+                },
+            );
         }
         if let Some(at) = self.turn.as_ref().map(|turn| turn.at.clone()) {
             self.interrupt(&at, cx);
@@ -168,12 +199,20 @@ impl Session for CommandSession {
     fn room(&mut self, _: &TurnRef, _: &mut Cx<'_>) {}
 
     fn event(&mut self, launch: u64, event: Event, cx: &mut Cx<'_>) {
-        let Some(turn) = self.turn.as_mut().filter(|turn| turn.launch == launch) else { return };
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.launch == launch) else {
+            return;
+        };
         match event {
             Event::Launched => {
                 let at = turn.at.clone();
                 let agent_session = String::new();
-                cx.keep(&at, TurnEvent::Started { agent_session, continued: false });
+                cx.keep(
+                    &at,
+                    TurnEvent::Started {
+                        agent_session,
+                        continued: false,
+                    },
+                );
             }
             Event::NotLaunched(fault) => {
                 let stop = turn.clock.stopping();
@@ -186,7 +225,10 @@ impl Session for CommandSession {
     }
 
     fn deadline(&self, cx: &Cx<'_>) -> Option<Instant> {
-        self.turn.as_ref()?.clock.deadline(cx.now, false, cx.options)
+        self.turn
+            .as_ref()?
+            .clock
+            .deadline(cx.now, false, cx.options)
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
@@ -198,7 +240,9 @@ impl Session for CommandSession {
             && let Some(limit) = turn.clock.limit(cx.now, false, cx.options)
             && turn.clock.stop(limit, cx.now)
         {
-            cx.does(Effect::Kill { launch: turn.launch });
+            cx.does(Effect::Kill {
+                launch: turn.launch,
+            });
         }
     }
 

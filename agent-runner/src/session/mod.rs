@@ -270,7 +270,10 @@ impl Cx<'_> {
     pub fn tell<R>(&mut self, with: impl FnOnce(&mut Board, &mut Vec<Say>) -> R) -> R {
         let mut say = Vec::new();
         let result = with(self.board, &mut say);
-        self.effects.extend(say.into_iter().map(|(body, trace)| Effect::Say(body, trace)));
+        self.effects.extend(
+            say.into_iter()
+                .map(|(body, trace)| Effect::Say(body, trace)),
+        );
         result
     }
 }

@@ -67,14 +67,19 @@ mod tests {
             told.extend(progress.take(start + Duration::from_millis(ms)));
         }
         assert_eq!(told, ["0", "250", "500", "750"].map(partial));
-        assert_eq!(progress.due(start), Some(start + Duration::from_millis(1000)));
+        assert_eq!(
+            progress.due(start),
+            Some(start + Duration::from_millis(1000))
+        );
     }
 
     #[test]
     fn a_flood_of_tools_is_bounded() {
         let mut progress = Progress::default();
         for n in 0..100 {
-            progress.push(TurnEvent::Note { text: n.to_string() });
+            progress.push(TurnEvent::Note {
+                text: n.to_string(),
+            });
             progress.push(TurnEvent::Thinking);
             progress.push(TurnEvent::Thinking);
         }

@@ -27,7 +27,9 @@ impl Stop {
     pub fn outcome(self) -> Outcome {
         match self {
             Stop::Asked => Outcome::Stopped,
-            Stop::Limit(minutes) => Outcome::Failed { fault: Fault::TimedOut { minutes } },
+            Stop::Limit(minutes) => Outcome::Failed {
+                fault: Fault::TimedOut { minutes },
+            },
         }
     }
 }
@@ -91,7 +93,9 @@ impl Clock {
     /// The limit that it has run into. `patient` = it waits for a person and may be silent.
     pub fn limit(&self, now: Instant, patient: bool, options: &Options) -> Option<Stop> {
         let over = |limit: Option<Duration>, since: Instant| {
-            limit.filter(|limit| now >= since + *limit).map(|l| Stop::Limit(l.as_secs() / 60))
+            limit
+                .filter(|limit| now >= since + *limit)
+                .map(|l| Stop::Limit(l.as_secs() / 60))
         };
         over(options.turn_time(), self.began)
             .or_else(|| over(options.turn_idle().filter(|_| !patient), self.heard))
@@ -99,7 +103,9 @@ impl Clock {
 
     /// What a process needs that does not heed an interrupt.
     pub fn escalate(&mut self, launch: u64, cx: &mut Cx<'_>) {
-        let Some((_, since)) = self.stopping else { return };
+        let Some((_, since)) = self.stopping else {
+            return;
+        };
         if cx.now >= since + KILL_AFTER && !self.killed {
             self.killed = true;
             cx.does(Effect::Kill { launch });
@@ -111,16 +117,25 @@ impl Clock {
 
     /// When one of the above has something to do.
     pub fn deadline(&self, now: Instant, patient: bool, options: &Options) -> Option<Instant> {
-        let escalation = self.stopping.and_then(|(_, since)| {
-            match (self.nudged, self.killed) {
+        let escalation = self
+            .stopping
+            .and_then(|(_, since)| match (self.nudged, self.killed) {
                 (_, true) => None,
                 (true, false) => Some(since + KILL_AFTER),
                 (false, false) => Some(since + NUDGE_AFTER),
-            }
-        });
+            });
         let free = self.stopping.is_none();
-        let time = options.turn_time().filter(|_| free).map(|limit| self.began + limit);
-        let idle = options.turn_idle().filter(|_| free && !patient).map(|limit| self.heard + limit);
-        [escalation, time, idle, self.progress.due(now)].into_iter().flatten().min()
+        let time = options
+            .turn_time()
+            .filter(|_| free)
+            .map(|limit| self.began + limit);
+        let idle = options
+            .turn_idle()
+            .filter(|_| free && !patient)
+            .map(|limit| self.heard + limit);
+        [escalation, time, idle, self.progress.due(now)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

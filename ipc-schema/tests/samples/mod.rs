@@ -5,33 +5,58 @@ use std::collections::BTreeMap;
 use ipc_schema::*;
 
 fn at() -> TurnRef {
-    TurnRef { turn: "t1".into(), attempt: 2 }
+    TurnRef {
+        turn: "t1".into(),
+        attempt: 2,
+    }
 }
 
 fn blob() -> BlobRef {
-    BlobRef { sha256: "ab".repeat(32), name: "a.png".into(), mime: "image/png".into(), size: 7 }
+    BlobRef {
+        sha256: "ab".repeat(32),
+        name: "a.png".into(),
+        mime: "image/png".into(),
+        size: 7,
+    }
 }
 
 fn update(event: TurnEvent) -> Body {
-    Body::TurnUpdate(TurnUpdate { at: at(), n: 3, event })
+    Body::TurnUpdate(TurnUpdate {
+        at: at(),
+        n: 3,
+        event,
+    })
 }
 
 fn ended(fault: Fault) -> Body {
-    update(TurnEvent::Ended { outcome: Outcome::Failed { fault } })
+    update(TurnEvent::Ended {
+        outcome: Outcome::Failed { fault },
+    })
 }
 
 fn asked(about: QuestionKind) -> Body {
-    let question = Question { question: "q1".into(), about, deadline_ms: 600_000 };
+    let question = Question {
+        question: "q1".into(),
+        about,
+        deadline_ms: 600_000,
+    };
     update(TurnEvent::Asked(question))
 }
 
 fn decide(decision: Decision) -> Body {
-    Body::Decide(Decide { question: "q1".into(), decision })
+    Body::Decide(Decide {
+        question: "q1".into(),
+        decision,
+    })
 }
 
 fn failed(failure: Failure) -> Body {
     let why = "HTTP 500".into();
-    Body::DeliveryFailed(DeliveryFailed { key: "k-0".into(), failure, why })
+    Body::DeliveryFailed(DeliveryFailed {
+        key: "k-0".into(),
+        failure,
+        why,
+    })
 }
 
 pub fn all() -> Vec<(&'static str, Envelope)> {
@@ -67,11 +92,26 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
             Body::Welcome(Welcome {
                 schema: 1,
                 credit: 64,
-                cursors: vec![Cursor { name: "gateway".into(), value: vec![1, 2, 255] }],
+                cursors: vec![Cursor {
+                    name: "gateway".into(),
+                    value: vec![1, 2, 255],
+                }],
             }),
         ),
-        ("refuse", Body::Refuse(Refuse { code: RefuseCode::Schema, hint: "upgrade".into() })),
-        ("nack", Body::Nack(Nack { id: 9, why: "unknown kind".into() })),
+        (
+            "refuse",
+            Body::Refuse(Refuse {
+                code: RefuseCode::Schema,
+                hint: "upgrade".into(),
+            }),
+        ),
+        (
+            "nack",
+            Body::Nack(Nack {
+                id: 9,
+                why: "unknown kind".into(),
+            }),
+        ),
         ("credit", Body::Credit(Credit { frames: 32 })),
         (
             "inbound",
@@ -81,7 +121,10 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 address: "55".into(),
                 direct: true,
                 shared: true,
-                sender: Sender { id: "1".into(), name: "Ann".into() },
+                sender: Sender {
+                    id: "1".into(),
+                    name: "Ann".into(),
+                },
                 access: Access::Granted,
                 text: "héllo 你好".into(),
                 quoted: Some("before".into()),
@@ -92,7 +135,12 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 sent_at_ms: 1_776_632_033_273,
             }),
         ),
-        ("accepted", Body::Accepted(Accepted { event_id: "e".into() })),
+        (
+            "accepted",
+            Body::Accepted(Accepted {
+                event_id: "e".into(),
+            }),
+        ),
         (
             "deferred",
             Body::Deferred(Deferred {
@@ -103,9 +151,19 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
         ),
         (
             "cursor_put",
-            Body::CursorPut(CursorPut { name: "gateway".into(), number: 2, value: vec![0, 255] }),
+            Body::CursorPut(CursorPut {
+                name: "gateway".into(),
+                number: 2,
+                value: vec![0, 255],
+            }),
         ),
-        ("cursor_kept", Body::CursorKept(CursorKept { name: "gateway".into(), number: 2 })),
+        (
+            "cursor_kept",
+            Body::CursorKept(CursorKept {
+                name: "gateway".into(),
+                number: 2,
+            }),
+        ),
         (
             "blob_segment",
             Body::BlobSegment(BlobSegment {
@@ -115,7 +173,12 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 bytes: vec![1, 2, 3],
             }),
         ),
-        ("blob_kept", Body::BlobKept(BlobKept { sha256: "ab".repeat(32) })),
+        (
+            "blob_kept",
+            Body::BlobKept(BlobKept {
+                sha256: "ab".repeat(32),
+            }),
+        ),
         (
             "deliver",
             Body::Deliver(Deliver {
@@ -133,18 +196,31 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
         ),
         (
             "delivered",
-            Body::Delivered(Delivered { key: "k-0".into(), platform_id: "88".into() }),
+            Body::Delivered(Delivered {
+                key: "k-0".into(),
+                platform_id: "88".into(),
+            }),
         ),
         ("delivery_failed_retry", failed(Failure::Retry(1500))),
         ("delivery_failed_permanent", failed(Failure::Permanent)),
         ("delivery_failed_credentials", failed(Failure::Credentials)),
         ("delivery_failed_ambiguous", failed(Failure::Ambiguous)),
-        ("delivery_kept", Body::DeliveryKept(DeliveryKept { key: "k-0".into() })),
+        (
+            "delivery_kept",
+            Body::DeliveryKept(DeliveryKept { key: "k-0".into() }),
+        ),
         (
             "activity",
-            Body::Activity(Activity { address: "55".into(), turn: "t1".into(), working: true }),
+            Body::Activity(Activity {
+                address: "55".into(),
+                turn: "t1".into(),
+                working: true,
+            }),
         ),
-        ("open_turns", Body::OpenTurns(OpenTurns { turns: vec![at()] })),
+        (
+            "open_turns",
+            Body::OpenTurns(OpenTurns { turns: vec![at()] }),
+        ),
         (
             "turns_answer",
             Body::TurnsAnswer(TurnsAnswer {
@@ -165,8 +241,19 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 attachments: vec![blob()],
             }),
         ),
-        ("interrupt", Body::Interrupt(Interrupt { at: at(), session: "s1".into() })),
-        ("close_session", Body::CloseSession(CloseSession { session: "s1".into() })),
+        (
+            "interrupt",
+            Body::Interrupt(Interrupt {
+                at: at(),
+                session: "s1".into(),
+            }),
+        ),
+        (
+            "close_session",
+            Body::CloseSession(CloseSession {
+                session: "s1".into(),
+            }),
+        ),
         ("decide_allow", decide(Decision::Allow)),
         ("decide_deny", decide(Decision::Deny { why: "no".into() })),
         ("decide_always", decide(Decision::AllowAlways)),
@@ -178,16 +265,37 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
         ),
         (
             "update_started",
-            update(TurnEvent::Started { agent_session: "u".into(), continued: true }),
+            update(TurnEvent::Started {
+                agent_session: "u".into(),
+                continued: true,
+            }),
         ),
         (
             "update_text",
-            update(TurnEvent::Text { block: "b1".into(), text: "hi".into(), more: true }),
+            update(TurnEvent::Text {
+                block: "b1".into(),
+                text: "hi".into(),
+                more: true,
+            }),
         ),
         ("update_thinking", update(TurnEvent::Thinking)),
-        ("update_partial", update(TurnEvent::Partial { text: "h".into() })),
-        ("update_tool", update(TurnEvent::Tool { name: "Bash".into(), input: "ls".into() })),
-        ("update_note", update(TurnEvent::Note { text: "retrying".into() })),
+        (
+            "update_partial",
+            update(TurnEvent::Partial { text: "h".into() }),
+        ),
+        (
+            "update_tool",
+            update(TurnEvent::Tool {
+                name: "Bash".into(),
+                input: "ls".into(),
+            }),
+        ),
+        (
+            "update_note",
+            update(TurnEvent::Note {
+                text: "retrying".into(),
+            }),
+        ),
         (
             "update_asked_permission",
             asked(QuestionKind::Permission {
@@ -200,28 +308,79 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
             "update_asked_choice",
             asked(QuestionKind::Choice {
                 text: "Which DB?".into(),
-                options: vec![Choice { label: "sqlite".into(), description: "a file".into() }],
+                options: vec![Choice {
+                    label: "sqlite".into(),
+                    description: "a file".into(),
+                }],
                 multiple: true,
             }),
         ),
-        ("update_asked_plan", asked(QuestionKind::Plan { text: "1. do".into() })),
+        (
+            "update_asked_plan",
+            asked(QuestionKind::Plan {
+                text: "1. do".into(),
+            }),
+        ),
         (
             "update_withdrawn",
-            update(TurnEvent::Withdrawn { question: "q1".into(), expired: true }),
+            update(TurnEvent::Withdrawn {
+                question: "q1".into(),
+                expired: true,
+            }),
         ),
-        ("update_decided", update(TurnEvent::Decided { question: "q1".into(), applied: true })),
-        ("update_ended_done", update(TurnEvent::Ended { outcome: Outcome::Done })),
-        ("update_ended_stopped", update(TurnEvent::Ended { outcome: Outcome::Stopped })),
+        (
+            "update_decided",
+            update(TurnEvent::Decided {
+                question: "q1".into(),
+                applied: true,
+            }),
+        ),
+        (
+            "update_ended_done",
+            update(TurnEvent::Ended {
+                outcome: Outcome::Done,
+            }),
+        ),
+        (
+            "update_ended_stopped",
+            update(TurnEvent::Ended {
+                outcome: Outcome::Stopped,
+            }),
+        ),
         (
             "update_ended_missing",
-            ended(Fault::AgentMissing { cmd: "claude".into(), why: "not found".into() }),
+            ended(Fault::AgentMissing {
+                cmd: "claude".into(),
+                why: "not found".into(),
+            }),
         ),
-        ("update_ended_logged_out", ended(Fault::LoggedOut { words: "run /login".into() })),
-        ("update_ended_agent", ended(Fault::Agent { words: "overloaded".into() })),
-        ("update_ended_timed_out", ended(Fault::TimedOut { minutes: 30 })),
+        (
+            "update_ended_logged_out",
+            ended(Fault::LoggedOut {
+                words: "run /login".into(),
+            }),
+        ),
+        (
+            "update_ended_agent",
+            ended(Fault::Agent {
+                words: "overloaded".into(),
+            }),
+        ),
+        (
+            "update_ended_timed_out",
+            ended(Fault::TimedOut { minutes: 30 }),
+        ),
         ("update_ended_cannot_resume", ended(Fault::CannotResume)),
-        ("update_ended_died", ended(Fault::Died { words: "killed by SIGKILL".into() })),
-        ("updates_kept", Body::UpdatesKept(UpdatesKept { at: at(), n: 3 })),
+        (
+            "update_ended_died",
+            ended(Fault::Died {
+                words: "killed by SIGKILL".into(),
+            }),
+        ),
+        (
+            "updates_kept",
+            Body::UpdatesKept(UpdatesKept { at: at(), n: 3 }),
+        ),
         (
             "unprompted",
             Body::Unprompted(Unprompted {
@@ -230,10 +389,22 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 text: "done".into(),
             }),
         ),
-        ("unprompted_kept", Body::UnpromptedKept(UnpromptedKept { id: "u1".into() })),
+        (
+            "unprompted_kept",
+            Body::UnpromptedKept(UnpromptedKept { id: "u1".into() }),
+        ),
     ];
     bodies
         .into_iter()
-        .map(|(name, body)| (name, Envelope { id: 5, trace: "tr".into(), body }))
+        .map(|(name, body)| {
+            (
+                name,
+                Envelope {
+                    id: 5,
+                    trace: "tr".into(),
+                    body,
+                },
+            )
+        })
         .collect()
 }

@@ -22,9 +22,19 @@ pub fn read(message: &str, question: &QuestionKind) -> Option<Decision> {
             Verdict::Deny => Some(deny()),
             Verdict::Always => None,
         },
-        QuestionKind::Choice { text, options, multiple } => {
-            let chosen = chosen(&said, options.iter().map(|option| &*option.label), *multiple)?;
-            Some(Decision::Answers { answers: BTreeMap::from([(text.clone(), chosen)]) })
+        QuestionKind::Choice {
+            text,
+            options,
+            multiple,
+        } => {
+            let chosen = chosen(
+                &said,
+                options.iter().map(|option| &*option.label),
+                *multiple,
+            )?;
+            Some(Decision::Answers {
+                answers: BTreeMap::from([(text.clone(), chosen)]),
+            })
         }
         QuestionKind::Unknown => None,
     }
@@ -96,20 +106,33 @@ mod tests {
     #[test]
     fn whole_words_answer() {
         for yes in ["1", "１", "1。", " 1. ", "允许", "Allow", "ALLOW."] {
-            assert_eq!(read(yes, &permission(false)), Some(Decision::Allow), "{yes}");
+            assert_eq!(
+                read(yes, &permission(false)),
+                Some(Decision::Allow),
+                "{yes}"
+            );
         }
         for no in ["2", "２", "拒绝", "deny"] {
             assert_eq!(read(no, &permission(false)), Some(deny()), "{no}");
         }
-        assert_eq!(read("总是允许", &permission(true)), Some(Decision::AllowAlways));
+        assert_eq!(
+            read("总是允许", &permission(true)),
+            Some(Decision::AllowAlways)
+        );
         assert_eq!(read("3", &permission(true)), Some(Decision::AllowAlways));
     }
 
     #[test]
     fn nothing_is_approved_by_a_part_of_a_sentence() {
-        for prompt in
-            ["please don't allow", "1 more thing", "never always allow", "不允许", "11", "yes", ""]
-        {
+        for prompt in [
+            "please don't allow",
+            "1 more thing",
+            "never always allow",
+            "不允许",
+            "11",
+            "yes",
+            "",
+        ] {
             assert_eq!(read(prompt, &permission(true)), None, "{prompt}");
         }
     }
@@ -126,7 +149,10 @@ mod tests {
             text: "Which DB?".into(),
             options: labels
                 .iter()
-                .map(|label| Choice { label: label.to_string(), description: String::new() })
+                .map(|label| Choice {
+                    label: label.to_string(),
+                    description: String::new(),
+                })
                 .collect(),
             multiple,
         };

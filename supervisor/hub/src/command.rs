@@ -44,23 +44,33 @@ pub fn read<'a>(
     alias: impl Fn(&str) -> Option<&'a str>,
     prompts: &[&str],
 ) -> Option<Command> {
-    let first = message.trim_start().split_whitespace().next()?;
-    let args = message.trim_start()[first.len()..].trim();
+    let message = message.trim();
+    let first = message.split_whitespace().next()?;
+    let args = message[first.len()..].trim_start();
     let first: String = first.nfkc().collect();
     let typed = first.strip_prefix('/')?.to_lowercase();
-    let name = alias(&typed).map(|to| to.trim_start_matches('/')).unwrap_or(&typed);
+    let name = alias(&typed)
+        .map(|to| to.trim_start_matches('/'))
+        .unwrap_or(&typed);
     Some(match name {
         "new" => Command::New,
         "stop" => Command::Stop,
         "status" => Command::Status,
         "help" => Command::Help,
         "whoami" => Command::Whoami,
-        name if prompts.contains(&name) => {
-            Command::Prompt { name: name.to_owned(), args: args.to_owned() }
-        }
+        name if prompts.contains(&name) => Command::Prompt {
+            name: name.to_owned(),
+            args: args.to_owned(),
+        },
         name => {
-            let nearest = BUILT_IN.iter().chain(prompts).find(|known| one_slip(name, known))?;
-            Command::Unknown { name: name.to_owned(), nearest: nearest.to_string() }
+            let nearest = BUILT_IN
+                .iter()
+                .chain(prompts)
+                .find(|known| one_slip(name, known))?;
+            Command::Unknown {
+                name: name.to_owned(),
+                nearest: nearest.to_string(),
+            }
         }
     })
 }
@@ -95,15 +105,21 @@ mod tests {
         assert_eq!(plain("/n"), Some(Command::New));
         assert_eq!(
             plain("/review the last commit"),
-            Some(Command::Prompt { name: "review".into(), args: "the last commit".into() })
+            Some(Command::Prompt {
+                name: "review".into(),
+                args: "the last commit".into()
+            })
         );
     }
 
     #[test]
     fn a_slip_is_told() {
-        for (typed, nearest) in
-            [("/stp", "stop"), ("/statsu", "status"), ("/hlep", "help"), ("/newx", "new")]
-        {
+        for (typed, nearest) in [
+            ("/stp", "stop"),
+            ("/statsu", "status"),
+            ("/hlep", "help"),
+            ("/newx", "new"),
+        ] {
             let Some(Command::Unknown { nearest: found, .. }) = plain(typed) else {
                 panic!("{typed} is no slip")
             };
@@ -113,7 +129,15 @@ mod tests {
 
     #[test]
     fn everything_else_is_a_prompt() {
-        for prompt in ["hello", "/etc/hosts is broken", "/compact", "/", "", "new", "what is /new"] {
+        for prompt in [
+            "hello",
+            "/etc/hosts is broken",
+            "/compact",
+            "/",
+            "",
+            "new",
+            "what is /new",
+        ] {
             assert_eq!(plain(prompt), None, "{prompt}");
         }
     }

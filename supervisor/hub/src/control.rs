@@ -135,10 +135,12 @@ pub fn answer(engine: &mut Engine, ask: Ask, now: u64) -> Result<Answer, SpoolEr
                 },
             }
         }
-        Ask::Parked => Answer::Parked { replies: by_reply(engine.spool().parked(ROWS)?) },
-        Ask::Requeue { reply } => {
-            Answer::Requeued { chunks: engine.requeue(&reply, now)? }
-        }
+        Ask::Parked => Answer::Parked {
+            replies: by_reply(engine.spool().parked(ROWS)?),
+        },
+        Ask::Requeue { reply } => Answer::Requeued {
+            chunks: engine.requeue(&reply, now)?,
+        },
         Ask::Sessions => {
             let line = |s: spool::Session| SessionLine {
                 id: s.id,
@@ -149,7 +151,12 @@ pub fn answer(engine: &mut Engine, ask: Ask, now: u64) -> Result<Answer, SpoolEr
                 used_at: s.used_at,
             };
             Answer::Sessions {
-                sessions: engine.spool().sessions(ROWS)?.into_iter().map(line).collect(),
+                sessions: engine
+                    .spool()
+                    .sessions(ROWS)?
+                    .into_iter()
+                    .map(line)
+                    .collect(),
             }
         }
     })
@@ -219,7 +226,9 @@ async fn one(
             asks.send((ask, reply)).await.map_err(|_| gone(()))?;
             answer.await.map_err(|_| gone(()))?
         }
-        Err(error) => Answer::Error { why: format!("not a question: {error}") },
+        Err(error) => Answer::Error {
+            why: format!("not a question: {error}"),
+        },
     };
     let mut bytes = serde_json::to_vec(&answer)?;
     bytes.push(b'\n');

@@ -27,6 +27,10 @@ use crate::rate::RateLimit;
 
 /// Something happened.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a batch holds few, each for a moment"
+)]
 pub enum Event {
     /// A peer has proved itself and was welcomed.
     Up {
@@ -130,11 +134,20 @@ impl Engine {
             .keys()
             .map(|peer| {
                 let capabilities = known.get(peer).cloned().unwrap_or_default();
-                (peer.clone(), Worker { capabilities, ..Worker::default() })
+                (
+                    peer.clone(),
+                    Worker {
+                        capabilities,
+                        ..Worker::default()
+                    },
+                )
             })
             .collect();
-        let runners =
-            plan.projects.values().map(|p| (p.runner.clone(), Runner::default())).collect();
+        let runners = plan
+            .projects
+            .values()
+            .map(|p| (p.runner.clone(), Runner::default()))
+            .collect();
         let mut engine = Engine {
             plan,
             spool,
@@ -169,8 +182,14 @@ impl Engine {
 
     /// Whether each peer is linked, by process name; a runner counts once it has answered.
     pub fn links(&self) -> BTreeMap<String, bool> {
-        let workers = self.workers.iter().map(|(peer, worker)| (peer.clone(), worker.up));
-        let runners = self.runners.iter().map(|(peer, runner)| (peer.clone(), runner.ready));
+        let workers = self
+            .workers
+            .iter()
+            .map(|(peer, worker)| (peer.clone(), worker.up));
+        let runners = self
+            .runners
+            .iter()
+            .map(|(peer, runner)| (peer.clone(), runner.ready));
         workers.chain(runners).collect()
     }
 
@@ -181,7 +200,12 @@ impl Engine {
                 self.down(&peer);
                 Ok(())
             }
-            Event::Got { peer, id, trace, body } => self.got(&peer, id, &trace, body, now),
+            Event::Got {
+                peer,
+                id,
+                trace,
+                body,
+            } => self.got(&peer, id, &trace, body, now),
         }
     }
 
@@ -191,7 +215,9 @@ impl Engine {
             runner.ready = false;
             return self.runner_up(peer);
         }
-        let Some(worker) = self.workers.get_mut(peer) else { return Ok(()) };
+        let Some(worker) = self.workers.get_mut(peer) else {
+            return Ok(());
+        };
         worker.up = true;
         worker.in_flight.clear();
         if worker.capabilities != capabilities {
@@ -200,10 +226,18 @@ impl Engine {
             worker.capabilities = capabilities;
         }
         for address in self.spool.lane_heads(peer)? {
-            self.dirty_lanes.insert(Lane { instance: peer.to_owned(), address });
+            self.dirty_lanes.insert(Lane {
+                instance: peer.to_owned(),
+                address,
+            });
         }
         for project in self.plan.projects.keys().cloned().collect::<Vec<_>>() {
-            for turn in self.spool.open_turns(&project)?.iter().filter(|t| t.instance == peer) {
+            for turn in self
+                .spool
+                .open_turns(&project)?
+                .iter()
+                .filter(|t| t.instance == peer)
+            {
                 self.show_activity(turn, true);
             }
         }
@@ -269,12 +303,23 @@ impl Engine {
             }
             kept => kept?,
         }
-        self.send(peer, "", Body::CursorKept(CursorKept { name: put.name, number: put.number }));
+        self.send(
+            peer,
+            "",
+            Body::CursorKept(CursorKept {
+                name: put.name,
+                number: put.number,
+            }),
+        );
         Ok(())
     }
 
     fn tick(&mut self, now: u64) -> Result<(), SpoolError> {
-        while let Some(entry) = self.timers.first_entry().filter(|entry| *entry.key() <= now) {
+        while let Some(entry) = self
+            .timers
+            .first_entry()
+            .filter(|entry| *entry.key() <= now)
+        {
             for timer in entry.remove() {
                 match timer {
                     Timer::Lane(lane) => {
@@ -308,12 +353,25 @@ impl Engine {
     }
 
     fn send(&mut self, peer: &str, trace: &str, body: Body) {
-        self.out.push(Out { peer: peer.to_owned(), trace: trace.to_owned(), body });
+        self.out.push(Out {
+            peer: peer.to_owned(),
+            trace: trace.to_owned(),
+            body,
+        });
     }
 
     fn show_activity(&mut self, turn: &Turn, working: bool) {
-        let activity =
-            Activity { address: turn.address.clone(), turn: turn.id.clone(), working };
-        self.send(&turn.instance, &turn.trace, Body::Activity(activity));
+        if self
+            .workers
+            .get(&turn.instance)
+            .is_some_and(|worker| worker.capabilities.typing)
+        {
+            let activity = Activity {
+                address: turn.address.clone(),
+                turn: turn.id.clone(),
+                working,
+            };
+            self.send(&turn.instance, &turn.trace, Body::Activity(activity));
+        }
     }
 }

@@ -14,7 +14,10 @@ pub fn judge(
     newest: u64,
 ) -> Result<(Hello, u32), Refuse> {
     let Body::Hello(hello) = first else {
-        return Err(refuse(RefuseCode::Protocol, "the first envelope must be a Hello".into()));
+        return Err(refuse(
+            RefuseCode::Protocol,
+            "the first envelope must be a Hello".into(),
+        ));
     };
     // The key first: whoever has none learns nothing else.
     if !secret.proves(peer, hello.generation, &hello.link_key) {
@@ -68,7 +71,9 @@ mod tests {
     }
 
     fn code(body: &Body, newest: u64) -> Option<RefuseCode> {
-        judge(body, "discord-main", &LinkSecret::new([7; 32]), newest).err().map(|r| r.code)
+        judge(body, "discord-main", &LinkSecret::new([7; 32]), newest)
+            .err()
+            .map(|r| r.code)
     }
 
     #[test]
@@ -87,7 +92,10 @@ mod tests {
         let mut later = hello(&secret, 3);
         later.generation = 4;
         assert_eq!(code(&Body::Hello(later), 0), Some(RefuseCode::Key));
-        assert_eq!(code(&Body::Hello(hello(&secret, 2)), 3), Some(RefuseCode::Key));
+        assert_eq!(
+            code(&Body::Hello(hello(&secret, 2)), 3),
+            Some(RefuseCode::Key)
+        );
         let strange = hello(&LinkSecret::new([8; 32]), 3);
         assert_eq!(code(&Body::Hello(strange), 0), Some(RefuseCode::Key));
     }

@@ -18,12 +18,16 @@ impl Ids {
 
     /// A short name of letters and digits.
     pub fn short(&mut self) -> String {
-        (0..SHORT).map(|_| char::from(ALPHABET[self.0.usize(..ALPHABET.len())])).collect()
+        (0..SHORT)
+            .map(|_| char::from(ALPHABET[self.0.usize(..ALPHABET.len())]))
+            .collect()
     }
 
     /// A random UUID.
     pub fn uuid(&mut self) -> String {
-        uuid::Builder::from_random_bytes(self.0.u128(..).to_be_bytes()).into_uuid().to_string()
+        uuid::Builder::from_random_bytes(self.0.u128(..).to_be_bytes())
+            .into_uuid()
+            .to_string()
     }
 }
 

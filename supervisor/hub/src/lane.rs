@@ -23,13 +23,19 @@ pub fn offer(lane: &[Chunk], in_flight: &HashSet<String>, window: usize, now: u6
     let mut hand_out = Vec::new();
     for (index, chunk) in lane.iter().take(window.max(1)).enumerate() {
         if chunk.not_before > now {
-            return Offer { hand_out, due: Some(chunk.not_before) };
+            return Offer {
+                hand_out,
+                due: Some(chunk.not_before),
+            };
         }
         if !in_flight.contains(&chunk.key) {
             hand_out.push(index);
         }
     }
-    Offer { hand_out, due: None }
+    Offer {
+        hand_out,
+        due: None,
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +89,10 @@ mod tests {
         let lane = [chunk("a", 50), chunk("b", 0)];
         assert_eq!(
             offer(&lane, &flying(&[]), 8, 49),
-            Offer { hand_out: vec![], due: Some(50) }
+            Offer {
+                hand_out: vec![],
+                due: Some(50)
+            }
         );
         assert_eq!(offer(&lane, &flying(&[]), 8, 50).hand_out, [0, 1]);
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::prelude::*;
 use interprocess::local_socket::tokio::{Listener, Stream};
 use ipc_schema::{
-    Body, CREDIT_WINDOW, Credit, Decoder, Envelope, FrameError, Grant, Hello, LinkSecret, Overdrawn,
-    Refuse, encode,
+    Body, CREDIT_WINDOW, Credit, Decoder, Envelope, FrameError, Grant, Hello, LinkSecret,
+    Overdrawn, Refuse, encode,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -113,14 +113,19 @@ pub async fn admit(listener: Listener, door: Door) {
             }
         };
         // Strangers wait in the kernel's backlog while others are being looked at.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         number += 1;
         let (door, newest) = (Rc::clone(&door), Rc::clone(&newest));
         tokio::task::spawn_local(async move {
             let mut place = Some(place);
             let why = serve(stream, &door, &newest, number, &mut place).await;
             tracing::info!(peer = %door.peer, why = %why, "link closed");
-            let _ = door.report.send((door.peer.clone(), FromLink::Down { number })).await;
+            let _ = door
+                .report
+                .send((door.peer.clone(), FromLink::Down { number }))
+                .await;
         });
     }
 }
@@ -187,10 +192,20 @@ async fn talk(
     newest.replace(hello.generation);
     place.take();
     let queue = Rc::new(Queue::default());
-    let link = Link { number, queue: Rc::clone(&queue) };
-    let up = FromLink::Up { link, hello: Box::new(hello), schema };
+    let link = Link {
+        number,
+        queue: Rc::clone(&queue),
+    };
+    let up = FromLink::Up {
+        link,
+        hello: Box::new(hello),
+        schema,
+    };
     let report = |what| async move {
-        door.report.send((door.peer.clone(), what)).await.map_err(|_| End::Ours)
+        door.report
+            .send((door.peer.clone(), what))
+            .await
+            .map_err(|_| End::Ours)
     };
     report(up).await?;
     tokio::select! {
@@ -199,7 +214,10 @@ async fn talk(
     }
 }
 
-async fn read_one(from: &mut (impl AsyncRead + Unpin), decoder: &mut Decoder) -> Result<Envelope, End> {
+async fn read_one(
+    from: &mut (impl AsyncRead + Unpin),
+    decoder: &mut Decoder,
+) -> Result<Envelope, End> {
     let mut buffer = vec![0; READ];
     loop {
         if let Some(envelope) = decoder.next()? {
@@ -233,15 +251,25 @@ async fn read<F: Future<Output = Result<(), End>>>(
             grant.received()?;
         }
         // Bounded: waits while the hub has enough to do, and so does the peer's credit.
-        report(FromLink::Got { number, envelope: Box::new(envelope) }).await?;
+        report(FromLink::Got {
+            number,
+            envelope: Box::new(envelope),
+        })
+        .await?;
         if data && let Some(credit) = grant.finished() {
-            queue.outgoing.borrow_mut().push(String::new(), Body::Credit(credit))?;
+            queue
+                .outgoing
+                .borrow_mut()
+                .push(String::new(), Body::Credit(credit))?;
             queue.changed.notify_one();
         }
     }
 }
 
-async fn write(to: &mut (impl AsyncWrite + Unpin), queue: &Queue) -> Result<std::convert::Infallible, End> {
+async fn write(
+    to: &mut (impl AsyncWrite + Unpin),
+    queue: &Queue,
+) -> Result<std::convert::Infallible, End> {
     loop {
         let mut bytes = Vec::new();
         while bytes.len() < READ
@@ -265,7 +293,11 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), queue: &Queue) -> Result<std:
 
 async fn send_off(to: &mut (impl AsyncWrite + Unpin), refuse: Refuse) -> End {
     let why = refuse.hint.clone();
-    let envelope = Envelope { id: 1, trace: String::new(), body: Body::Refuse(refuse) };
+    let envelope = Envelope {
+        id: 1,
+        trace: String::new(),
+        body: Body::Refuse(refuse),
+    };
     if let Ok(frame) = encode(&envelope) {
         let _ = tokio::time::timeout(HELLO, to.write_all(&frame)).await;
     }
@@ -275,13 +307,12 @@ async fn send_off(to: &mut (impl AsyncWrite + Unpin), refuse: Refuse) -> End {
 fn peer_uid(stream: &Stream) -> std::io::Result<u32> {
     use std::os::fd::AsFd as _;
     let Stream::UdSocket(socket) = stream;
-    let credentials = nix::sys::socket::getsockopt(
-        &socket.as_fd(),
-        nix::sys::socket::sockopt::PeerCredentials,
-    )?;
+    let credentials =
+        nix::sys::socket::getsockopt(&socket.as_fd(), nix::sys::socket::sockopt::PeerCredentials)?;
     Ok(credentials.uid())
 }
 
 /// What a peer may send before it is granted more.
-pub const FIRST_CREDIT: Credit = Credit { frames: CREDIT_WINDOW };
-
+pub const FIRST_CREDIT: Credit = Credit {
+    frames: CREDIT_WINDOW,
+};

@@ -55,7 +55,11 @@ impl Outgoing {
         self.numbered += 1;
         let urgent = body.urgent();
         let data = body.costs_credit();
-        let envelope = Envelope { id: self.numbered, trace, body };
+        let envelope = Envelope {
+            id: self.numbered,
+            trace,
+            body,
+        };
         match (urgent, data) {
             (true, _) => self.urgent.push_back(envelope),
             (false, true) => self.data.push_back(envelope),
@@ -88,15 +92,23 @@ mod tests {
 
     fn data(text: &str) -> Body {
         let (id, session) = (String::new(), String::new());
-        Body::Unprompted(Unprompted { id, session, text: text.into() })
+        Body::Unprompted(Unprompted {
+            id,
+            session,
+            text: text.into(),
+        })
     }
 
     fn control(key: &str) -> Body {
-        Body::Accepted(Accepted { event_id: key.into() })
+        Body::Accepted(Accepted {
+            event_id: key.into(),
+        })
     }
 
     fn drain(queue: &mut Outgoing) -> Vec<Body> {
-        std::iter::from_fn(|| queue.pop()).map(|envelope| envelope.body).collect()
+        std::iter::from_fn(|| queue.pop())
+            .map(|envelope| envelope.body)
+            .collect()
     }
 
     #[test]
@@ -115,7 +127,10 @@ mod tests {
     #[test]
     fn what_ends_work_goes_first() {
         let mut queue = Outgoing::default();
-        let nack = Body::Nack(Nack { id: 1, why: String::new() });
+        let nack = Body::Nack(Nack {
+            id: 1,
+            why: String::new(),
+        });
         queue.push(String::new(), control("a")).unwrap();
         queue.push(String::new(), nack.clone()).unwrap();
         assert_eq!(drain(&mut queue), [nack, control("a")]);
@@ -141,12 +156,23 @@ mod tests {
 
     #[test]
     fn only_data_costs_credit() {
-        let activity = Activity { address: String::new(), turn: String::new(), working: true };
-        let delivered = Delivered { key: String::new(), platform_id: String::new() };
-        let close = CloseSession { session: String::new() };
-        for body in
-            [Body::Activity(activity), Body::Delivered(delivered), Body::CloseSession(close)]
-        {
+        let activity = Activity {
+            address: String::new(),
+            turn: String::new(),
+            working: true,
+        };
+        let delivered = Delivered {
+            key: String::new(),
+            platform_id: String::new(),
+        };
+        let close = CloseSession {
+            session: String::new(),
+        };
+        for body in [
+            Body::Activity(activity),
+            Body::Delivered(delivered),
+            Body::CloseSession(close),
+        ] {
             assert!(!body.costs_credit(), "{body:?}");
         }
         assert!(data("x").costs_credit());

@@ -67,7 +67,11 @@ fn clean_name(name: &str) -> String {
         .take(NAME)
         .collect();
     let clean = clean.trim();
-    if clean.is_empty() { "somebody".to_owned() } else { clean.to_owned() }
+    if clean.is_empty() {
+        "somebody".to_owned()
+    } else {
+        clean.to_owned()
+    }
 }
 
 /// Characters that reorder or hide text around them.
@@ -91,8 +95,13 @@ mod tests {
 
     #[test]
     fn the_sender_has_a_line_of_its_own() {
-        let parts =
-            Parts { sender: Some("Ann"), quoted: None, text: "hi", hint: None, left_out: &[] };
+        let parts = Parts {
+            sender: Some("Ann"),
+            quoted: None,
+            text: "hi",
+            hint: None,
+            left_out: &[],
+        };
         assert_eq!(compose(&parts), "Ann says:\nhi");
     }
 

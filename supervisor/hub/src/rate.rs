@@ -27,7 +27,10 @@ impl RateLimit {
         if self.recent.len() >= PEOPLE {
             self.forget_quiet(window, now);
         }
-        let times = self.recent.entry((instance.to_owned(), user.to_owned())).or_default();
+        let times = self
+            .recent
+            .entry((instance.to_owned(), user.to_owned()))
+            .or_default();
         while times.front().is_some_and(|time| time + window <= now) {
             times.pop_front();
         }
@@ -43,7 +46,8 @@ impl RateLimit {
     }
 
     fn forget_quiet(&mut self, window: u64, now: u64) {
-        self.recent.retain(|_, times| times.back().is_some_and(|last| last + window > now));
+        self.recent
+            .retain(|_, times| times.back().is_some_and(|last| last + window > now));
         if self.recent.len() >= PEOPLE {
             self.recent.clear();
         }
@@ -56,7 +60,10 @@ mod tests {
 
     #[test]
     fn the_window_slides() {
-        let rate = Rate { max_messages: 2, window_secs: 10 };
+        let rate = Rate {
+            max_messages: 2,
+            window_secs: 10,
+        };
         let mut limit = RateLimit::default();
         assert_eq!(limit.admit(rate, "d", "ann", 0), Ok(()));
         assert_eq!(limit.admit(rate, "d", "ann", 4_000), Ok(()));
@@ -75,7 +82,10 @@ mod tests {
 
     #[test]
     fn a_flood_of_people_is_bounded() {
-        let rate = Rate { max_messages: 1, window_secs: 3600 };
+        let rate = Rate {
+            max_messages: 1,
+            window_secs: 3600,
+        };
         let mut limit = RateLimit::default();
         for user in 0..3 * PEOPLE {
             let _ = limit.admit(rate, "d", &user.to_string(), 0);

@@ -49,7 +49,10 @@ impl HubError {
         match self {
             HubError::Config(_) => 78,
             HubError::Spool(
-                OpenError::InUse { .. } | OpenError::Full { .. } | OpenError::Busy { .. } | OpenError::Io { .. },
+                OpenError::InUse { .. }
+                | OpenError::Full { .. }
+                | OpenError::Busy { .. }
+                | OpenError::Io { .. },
             ) => 75,
             HubError::Spool(_) => 78,
             HubError::Commit(_) => 74,
@@ -71,11 +74,15 @@ struct Given {
 /// Any [`HubError`], already logged.
 pub fn run() -> Result<(), HubError> {
     let notify = Notify::from_env();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let tasks = LocalSet::new();
     let outcome = tasks.block_on(&runtime, async {
         let given = take_over();
-        let level = given.as_ref().map_or("info", |given| given.plan.log_level.as_str());
+        let level = given
+            .as_ref()
+            .map_or("info", |given| given.plan.log_level.as_str());
         log::start("bulkhead hub", &["hub", "spool"], level);
         log::abort_on_panic();
         work(given?, notify.clone()).await
@@ -89,7 +96,11 @@ pub fn run() -> Result<(), HubError> {
 }
 
 async fn work(given: Given, notify: Notify) -> Result<(), HubError> {
-    let Given { plan, alive, listeners } = given;
+    let Given {
+        plan,
+        alive,
+        listeners,
+    } = given;
     let life = Life::new(notify.clone(), watch_drain(alive)?);
     tokio::spawn(notify.clone().run());
 
@@ -99,11 +110,20 @@ async fn work(given: Given, notify: Notify) -> Result<(), HubError> {
     let (report, links) = mpsc::channel(INPUTS);
     let (ask, asks) = mpsc::channel(ASKS);
     for (peer, listener) in listeners {
-        let bytes = plan.link_secrets.get(&peer).and_then(|secret| secret.bytes());
+        let bytes = plan
+            .link_secrets
+            .get(&peer)
+            .and_then(|secret| secret.bytes());
         let Some(bytes) = bytes else {
-            return Err(HubError::Config(format!("there is no link secret for {peer}")));
+            return Err(HubError::Config(format!(
+                "there is no link secret for {peer}"
+            )));
         };
-        let door = Door { peer, secret: LinkSecret::new(bytes), report: report.clone() };
+        let door = Door {
+            peer,
+            secret: LinkSecret::new(bytes),
+            report: report.clone(),
+        };
         tokio::task::spawn_local(admit(listener, door));
     }
     drop(report);
@@ -118,7 +138,10 @@ async fn work(given: Given, notify: Notify) -> Result<(), HubError> {
         life.draining().await;
         notify.stopping();
     };
-    serve(engine, Inputs { links, asks }, drained, |line| life.status(line)).await?;
+    serve(engine, Inputs { links, asks }, drained, |line| {
+        life.status(line)
+    })
+    .await?;
     Ok(())
 }
 
@@ -133,13 +156,18 @@ fn take_over() -> Result<Given, HubError> {
             "config" => config = Some(inherited::reopen(&name, number)?),
             "alive" => alive = Some(inherited::reopen(&name, number)?),
             link => {
-                let Some(peer) = link.strip_prefix(LINK) else { continue };
+                let Some(peer) = link.strip_prefix(LINK) else {
+                    continue;
+                };
                 let index = usize::try_from(number - 3).unwrap_or(usize::MAX);
                 let socket = sockets.take_unix_listener(index)?;
                 let socket = socket.ok_or_else(|| {
                     HubError::Config(format!("the descriptor {name} is no listening socket"))
                 })?;
-                listeners.push((peer.to_owned(), Listener::UdSocket(OwnedFd::from(socket).try_into()?)));
+                listeners.push((
+                    peer.to_owned(),
+                    Listener::UdSocket(OwnedFd::from(socket).try_into()?),
+                ));
             }
         }
     }
@@ -155,9 +183,15 @@ fn take_over() -> Result<Given, HubError> {
     // serde's words could quote a secret: only the place is told.
     let plan = serde_json::from_str(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        HubError::Config(format!("the hub's configuration is unreadable at {line}:{column}"))
+        HubError::Config(format!(
+            "the hub's configuration is unreadable at {line}:{column}"
+        ))
     })?;
-    Ok(Given { plan, alive, listeners })
+    Ok(Given {
+        plan,
+        alive,
+        listeners,
+    })
 }
 
 /// The name of the descriptor for a peer's listener.

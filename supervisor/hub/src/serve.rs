@@ -43,7 +43,10 @@ pub async fn serve(
 ) -> Result<(), SpoolError> {
     let mut links: HashMap<String, Link> = HashMap::new();
     let mut housekeeping = Instant::now();
-    let keep = Keep { history_age_ms: engine.plan().spool_max_age_ms, ..Keep::default() };
+    let keep = Keep {
+        history_age_ms: engine.plan().spool_max_age_ms,
+        ..Keep::default()
+    };
     tokio::pin!(drained);
     loop {
         let wake = wake(&engine, housekeeping);
@@ -82,10 +85,19 @@ pub async fn serve(
 /// The hub's line in `status`.
 fn words(engine: &Engine) -> String {
     let links = engine.links();
-    let down: Vec<&str> = links.iter().filter(|(_, up)| !**up).map(|(peer, _)| &**peer).collect();
+    let down: Vec<&str> = links
+        .iter()
+        .filter(|(_, up)| !**up)
+        .map(|(peer, _)| &**peer)
+        .collect();
     match down.as_slice() {
         [] => format!("{} links up", links.len()),
-        down => format!("{} of {} links up; waiting for {}", links.len() - down.len(), links.len(), down.join(", ")),
+        down => format!(
+            "{} of {} links up; waiting for {}",
+            links.len() - down.len(),
+            links.len(),
+            down.join(", ")
+        ),
     }
 }
 
@@ -119,7 +131,9 @@ fn speak(
     while !out.is_empty() {
         let mut cut = Vec::new();
         for Out { peer, trace, body } in out {
-            let Some(link) = links.get(&peer) else { continue };
+            let Some(link) = links.get(&peer) else {
+                continue;
+            };
             if let Err(full) = link.send(trace, body) {
                 tracing::warn!(%peer, %full, "link cut");
                 links.remove(&peer);
@@ -127,7 +141,11 @@ fn speak(
             }
         }
         // To lose a link says nothing by itself, so this ends.
-        out = if cut.is_empty() { Vec::new() } else { engine.batch(cut, at)? };
+        out = if cut.is_empty() {
+            Vec::new()
+        } else {
+            engine.batch(cut, at)?
+        };
     }
     Ok(())
 }
@@ -139,24 +157,46 @@ fn linked(
     peer: String,
     what: FromLink,
 ) -> Result<Option<Event>, SpoolError> {
-    let current = |number| links.get(&peer).is_some_and(|link: &Link| link.number == number);
+    let current = |number| {
+        links
+            .get(&peer)
+            .is_some_and(|link: &Link| link.number == number)
+    };
     Ok(match what {
-        FromLink::Up { link, hello, schema } => {
+        FromLink::Up {
+            link,
+            hello,
+            schema,
+        } => {
             tracing::info!(
                 peer = %peer, software = %hello.software, generation = hello.generation, "link up"
             );
             let cursors = engine.spool().cursors(&peer)?;
-            let cursors =
-                cursors.into_iter().map(|(name, value)| Cursor { name, value }).collect();
-            let welcome = Welcome { schema, credit: FIRST_CREDIT.frames, cursors };
+            let cursors = cursors
+                .into_iter()
+                .map(|(name, value)| Cursor { name, value })
+                .collect();
+            let welcome = Welcome {
+                schema,
+                credit: FIRST_CREDIT.frames,
+                cursors,
+            };
             // The queue is new, so it has room.
             let _ = link.send(String::new(), Body::Welcome(welcome));
             links.insert(peer.clone(), link);
-            Some(Event::Up { peer, capabilities: hello.capabilities })
+            Some(Event::Up {
+                peer,
+                capabilities: hello.capabilities,
+            })
         }
         FromLink::Got { number, envelope } if current(number) => {
             let envelope = *envelope;
-            Some(Event::Got { peer, id: envelope.id, trace: envelope.trace, body: envelope.body })
+            Some(Event::Got {
+                peer,
+                id: envelope.id,
+                trace: envelope.trace,
+                body: envelope.body,
+            })
         }
         FromLink::Down { number } if current(number) => {
             links.remove(&peer);
@@ -168,14 +208,16 @@ fn linked(
 }
 
 fn wake(engine: &Engine, housekeeping: Instant) -> Instant {
-    let due = engine.next_wake().map(|due| {
-        Instant::now() + Duration::from_millis(due.saturating_sub(now()))
-    });
+    let due = engine
+        .next_wake()
+        .map(|due| Instant::now() + Duration::from_millis(due.saturating_sub(now())));
     due.map_or(housekeeping, |due| due.min(housekeeping))
 }
 
 /// Milliseconds since 1970.
 pub fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

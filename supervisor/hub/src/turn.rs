@@ -72,7 +72,10 @@ pub fn step(state: TurnState, attempt: u32, signal: Signal) -> Step {
 
 /// Whether the session is taken by a turn in this state.
 pub fn holds_session(state: TurnState) -> bool {
-    matches!(state, TurnState::Starting | TurnState::Running | TurnState::Stopping)
+    matches!(
+        state,
+        TurnState::Starting | TurnState::Running | TurnState::Stopping
+    )
 }
 
 #[cfg(test)]
@@ -80,8 +83,16 @@ mod tests {
     use super::*;
     use spool::TurnState::*;
 
-    const STATES: [TurnState; 8] =
-        [Queued, Starting, Running, Stopping, Ended, Stopped, Interrupted, Failed];
+    const STATES: [TurnState; 8] = [
+        Queued,
+        Starting,
+        Running,
+        Stopping,
+        Ended,
+        Stopped,
+        Interrupted,
+        Failed,
+    ];
     const SIGNALS: [Signal; 8] = [
         Signal::Go,
         Signal::Started,
@@ -136,7 +147,9 @@ mod tests {
     fn whatever_holds_a_session_can_be_ended() {
         for state in STATES.into_iter().filter(|state| holds_session(*state)) {
             for signal in [Signal::Answered, Signal::Halted, Signal::Broke] {
-                let Step::To(to) = step(state, 1, signal) else { panic!("{state:?} {signal:?}") };
+                let Step::To(to) = step(state, 1, signal) else {
+                    panic!("{state:?} {signal:?}")
+                };
                 assert!(!holds_session(to), "{state:?} {signal:?} → {to:?}");
             }
         }

@@ -1,5 +1,12 @@
 //! What the hub does with an event, case by case.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 #[allow(dead_code, unreachable_pub, missing_docs)]
 mod desk;
 
@@ -13,7 +20,9 @@ fn en(text: Text<'_>) -> String {
 }
 
 fn mend(body: Body, change: impl FnOnce(&mut Inbound)) -> Body {
-    let Body::Inbound(mut inbound) = body else { panic!() };
+    let Body::Inbound(mut inbound) = body else {
+        panic!()
+    };
     change(&mut inbound);
     Body::Inbound(inbound)
 }
@@ -24,7 +33,10 @@ fn a_message_is_accepted_prompted_answered_and_posted() {
     let out = desk.says("e1", "hello");
     assert_eq!(kinds(&out), ["accepted", "prompt", "activity"]);
     let prompt = prompts(&out).remove(0);
-    assert_eq!((prompt.text.as_str(), prompt.at.attempt, prompt.resend), ("hello", 1, false));
+    assert_eq!(
+        (prompt.text.as_str(), prompt.at.attempt, prompt.resend),
+        ("hello", 1, false)
+    );
     let out = desk.answer(&prompt.at, "hi there");
     assert_eq!(desk.post_all(out), ["hi there"]);
     let turn = desk.spool.turn(&prompt.at.turn).unwrap().unwrap();
@@ -68,7 +80,11 @@ fn a_message_in_the_instant_a_turn_ends_is_not_lost() {
     desk.update(&first.at, 1, started(false));
     // Both orders of the end and the next message, in one batch.
     let end = |at: &TurnRef, n| {
-        let update = TurnUpdate { at: at.clone(), n, event: ended(Outcome::Done) };
+        let update = TurnUpdate {
+            at: at.clone(),
+            n,
+            event: ended(Outcome::Done),
+        };
         hub::engine::Event::Got {
             peer: RUNNER.into(),
             id: 1,
@@ -92,7 +108,10 @@ fn a_message_in_the_instant_a_turn_ends_is_not_lost() {
 
 #[test]
 fn who_waits_is_told_how_many_are_ahead_and_a_full_queue_says_so() {
-    let mut desk = Desk::new(hub::plan::Plan { queue_depth: 2, ..plan() });
+    let mut desk = Desk::new(hub::plan::Plan {
+        queue_depth: 2,
+        ..plan()
+    });
     desk.worker_up();
     desk.runner_up(true, Standing::Unknown);
     desk.says("e1", "1");
@@ -172,7 +191,10 @@ fn a_lost_attempt_is_sent_again_with_the_same_id_if_the_agent_drops_repeats() {
     desk.update(&first.at, 2, block("b", "half of it"));
     let out = desk.runner_up(true, Standing::Unknown);
     let again = prompts(&out).remove(0);
-    assert_eq!((again.prompt_id, again.at.attempt, again.resend), (first.prompt_id, 2, true));
+    assert_eq!(
+        (again.prompt_id, again.at.attempt, again.resend),
+        (first.prompt_id, 2, true)
+    );
     // What the first attempt had said counts for nothing.
     let out = desk.answer(&again.at, "all of it");
     assert_eq!(desk.post_all(out), ["all of it"]);
@@ -203,7 +225,12 @@ fn the_fourth_attempt_is_not_made() {
     let mut desk = Desk::linked();
     desk.says("e1", "one");
     for attempt in 2..=3 {
-        assert_eq!(prompts(&desk.runner_up(true, Standing::Unknown))[0].at.attempt, attempt);
+        assert_eq!(
+            prompts(&desk.runner_up(true, Standing::Unknown))[0]
+                .at
+                .attempt,
+            attempt
+        );
     }
     let out = desk.runner_up(true, Standing::Unknown);
     assert_eq!(prompts(&out), []);
@@ -214,12 +241,21 @@ fn the_fourth_attempt_is_not_made() {
 fn an_agent_that_died_is_tried_again_then_told() {
     let mut desk = Desk::linked();
     let mut at = prompts(&desk.says("e1", "one")).remove(0).at;
-    let died = || ended(Outcome::Failed { fault: Fault::Died { words: "SIGKILL".into() } });
+    let died = || {
+        ended(Outcome::Failed {
+            fault: Fault::Died {
+                words: "SIGKILL".into(),
+            },
+        })
+    };
     for _ in 0..2 {
         at = prompts(&desk.update(&at, 1, died())).remove(0).at;
     }
     let out = desk.update(&at, 1, died());
-    assert_eq!(desk.post_all(out), [en(Text::AgentError { words: "SIGKILL" })]);
+    assert_eq!(
+        desk.post_all(out),
+        [en(Text::AgentError { words: "SIGKILL" })]
+    );
 }
 
 #[test]
@@ -251,7 +287,9 @@ fn an_update_of_an_old_attempt_is_forgotten() {
 fn chunks_go_one_by_one_and_again_after_a_relink() {
     let mut desk = Desk::linked();
     let at = prompts(&desk.says("e1", "one")).remove(0).at;
-    let long: String = (0..300).map(|n| format!("line number {n} of a long answer\n")).collect();
+    let long: String = (0..300)
+        .map(|n| format!("line number {n} of a long answer\n"))
+        .collect();
     let out = desk.answer(&at, &long);
     let first = deliveries(&out);
     assert_eq!(first.len(), 1, "one address takes one at a time");
@@ -273,10 +311,17 @@ fn a_chunk_that_must_wait_holds_the_lane_and_goes_when_it_is_due() {
     let at = prompts(&desk.says("e1", "one")).remove(0).at;
     let out = desk.answer(&at, "hi");
     let key = deliveries(&out)[0].key.clone();
-    let retry = DeliveryFailed { key, failure: Failure::Retry(3000), why: "429".into() };
+    let retry = DeliveryFailed {
+        key,
+        failure: Failure::Retry(3000),
+        why: "429".into(),
+    };
     let out = desk.got(WORKER, Body::DeliveryFailed(retry));
     assert!(deliveries(&out).is_empty());
-    assert_eq!(desk.engine.next_wake().map(|due| due - desk.now), Some(3000));
+    assert_eq!(
+        desk.engine.next_wake().map(|due| due - desk.now),
+        Some(3000)
+    );
     assert!(deliveries(&desk.wait(2999)).is_empty());
     let out = desk.wait(1);
     assert_eq!(desk.post_all(out), ["hi"]);
@@ -289,9 +334,16 @@ fn a_permanent_failure_parks_the_rest_and_the_lane_goes_on() {
     let long = "word ".repeat(1000);
     let out = desk.answer(&at, &long);
     let first = deliveries(&out).remove(0);
-    let done = Delivered { key: first.key.clone(), platform_id: "m".into() };
+    let done = Delivered {
+        key: first.key.clone(),
+        platform_id: "m".into(),
+    };
     let second = deliveries(&desk.got(WORKER, Body::Delivered(done))).remove(0);
-    let no = DeliveryFailed { key: second.key, failure: Failure::Permanent, why: "50001".into() };
+    let no = DeliveryFailed {
+        key: second.key,
+        failure: Failure::Permanent,
+        why: "50001".into(),
+    };
     let out = desk.got(WORKER, Body::DeliveryFailed(no));
     assert_eq!(desk.post_all(out), [en(Text::PartFailed)]);
     let counts = desk.spool.waiting().unwrap();
@@ -309,7 +361,10 @@ fn a_delivery_is_never_stale() {
     let at = prompts(&desk.says("e1", "one")).remove(0).at;
     let first = deliveries(&desk.answer(&at, "hi")).remove(0);
     desk.kill_hub();
-    let done = Delivered { key: first.key, platform_id: "m".into() };
+    let done = Delivered {
+        key: first.key,
+        platform_id: "m".into(),
+    };
     let out = desk.got(WORKER, Body::Delivered(done));
     assert_eq!(kinds(&out), ["delivery_kept"]);
     assert!(deliveries(&desk.worker_up()).is_empty());
@@ -328,9 +383,16 @@ fn a_question_is_answered_by_its_asker_only_and_only_by_a_whole_word() {
     let out = desk.got(WORKER, shared("e1", "ann", "one"));
     let prompt = prompts(&out).remove(0);
     assert_eq!(prompt.text, "ANN says:\none");
-    let about =
-        QuestionKind::Permission { tool: "Bash".into(), detail: "ls".into(), always: None };
-    let question = Question { question: "q1".into(), about, deadline_ms: 1000 };
+    let about = QuestionKind::Permission {
+        tool: "Bash".into(),
+        detail: "ls".into(),
+        always: None,
+    };
+    let question = Question {
+        question: "q1".into(),
+        about,
+        deadline_ms: 1000,
+    };
     desk.update(&prompt.at, 1, started(false));
     let out = desk.update(&prompt.at, 2, TurnEvent::Asked(question));
     assert_eq!(desk.post_all(out).len(), 1);
@@ -353,20 +415,33 @@ fn a_question_is_answered_by_its_asker_only_and_only_by_a_whole_word() {
     desk.worker_up();
     let out = desk.runner_up(true, Standing::Running);
     assert!(kinds(&out).contains(&"decide".to_owned()));
-    let decided = TurnEvent::Decided { question: "q1".into(), applied: true };
+    let decided = TurnEvent::Decided {
+        question: "q1".into(),
+        applied: true,
+    };
     let out = desk.update(&prompt.at, 3, decided);
     assert_eq!(desk.post_all(out), [en(Text::DecidedAllow)]);
     let out = desk.got(WORKER, shared("e5", "ann", "1"));
-    assert!(!kinds(&out).contains(&"decide".to_owned()), "with no open question 1 is a prompt");
+    assert!(
+        !kinds(&out).contains(&"decide".to_owned()),
+        "with no open question 1 is a prompt"
+    );
 }
 
 #[test]
 fn a_question_of_a_dead_agent_cannot_be_answered() {
     let mut desk = Desk::linked();
     let prompt = prompts(&desk.says("e1", "one")).remove(0);
-    let about =
-        QuestionKind::Permission { tool: "Bash".into(), detail: "ls".into(), always: None };
-    let question = Question { question: "q1".into(), about, deadline_ms: 1000 };
+    let about = QuestionKind::Permission {
+        tool: "Bash".into(),
+        detail: "ls".into(),
+        always: None,
+    };
+    let question = Question {
+        question: "q1".into(),
+        about,
+        deadline_ms: 1000,
+    };
     let out = desk.update(&prompt.at, 1, TurnEvent::Asked(question));
     desk.post_all(out);
     desk.runner_up(true, Standing::Unknown);
@@ -380,7 +455,13 @@ fn a_stranger_is_told_once_a_day_and_never_the_text() {
     let stranger =
         |id: &str, user: &str| mend(inbound(id, user, ""), |m| m.access = Access::Refused);
     let out = desk.got(WORKER, stranger("e1", "eve"));
-    assert_eq!(desk.post_all(out), [en(Text::Refused { id: "eve", key: "allow_from" })]);
+    assert_eq!(
+        desk.post_all(out),
+        [en(Text::Refused {
+            id: "eve",
+            key: "allow_from"
+        })]
+    );
     let out = desk.got(WORKER, stranger("e2", "eve"));
     assert_eq!(kinds(&out), ["accepted"]);
     for n in 0..100 {
@@ -398,10 +479,19 @@ fn words_are_in_the_language_of_the_first_message() {
     let mut desk = Desk::linked();
     let prompt = prompts(&desk.says("e1", "你好")).remove(0);
     let out = desk.says("e2", "hello?");
-    assert_eq!(desk.post_all(out), [say(&Text::Queued { ahead: 1 }, Lang::Zh)]);
-    let fault = Fault::AgentMissing { cmd: "claude".into(), why: String::new() };
+    assert_eq!(
+        desk.post_all(out),
+        [say(&Text::Queued { ahead: 1 }, Lang::Zh)]
+    );
+    let fault = Fault::AgentMissing {
+        cmd: "claude".into(),
+        why: String::new(),
+    };
     let out = desk.update(&prompt.at, 1, ended(Outcome::Failed { fault }));
-    assert_eq!(desk.post_all(out), [say(&Text::AgentMissing { cmd: "claude" }, Lang::Zh)]);
+    assert_eq!(
+        desk.post_all(out),
+        [say(&Text::AgentMissing { cmd: "claude" }, Lang::Zh)]
+    );
 }
 
 #[test]
@@ -456,8 +546,15 @@ fn a_kind_from_the_wrong_side_is_refused_and_harms_nobody() {
 #[test]
 fn cursors_are_kept() {
     let mut desk = Desk::linked();
-    let put = CursorPut { name: "gateway".into(), number: 4, value: vec![1] };
+    let put = CursorPut {
+        name: "gateway".into(),
+        number: 4,
+        value: vec![1],
+    };
     let out = desk.got(WORKER, Body::CursorPut(put));
     assert_eq!(kinds(&out), ["cursor_kept"]);
-    assert_eq!(desk.spool.cursors(WORKER).unwrap(), [("gateway".to_owned(), vec![1])]);
+    assert_eq!(
+        desk.spool.cursors(WORKER).unwrap(),
+        [("gateway".to_owned(), vec![1])]
+    );
 }

@@ -1,5 +1,12 @@
 //! Junk on a link closes that link and hurts nobody else. Real sockets, the hub's real loop.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 #[allow(dead_code, unreachable_pub, missing_docs)]
 mod desk;
 
@@ -30,7 +37,10 @@ struct Peer {
 impl Peer {
     async fn connect(socket: &Path) -> Peer {
         let stream = UnixStream::connect(socket).await.unwrap();
-        Peer { stream, decoder: Decoder::default() }
+        Peer {
+            stream,
+            decoder: Decoder::default(),
+        }
     }
 
     async fn welcomed(socket: &Path, generation: u64) -> Peer {
@@ -41,7 +51,12 @@ impl Peer {
     }
 
     async fn say(&mut self, body: Body) {
-        let frame = encode(&Envelope { id: 1, trace: "t".into(), body }).unwrap();
+        let frame = encode(&Envelope {
+            id: 1,
+            trace: "t".into(),
+            body,
+        })
+        .unwrap();
         self.raw(&frame).await;
     }
 
@@ -64,7 +79,9 @@ impl Peer {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, next).await.expect("the hub says or does something")
+        tokio::time::timeout(DEADLINE, next)
+            .await
+            .expect("the hub says or does something")
     }
 }
 
@@ -93,7 +110,11 @@ async fn with_hub<F: Future<Output = ()>>(test: impl FnOnce(std::path::PathBuf) 
             let (report, links) = mpsc::channel(64);
             let (_ask, asks) = mpsc::channel(1);
             let listener = Listener::UdSocket(listener.try_into().unwrap());
-            let door = Door { peer: WORKER.into(), secret: LinkSecret::new(SECRET), report };
+            let door = Door {
+                peer: WORKER.into(),
+                secret: LinkSecret::new(SECRET),
+                report,
+            };
             tokio::task::spawn_local(admit(listener, door));
             let spool = Rc::new(Spool::in_memory().unwrap());
             let engine = Engine::new(plan(), spool, 1, 1).unwrap();
@@ -116,7 +137,10 @@ async fn works(peer: &mut Peer, event: &str) -> bool {
         match body {
             Body::Accepted(it) if it.event_id == event => accepted = true,
             Body::Deliver(deliver) => {
-                let done = Delivered { key: deliver.key, platform_id: "m".into() };
+                let done = Delivered {
+                    key: deliver.key,
+                    platform_id: "m".into(),
+                };
                 peer.say(Body::Delivered(done)).await;
                 return accepted;
             }
@@ -132,13 +156,20 @@ async fn strangers_with_junk_are_sent_away_and_the_link_goes_on() {
         let mut good = Peer::welcomed(&socket, 1).await;
         assert!(works(&mut good, "e1").await);
         let noise: Vec<u8> = (0..5000u32).map(|n| (n * 167 % 251) as u8).collect();
-        let hello_frame =
-            encode(&Envelope { id: 1, trace: String::new(), body: hello(WORKER, 1, SECRET) }).unwrap();
+        let hello_frame = encode(&Envelope {
+            id: 1,
+            trace: String::new(),
+            body: hello(WORKER, 1, SECRET),
+        })
+        .unwrap();
         for (name, bytes) in [
             ("4 GiB", u32::MAX.to_be_bytes().to_vec()),
             ("an empty frame", vec![0; 4]),
             ("noise", noise),
-            ("half a frame", hello_frame[..hello_frame.len() / 2].to_vec()),
+            (
+                "half a frame",
+                hello_frame[..hello_frame.len() / 2].to_vec(),
+            ),
         ] {
             let mut stranger = Peer::connect(&socket).await;
             stranger.raw(&bytes).await;
@@ -201,7 +232,10 @@ async fn a_kind_from_the_future_is_refused_and_the_link_goes_on() {
         frame.extend(payload);
         peer.raw(&frame).await;
         let heard = peer.hear().await;
-        assert!(matches!(&heard, Some(Body::Nack(nack)) if nack.id == 41), "{heard:?}");
+        assert!(
+            matches!(&heard, Some(Body::Nack(nack)) if nack.id == 41),
+            "{heard:?}"
+        );
         assert!(works(&mut peer, "e1").await);
     })
     .await;

@@ -4,6 +4,13 @@
 //! Every process dies at random instants, between any two envelopes. In the end every message must
 //! have been answered exactly once and in order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 #[allow(dead_code, unreachable_pub, missing_docs)]
 mod desk;
 
@@ -132,12 +139,16 @@ impl World {
             Do::KillWorker => {
                 self.cut_worker();
                 self.worker = Worker::default();
-                self.feed(vec![Event::Down { peer: WORKER.into() }]);
+                self.feed(vec![Event::Down {
+                    peer: WORKER.into(),
+                }]);
             }
             Do::KillRunner => {
                 self.cut_runner();
                 self.runner = Runner::default();
-                self.feed(vec![Event::Down { peer: RUNNER.into() }]);
+                self.feed(vec![Event::Down {
+                    peer: RUNNER.into(),
+                }]);
             }
             Do::Time => self.now += 1000,
         }
@@ -168,7 +179,12 @@ impl World {
                 (None, Some(two)) => (RUNNER, two),
                 (None, None) => break,
             };
-            events.push(Event::Got { peer: peer.into(), id: 1, trace: String::new(), body });
+            events.push(Event::Got {
+                peer: peer.into(),
+                id: 1,
+                trace: String::new(),
+                body,
+            });
         }
         self.feed(events);
     }
@@ -187,7 +203,10 @@ impl World {
         if !self.worker.linked {
             self.worker.linked = true;
             self.worker.offered = self.worker.accepted.clone();
-            let up = Event::Up { peer: WORKER.into(), capabilities: worker_can() };
+            let up = Event::Up {
+                peer: WORKER.into(),
+                capabilities: worker_can(),
+            };
             self.feed(vec![up]);
             let results: Vec<_> = self.worker.results.keys().cloned().collect();
             for key in results {
@@ -229,7 +248,10 @@ impl World {
     fn runner(&mut self) {
         if !self.runner.linked {
             self.runner.linked = true;
-            let up = Event::Up { peer: RUNNER.into(), capabilities: runner_can(true) };
+            let up = Event::Up {
+                peer: RUNNER.into(),
+                capabilities: runner_can(true),
+            };
             self.feed(vec![up]);
             return;
         }
@@ -243,9 +265,13 @@ impl World {
                 let turns = open
                     .turns
                     .iter()
-                    .map(|at| TurnStanding { at: at.clone(), standing: standing(at) })
+                    .map(|at| TurnStanding {
+                        at: at.clone(),
+                        standing: standing(at),
+                    })
                     .collect();
-                self.from_runner.push_back(Body::TurnsAnswer(TurnsAnswer { turns }));
+                self.from_runner
+                    .push_back(Body::TurnsAnswer(TurnsAnswer { turns }));
                 self.runner.attempts.retain(|at, _| open.turns.contains(at));
                 for (at, attempt) in &self.runner.attempts {
                     for (n, event) in &attempt.held {
@@ -262,7 +288,10 @@ impl World {
                         self.agent.history.insert(prompt.prompt_id.clone(), entry);
                         *self.agent.runs.entry(prompt.prompt_id.clone()).or_default() += 1;
                     }
-                    Attempt { prompt_id: prompt.prompt_id, ..Attempt::default() }
+                    Attempt {
+                        prompt_id: prompt.prompt_id,
+                        ..Attempt::default()
+                    }
                 });
             }
             Some(Body::UpdatesKept(kept)) => {
@@ -281,7 +310,10 @@ impl World {
         };
         attempt.said += 1;
         let history = &mut self.agent.history;
-        let text = history.get(&attempt.prompt_id).map(|(text, _)| text.clone()).unwrap();
+        let text = history
+            .get(&attempt.prompt_id)
+            .map(|(text, _)| text.clone())
+            .unwrap();
         let event = match attempt.said {
             1 => started(false),
             2 => block("b1", &format!("re {text}")),
@@ -312,13 +344,15 @@ impl World {
                 && self.worker.accepted.len() == self.platform.said.len();
             let after = (self.spool.waiting().unwrap(), self.platform.nonces.len());
             let counts = after.0;
-            let nothing_open =
-                counts.queued_turns + counts.open_turns + counts.pending_chunks == 0;
+            let nothing_open = counts.queued_turns + counts.open_turns + counts.pending_chunks == 0;
             if idle && nothing_open && before.1 == after.1 {
                 return;
             }
         }
-        panic!("it never comes to rest: {:?}", self.spool.waiting().unwrap());
+        panic!(
+            "it never comes to rest: {:?}",
+            self.spool.waiting().unwrap()
+        );
     }
 
     /// What each person was answered, notices left out, against what they said.
@@ -335,10 +369,7 @@ impl World {
                 })
                 .collect();
             let posted = self.platform.posted.get(&format!("to-{user}"));
-            let gave_up = hub::texts::say(
-                &hub::texts::Text::TooManyAttempts,
-                hub::texts::Lang::En,
-            );
+            let gave_up = hub::texts::say(&hub::texts::Text::TooManyAttempts, hub::texts::Lang::En);
             let answered: Vec<&String> = posted
                 .into_iter()
                 .flatten()
@@ -359,11 +390,18 @@ impl World {
 }
 
 fn delivered(key: String) -> Body {
-    Body::Delivered(Delivered { key, platform_id: "m".into() })
+    Body::Delivered(Delivered {
+        key,
+        platform_id: "m".into(),
+    })
 }
 
 fn update(at: &TurnRef, n: u64, event: &TurnEvent) -> Body {
-    Body::TurnUpdate(TurnUpdate { at: at.clone(), n, event: event.clone() })
+    Body::TurnUpdate(TurnUpdate {
+        at: at.clone(),
+        n,
+        event: event.clone(),
+    })
 }
 
 fn any_act() -> impl Strategy<Value = Do> {

@@ -357,6 +357,25 @@ fn a_cut_makes_no_fence_of_ticks_in_a_line() {
 }
 
 #[test]
+fn a_line_that_only_looks_like_a_fence_does_not_become_one() {
+    // It is none because of its last backtick; a cut before that would take the reason away.
+    expect(
+        "```aaa bbb. Ccc ddd` eee",
+        20,
+        &["```aaa bbb. Ccc ddd`", "eee"],
+    );
+}
+
+#[test]
+fn an_info_string_of_ticks_stays_one() {
+    expect(
+        "~~~ ~~~\nint a = 1;\nint b = 2;\n~~~",
+        26,
+        &["~~~ ~~~\nint a = 1;\n~~~", "~~~ ~~~\nint b = 2;\n~~~"],
+    );
+}
+
+#[test]
 fn a_limit_too_small_for_fences_leaves_them_as_text() {
     for max in 1..16 {
         let chunks = cut("```rust\nlet a = 1;\n```", max);

@@ -52,7 +52,7 @@ impl Scene {
         let claude = ClaudeControl::start().await.expect("a loopback port");
         let mut setup = Setup::new(Agent::ClaudeCode {
             cmd: program("fake-claude"),
-            env: vec![claude.env()],
+            env: vec![(fake_claude::CONTROL.to_owned(), claude.address().to_owned())],
         });
         setup.discord = Some((discord.api_base(), discord.token()));
         let account = weibo.account();
@@ -64,21 +64,32 @@ impl Scene {
         ));
         change(&mut setup);
         let tree = Tree::start(&setup);
-        Scene { discord, weibo, claude, tree }
+        Scene {
+            discord,
+            weibo,
+            claude,
+            tree,
+        }
     }
 
     /// The bot's owner writes to it in Discord; the message's id and its channel.
     pub fn dm(&self, text: &str) -> Asked {
         let owner = self.discord.scene().owner;
         let message = self.discord.dm(owner, text);
-        Asked { channel: self.discord.dm_channel(owner), message }
+        Asked {
+            channel: self.discord.dm_channel(owner),
+            message,
+        }
     }
 
     /// The owner writes in a channel of the guild.
     pub fn in_guild(&self, text: &str) -> Asked {
         let scene = self.discord.scene();
         let message = self.discord.user_says(scene.owner, scene.general, text);
-        Asked { channel: scene.general, message }
+        Asked {
+            channel: scene.general,
+            message,
+        }
     }
 
     /// The account's owner writes on Weibo.
@@ -96,7 +107,11 @@ impl Scene {
 
     /// The texts of the bot in a channel since a message, in order.
     pub fn replies(&self, asked: Asked) -> Vec<String> {
-        self.discord.replies(asked.channel, asked.message).into_iter().map(|l| l.text).collect()
+        self.discord
+            .replies(asked.channel, asked.message)
+            .into_iter()
+            .map(|l| l.text)
+            .collect()
     }
 
     /// The owner's Weibo messages once there are so many whole ones.

@@ -1,5 +1,12 @@
 //! Messages in, answers out, through every process.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 use e2e::Scene;
 
 #[tokio::test]
@@ -20,7 +27,10 @@ async fn a_mention_in_a_guild_is_answered_and_other_talk_is_not() {
     let asked = scene.in_guild(&format!("<@{bot}> are you there?"));
     let answer = scene.reply(asked, |_| true).await;
     assert!(answer.text.contains("are you there?"), "{}", answer.text);
-    assert!(!answer.text.contains(&bot.to_string()), "the mention is removed");
+    assert!(
+        !answer.text.contains(&bot.to_string()),
+        "the mention is removed"
+    );
     let first = scene.replies(idle);
     assert_eq!(first.len(), 1, "{first:?}");
 }
@@ -51,7 +61,11 @@ async fn six_thousand_characters_come_in_ordered_chunks_on_both() {
     let done = "replied";
     scene.tree.logged(done).await;
     let bubble = scene.bubbles(1).await.remove(0);
-    assert!(bubble.done && bubble.chunks >= 3, "{} chunks", bubble.chunks);
+    assert!(
+        bubble.done && bubble.chunks >= 3,
+        "{} chunks",
+        bubble.chunks
+    );
     let lines = scene
         .discord
         .wait_replies(asked.channel, asked.message, 3, e2e::DEADLINE)
@@ -70,9 +84,13 @@ async fn the_same_event_twice_is_answered_once() {
     let scene = Scene::start().await;
     let first = scene.dm("first");
     scene.reply(first, |line| line.text.contains("first")).await;
-    scene.discord.now(fake_discord::Act::RepeatMessage { message: first.message });
+    scene.discord.now(fake_discord::Act::RepeatMessage {
+        message: first.message,
+    });
     let second = scene.dm("second");
-    scene.reply(second, |line| line.text.contains("second")).await;
+    scene
+        .reply(second, |line| line.text.contains("second"))
+        .await;
     let answers = scene.replies(first);
     let once = answers.iter().filter(|text| text.contains("first")).count();
     assert_eq!(once, 1, "{answers:?}");
@@ -83,7 +101,10 @@ async fn a_stranger_is_told_how_to_be_let_in_and_never_reaches_the_agent() {
     let scene = Scene::start().await;
     let alice = scene.discord.scene().alice;
     let message = scene.discord.dm(alice, "let me in");
-    let asked = e2e::Asked { channel: scene.discord.dm_channel(alice), message };
+    let asked = e2e::Asked {
+        channel: scene.discord.dm_channel(alice),
+        message,
+    };
     let answer = scene.reply(asked, |_| true).await;
     assert!(answer.text.contains(&alice.to_string()), "{}", answer.text);
     assert!(answer.text.contains("allow_from"), "{}", answer.text);
@@ -96,14 +117,26 @@ async fn the_log_has_its_fixed_lines_and_no_bodies() {
     let asked = scene.dm(secret);
     scene.reply(asked, |line| line.text.contains(secret)).await;
     scene.tree.logged("replied").await;
-    let lines: Vec<String> = scene.log().snapshot().into_iter().map(|entry| entry.what).collect();
+    let lines: Vec<String> = scene
+        .log()
+        .snapshot()
+        .into_iter()
+        .map(|entry| entry.what)
+        .collect();
     let has = |parts: &[&str]| {
-        let found = lines.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        let found = lines
+            .iter()
+            .any(|line| parts.iter().all(|part| line.contains(part)));
         assert!(found, "no line with {parts:?} in:\n{}", lines.join("\n"));
     };
     has(&["INFO", "discord: connected", "bot="]);
     has(&["INFO", "weibo: connected", "uid="]);
-    has(&["INFO", "platform started", "project=demo", "platform=discord-main"]);
+    has(&[
+        "INFO",
+        "platform started",
+        "project=demo",
+        "platform=discord-main",
+    ]);
     has(&["INFO", "bulkhead is running", "projects=1"]);
     has(&["INFO", "inbound", "conversation=", "user=", "chars=15"]);
     has(&["INFO", "replied", "chars=", "chunks=1", "ms="]);

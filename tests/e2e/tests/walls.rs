@@ -1,5 +1,12 @@
 //! The walls between the parts are lines in Cargo.toml; this reads them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -8,11 +15,21 @@ use serde_json::Value;
 /// By crate of the workspace: what it depends on, dev-dependencies left out.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
     metadata["packages"]
@@ -21,7 +38,11 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().unwrap();
-            let normal = dependencies.iter().filter(|d| d["kind"] != "dev").map(name).collect();
+            let normal = dependencies
+                .iter()
+                .filter(|d| d["kind"] != "dev")
+                .map(name)
+                .collect();
             (name(package), normal)
         })
         .collect()
@@ -44,19 +65,44 @@ fn below(all: &BTreeMap<String, BTreeSet<String>>, of: &str) -> BTreeSet<String>
 
 fn assert_without(of: &str, forbidden: &[&str]) {
     let below = below(&dependencies(), of);
-    let found: Vec<_> = forbidden.iter().filter(|name| below.contains(**name)).collect();
+    let found: Vec<_> = forbidden
+        .iter()
+        .filter(|name| below.contains(**name))
+        .collect();
     assert!(found.is_empty(), "{of} depends on {found:?}");
 }
 
-const NETWORK: [&str; 6] =
-    ["reqwest", "tokio-tungstenite", "rustls", "tokio-rustls", "hyper", "axum"];
-const SUPERVISOR: [&str; 6] =
-    ["supervisor", "supervisor-config", "monitor", "hub", "spool", "render"];
+const NETWORK: [&str; 6] = [
+    "reqwest",
+    "tokio-tungstenite",
+    "rustls",
+    "tokio-rustls",
+    "hyper",
+    "axum",
+];
+const SUPERVISOR: [&str; 6] = [
+    "supervisor",
+    "supervisor-config",
+    "monitor",
+    "hub",
+    "spool",
+    "render",
+];
 
 #[test]
 fn the_monitor_knows_no_envelope_no_network_and_no_database() {
     assert_without("monitor", &NETWORK);
-    assert_without("monitor", &["ipc-schema", "rmp-serde", "rusqlite", "worker-kit", "hub", "spool"]);
+    assert_without(
+        "monitor",
+        &[
+            "ipc-schema",
+            "rmp-serde",
+            "rusqlite",
+            "worker-kit",
+            "hub",
+            "spool",
+        ],
+    );
 }
 
 #[test]
@@ -66,7 +112,12 @@ fn the_hub_has_no_network() {
 
 #[test]
 fn workers_and_the_runner_know_nothing_of_the_supervisor() {
-    for peer in ["worker-kit", "discord-worker", "weibo-worker", "agent-runner"] {
+    for peer in [
+        "worker-kit",
+        "discord-worker",
+        "weibo-worker",
+        "agent-runner",
+    ] {
         assert_without(peer, &SUPERVISOR);
     }
 }
@@ -74,24 +125,44 @@ fn workers_and_the_runner_know_nothing_of_the_supervisor() {
 #[test]
 fn the_schema_does_no_io() {
     assert_without("ipc-schema", &NETWORK);
-    assert_without("ipc-schema", &["tokio", "interprocess", "nix", "rusqlite", "tracing"]);
+    assert_without(
+        "ipc-schema",
+        &["tokio", "interprocess", "nix", "rusqlite", "tracing"],
+    );
 }
 
 #[test]
 fn rendering_is_pure() {
-    assert_without("render", &["tokio", "nix", "ipc-schema", "rusqlite", "tracing", "serde"]);
+    assert_without(
+        "render",
+        &["tokio", "nix", "ipc-schema", "rusqlite", "tracing", "serde"],
+    );
 }
 
 #[test]
 fn nothing_that_is_shipped_depends_on_a_fake() {
     for (name, _) in dependencies() {
-        let shipped = ["supervisor", "worker", "agent-runner", "ipc-schema", "hub", "monitor"]
-            .iter()
-            .any(|part| name.contains(part));
+        let shipped = [
+            "supervisor",
+            "worker",
+            "agent-runner",
+            "ipc-schema",
+            "hub",
+            "monitor",
+        ]
+        .iter()
+        .any(|part| name.contains(part));
         if shipped && !name.starts_with("fake") {
             assert_without(
                 &name,
-                &["fake-kit", "fake-discord", "fake-weibo", "fake-model", "fake-claude", "harness"],
+                &[
+                    "fake-kit",
+                    "fake-discord",
+                    "fake-weibo",
+                    "fake-model",
+                    "fake-claude",
+                    "harness",
+                ],
             );
         }
     }

@@ -21,7 +21,11 @@ fn parents() -> HashMap<i32, i32> {
 
 /// The living children of a process.
 pub fn children(of: i32) -> Vec<i32> {
-    parents().into_iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| pid).collect()
+    parents()
+        .into_iter()
+        .filter(|(_, parent)| *parent == of)
+        .map(|(pid, _)| pid)
+        .collect()
 }
 
 /// Everything that lives below a process.

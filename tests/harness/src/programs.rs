@@ -15,7 +15,12 @@ pub fn programs() -> &'static Path {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build
-            .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+            .args([
+                "build",
+                "--workspace",
+                "--bins",
+                "--message-format=json-render-diagnostics",
+            ])
             .current_dir(workspace())
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
@@ -31,7 +36,10 @@ pub fn programs() -> &'static Path {
             .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
             .find(|path| path.ends_with("bulkhead"))
             .expect("cargo says where bulkhead is");
-        bulkhead.parent().expect("a file is in a directory").to_owned()
+        bulkhead
+            .parent()
+            .expect("a file is in a directory")
+            .to_owned()
     })
 }
 

@@ -60,7 +60,10 @@ impl Setup {
 
     /// The file's text.
     pub fn config(&self, work_dir: &Path) -> String {
-        let mut text = format!("{}\n[[projects]]\nname = \"demo\"\n{}\n", self.top, self.project);
+        let mut text = format!(
+            "{}\n[[projects]]\nname = \"demo\"\n{}\n",
+            self.top, self.project
+        );
         let (kind, cmd) = match &self.agent {
             Agent::ClaudeCode { cmd, .. } => ("claudecode", cmd),
             Agent::Command { cmd, .. } => ("command", cmd),
@@ -78,8 +81,10 @@ impl Setup {
                 let _ = writeln!(text, "args = [{}]", args.join(", "));
             }
             Agent::ClaudeCode { env, .. } => {
-                let env: Vec<String> =
-                    env.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
+                let env: Vec<String> = env
+                    .iter()
+                    .map(|(name, value)| format!("{name} = {}", quoted(value)))
+                    .collect();
                 let _ = writeln!(text, "env = {{ {} }}", env.join(", "));
             }
         }

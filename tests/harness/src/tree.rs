@@ -30,8 +30,15 @@ pub struct Tree {
 impl Tree {
     /// Writes the configuration and starts the tree; does not wait for it.
     pub fn start(setup: &Setup) -> Tree {
-        let directory = tempfile::Builder::new().prefix("bh").tempdir().expect("a directory");
-        let tree = Tree { log: Ledger::new(), directory, monitor: None };
+        let directory = tempfile::Builder::new()
+            .prefix("bh")
+            .tempdir()
+            .expect("a directory");
+        let tree = Tree {
+            log: Ledger::new(),
+            directory,
+            monitor: None,
+        };
         std::fs::create_dir(tree.work_dir()).expect("a work dir");
         std::fs::create_dir(tree.home()).expect("a home");
         tree.configure(setup);
@@ -60,7 +67,10 @@ impl Tree {
         let mut command = self.command(&["run"]);
         command.args(["--config".as_ref(), self.config().as_os_str()]);
         command.args(["--state-dir".as_ref(), self.state_dir().as_os_str()]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().expect("bulkhead starts");
         let stderr = child.stderr.take().expect("its stderr");
         tokio::spawn(collect(stderr, self.log.clone()));
@@ -115,7 +125,11 @@ impl Tree {
     /// # Panics
     /// If it does not run.
     pub fn monitor(&self) -> i32 {
-        let id = self.monitor.as_ref().and_then(Child::id).expect("the monitor runs");
+        let id = self
+            .monitor
+            .as_ref()
+            .and_then(Child::id)
+            .expect("the monitor runs");
         i32::try_from(id).expect("a pid")
     }
 
@@ -149,7 +163,11 @@ impl Tree {
             .await
             .with_context(|| format!("bulkhead {args:?} does not end"))??;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok((output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr)))
+        Ok((
+            output.status.code().unwrap_or(-1),
+            text(&output.stdout),
+            text(&output.stderr),
+        ))
     }
 
     /// What `bulkhead status --json` says now.
@@ -179,7 +197,10 @@ impl Tree {
             // A state may change without a line of its own; look again after a while as well.
             let patience = Duration::from_millis(300);
             let _ = self.log.wait_for_since(seen, |_| true, patience).await;
-            assert!(Instant::now() < deadline, "the status never became as wanted: {last:#}");
+            assert!(
+                Instant::now() < deadline,
+                "the status never became as wanted: {last:#}"
+            );
         }
     }
 
@@ -229,7 +250,9 @@ impl Tree {
             .status_where(|status| {
                 let process = Tree::process(status, name);
                 process["state"] == "ready"
-                    && process["pid"].as_i64().is_some_and(|pid| pid != i64::from(before))
+                    && process["pid"]
+                        .as_i64()
+                        .is_some_and(|pid| pid != i64::from(before))
             })
             .await;
         i32::try_from(Tree::process(&status, name)["pid"].as_i64().expect("a pid")).expect("a pid")
@@ -240,7 +263,9 @@ impl Tree {
     /// # Errors
     /// If it cannot be waited for.
     pub async fn kill_monitor(&mut self) -> Result<()> {
-        let Some(mut monitor) = self.monitor.take() else { bail!("the monitor does not run") };
+        let Some(mut monitor) = self.monitor.take() else {
+            bail!("the monitor does not run")
+        };
         monitor.kill().await?;
         Ok(())
     }
@@ -250,7 +275,9 @@ impl Tree {
     /// # Errors
     /// If it does not end.
     pub async fn stop(&mut self) -> Result<Option<i32>> {
-        let Some(mut monitor) = self.monitor.take() else { bail!("the monitor does not run") };
+        let Some(mut monitor) = self.monitor.take() else {
+            bail!("the monitor does not run")
+        };
         let id = monitor.id().context("the monitor has ended")?;
         self.signal(i32::try_from(id)?, Signal::SIGTERM);
         let status = tokio::time::timeout(DEADLINE, monitor.wait())

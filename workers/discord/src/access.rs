@@ -92,7 +92,11 @@ impl Rules {
         let granted = match place {
             Place::Direct if self.people.is_empty() => owners.contains(&person.id),
             Place::Direct => self.people.contains(person.id),
-            Place::Guild { guild, channel, parent } => {
+            Place::Guild {
+                guild,
+                channel,
+                parent,
+            } => {
                 let here = |id: &Id| *id == channel || Some(*id) == parent;
                 let matched = self.channels.iter().any(here);
                 let guild_fits = self.guilds.is_empty() || self.guilds.contains(&guild);
@@ -107,7 +111,11 @@ impl Rules {
                 }
             }
         };
-        if granted { Verdict::Granted } else { Verdict::Refused }
+        if granted {
+            Verdict::Granted
+        } else {
+            Verdict::Refused
+        }
     }
 
     /// Whether a thread's parent has to be known to judge a message in `channel`.
@@ -133,10 +141,17 @@ pub struct Refusals {
 impl Refusals {
     /// Whether to tell `user` now; if so, it counts as told.
     pub fn tell(&mut self, user: Id, now: Instant) -> bool {
-        while self.lately.front().is_some_and(|at| now.saturating_duration_since(*at) >= HOUR) {
+        while self
+            .lately
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) >= HOUR)
+        {
             self.lately.pop_front();
         }
-        let told = self.told.get(&user).is_some_and(|at| now.saturating_duration_since(*at) < DAY);
+        let told = self
+            .told
+            .get(&user)
+            .is_some_and(|at| now.saturating_duration_since(*at) < DAY);
         if told || self.lately.len() >= AN_HOUR {
             return false;
         }
@@ -168,7 +183,10 @@ mod tests {
         let ids = |list: &[u64]| list.iter().map(|id| Id(*id)).collect();
         let names = people.split(',').filter_map(|piece| piece.parse().ok());
         Rules {
-            people: People { everyone: people.contains('*'), ids: names.collect() },
+            people: People {
+                everyone: people.contains('*'),
+                ids: names.collect(),
+            },
             roles: ids(roles),
             channels: ids(channels),
             guilds: ids(guilds),
@@ -177,11 +195,22 @@ mod tests {
 
     fn judge(rules: &Rules, place: Place, person: u64, roles: &[u64]) -> Verdict {
         let roles: Vec<_> = roles.iter().map(|id| Id(*id)).collect();
-        rules.judge(place, Person { id: Id(person), roles: &roles }, &BTreeSet::from([Id(OWNER), Id(9)]))
+        rules.judge(
+            place,
+            Person {
+                id: Id(person),
+                roles: &roles,
+            },
+            &BTreeSet::from([Id(OWNER), Id(9)]),
+        )
     }
 
     fn here() -> Place {
-        Place::Guild { guild: Id(GUILD), channel: Id(CHANNEL), parent: None }
+        Place::Guild {
+            guild: Id(GUILD),
+            channel: Id(CHANNEL),
+            parent: None,
+        }
     }
 
     #[test]
@@ -232,9 +261,17 @@ mod tests {
             let open = rules(people, roles, &[], &[]);
             assert_eq!(judge(&open, here(), person, has), anywhere, "{case}");
             let guild = rules(people, roles, &[], &[GUILD]);
-            assert_eq!(judge(&guild, here(), person, has), anywhere, "{case}, the server listed");
+            assert_eq!(
+                judge(&guild, here(), person, has),
+                anywhere,
+                "{case}, the server listed"
+            );
             let listed = rules(people, roles, &[CHANNEL], &[]);
-            assert_eq!(judge(&listed, here(), person, has), in_channel, "{case}, the channel listed");
+            assert_eq!(
+                judge(&listed, here(), person, has),
+                in_channel,
+                "{case}, the channel listed"
+            );
             for elsewhere in [
                 rules(people, roles, &[99], &[]),
                 rules(people, roles, &[], &[99]),
@@ -257,17 +294,29 @@ mod tests {
         assert_eq!(judge(&listed, thread(Some(CHANNEL)), 2, &[]), Granted);
         assert_eq!(judge(&listed, thread(Some(99)), 2, &[]), Elsewhere);
         assert_eq!(judge(&listed, thread(None), OWNER, &[]), Elsewhere);
-        assert_eq!(judge(&rules("", &[], &[THREAD], &[]), thread(None), 2, &[]), Granted);
+        assert_eq!(
+            judge(&rules("", &[], &[THREAD], &[]), thread(None), 2, &[]),
+            Granted
+        );
         assert!(listed.needs_parent(Id(THREAD)) && !listed.needs_parent(Id(CHANNEL)));
         assert!(!rules("", &[], &[], &[]).needs_parent(Id(THREAD)));
     }
 
     #[test]
     fn an_unknown_owner_lets_nobody_in() {
-        let person = Person { id: Id(OWNER), roles: &[] };
+        let person = Person {
+            id: Id(OWNER),
+            roles: &[],
+        };
         let nobody = BTreeSet::new();
-        assert_eq!(rules("", &[], &[], &[]).judge(Place::Direct, person, &nobody), Refused);
-        assert_eq!(rules("", &[], &[], &[]).judge(here(), person, &nobody), Refused);
+        assert_eq!(
+            rules("", &[], &[], &[]).judge(Place::Direct, person, &nobody),
+            Refused
+        );
+        assert_eq!(
+            rules("", &[], &[], &[]).judge(here(), person, &nobody),
+            Refused
+        );
     }
 
     #[test]
@@ -279,7 +328,9 @@ mod tests {
         assert!(refusals.tell(Id(1), start + DAY));
         for hour in 30..400_u32 {
             let at = start + HOUR * hour;
-            let told = (0..30).filter(|n| refusals.tell(Id(u64::from(hour) * 100 + n), at)).count();
+            let told = (0..30)
+                .filter(|n| refusals.tell(Id(u64::from(hour) * 100 + n), at))
+                .count();
             assert_eq!(told, AN_HOUR);
         }
         assert!(refusals.order.len() <= REMEMBERED && refusals.told.len() <= REMEMBERED);

@@ -100,7 +100,9 @@ pub(crate) struct Channel {
 impl Channel {
     /// For a thread, the channel it hangs on. Other channels have a category there.
     pub(crate) fn parent(&self) -> Option<Id> {
-        matches!(self.kind, 10..=12).then_some(self.parent_id).flatten()
+        matches!(self.kind, 10..=12)
+            .then_some(self.parent_id)
+            .flatten()
     }
 }
 
@@ -121,7 +123,11 @@ pub(crate) struct User {
 impl User {
     /// As others see them.
     pub(crate) fn name(&self) -> &str {
-        if self.global_name.is_empty() { &self.username } else { &self.global_name }
+        if self.global_name.is_empty() {
+            &self.username
+        } else {
+            &self.global_name
+        }
     }
 }
 
@@ -244,8 +250,14 @@ impl Application {
         match &self.team {
             // The `owner` of a team's application is a user that stands for the team.
             Some(team) => {
-                let joined = team.members.iter().filter(|member| member.membership_state == 2);
-                joined.map(|member| member.user.id).chain(team.owner_user_id).collect()
+                let joined = team
+                    .members
+                    .iter()
+                    .filter(|member| member.membership_state == 2);
+                joined
+                    .map(|member| member.user.id)
+                    .chain(team.owner_user_id)
+                    .collect()
             }
             None => self.owner.iter().map(|owner| owner.id).collect(),
         }
@@ -271,7 +283,10 @@ mod tests {
             "referenced_message": null, "attachments": [{"size": -1}], "guild_id": null,
         }))
         .unwrap();
-        assert_eq!((message.id, message.channel_id, message.author.name()), (Id(5), Id(6), "u"));
+        assert_eq!(
+            (message.id, message.channel_id, message.author.name()),
+            (Id(5), Id(6), "u")
+        );
         assert_eq!((message.kind, message.nonce.as_str()), (0, "12"));
         assert_eq!(message.attachments.len(), 1);
         assert!(message.member.unwrap().roles.is_empty());
@@ -279,7 +294,11 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_an_error() {
-        for wrong in [json!(1), json!({}), json!({"id": "x", "channel_id": "1", "author": {"id": "1"}})] {
+        for wrong in [
+            json!(1),
+            json!({}),
+            json!({"id": "x", "channel_id": "1", "author": {"id": "1"}}),
+        ] {
             assert!(serde_json::from_value::<Message>(wrong).is_err());
         }
     }
@@ -288,10 +307,12 @@ mod tests {
     fn a_team_owns_by_its_members_who_joined() {
         let member = |id: u64, state: u8| json!({"membership_state": state, "user": {"id": id}});
         let mut application = json!({"id": "1", "owner": {"id": "2"}, "flags": 1 << 19});
-        let read = |json: &serde_json::Value| serde_json::from_value::<Application>(json.clone()).unwrap();
+        let read =
+            |json: &serde_json::Value| serde_json::from_value::<Application>(json.clone()).unwrap();
         assert_eq!(read(&application).owners(), [Id(2)].into());
         assert!(read(&application).content_intent());
-        application["team"] = json!({"owner_user_id": "3", "members": [member(3, 2), member(4, 2), member(5, 1)]});
+        application["team"] =
+            json!({"owner_user_id": "3", "members": [member(3, 2), member(4, 2), member(5, 1)]});
         assert_eq!(read(&application).owners(), [Id(3), Id(4)].into());
     }
 
@@ -300,6 +321,9 @@ mod tests {
         let channel = |kind: u8| -> Channel {
             serde_json::from_value(json!({"id": "1", "type": kind, "parent_id": "9"})).unwrap()
         };
-        assert_eq!((channel(0).parent(), channel(11).parent()), (None, Some(Id(9))));
+        assert_eq!(
+            (channel(0).parent(), channel(11).parent()),
+            (None, Some(Id(9)))
+        );
     }
 }

@@ -34,7 +34,9 @@ struct Channel {
 
 impl Channel {
     fn floor(&self) -> Id {
-        self.open.first().map_or(self.high, |open| Id(open.0.saturating_sub(1)))
+        self.open
+            .first()
+            .map_or(self.high, |open| Id(open.0.saturating_sub(1)))
     }
 }
 
@@ -53,8 +55,13 @@ impl Floors {
             high: floor.message,
             open: BTreeSet::new(),
         };
-        let channels = kept.into_iter().take(MOST).map(|(id, floor)| (id, channel(floor)));
-        Floors { channels: channels.collect() }
+        let channels = kept
+            .into_iter()
+            .take(MOST)
+            .map(|(id, floor)| (id, channel(floor)));
+        Floors {
+            channels: channels.collect(),
+        }
     }
 
     /// To be kept.
@@ -65,8 +72,14 @@ impl Floors {
 
     /// Every floor.
     pub(crate) fn all(&self) -> BTreeMap<Id, Floor> {
-        let floor = |it: &Channel| Floor { guild: it.guild, message: it.floor() };
-        self.channels.iter().map(|(id, it)| (*id, floor(it))).collect()
+        let floor = |it: &Channel| Floor {
+            guild: it.guild,
+            message: it.floor(),
+        };
+        self.channels
+            .iter()
+            .map(|(id, it)| (*id, floor(it)))
+            .collect()
     }
 
     /// A message for us came; it is open until [`Self::done`].
@@ -98,12 +111,19 @@ impl Floors {
 
     /// The oldest message that is open anywhere.
     pub(crate) fn oldest_open(&self) -> Option<Id> {
-        self.channels.values().filter_map(|it| it.open.first().copied()).min()
+        self.channels
+            .values()
+            .filter_map(|it| it.open.first().copied())
+            .min()
     }
 
     /// The newest message that was looked at anywhere.
     pub(crate) fn newest(&self) -> Id {
-        self.channels.values().map(|it| it.high).max().unwrap_or_default()
+        self.channels
+            .values()
+            .map(|it| it.high)
+            .max()
+            .unwrap_or_default()
     }
 
     fn make_room(&mut self) {
@@ -129,10 +149,19 @@ mod tests {
         floors.open(Id(1), Some(Id(9)), Id(10));
         floors.open(Id(1), Some(Id(9)), Id(20));
         floors.passed(Id(1), Id(30));
-        assert_eq!(floors.all()[&Id(1)], Floor { guild: Some(Id(9)), message: Id(9) });
+        assert_eq!(
+            floors.all()[&Id(1)],
+            Floor {
+                guild: Some(Id(9)),
+                message: Id(9)
+            }
+        );
         floors.done(Id(1), Id(20));
         assert_eq!(floors.all()[&Id(1)].message, Id(9));
-        assert_eq!((floors.oldest_open(), floors.newest()), (Some(Id(10)), Id(30)));
+        assert_eq!(
+            (floors.oldest_open(), floors.newest()),
+            (Some(Id(10)), Id(30))
+        );
         floors.done(Id(1), Id(10));
         assert_eq!(floors.all()[&Id(1)].message, Id(30));
         assert_eq!(floors.oldest_open(), None);
@@ -159,7 +188,9 @@ mod tests {
         }
         let all = floors.all();
         assert_eq!(all.len(), MOST);
-        assert!(all.contains_key(&Id(1)) && all.contains_key(&Id(999)) && !all.contains_key(&Id(2)));
+        assert!(
+            all.contains_key(&Id(1)) && all.contains_key(&Id(999)) && !all.contains_key(&Id(2))
+        );
         assert!(floors.write().len() < 64 * 1024);
     }
 }

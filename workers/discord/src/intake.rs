@@ -57,7 +57,10 @@ pub(crate) fn addressed(message: &Message, world: &World, habits: &Habits) -> Ad
         return Addressed::Directly;
     };
     let mentioned = message.mentions.iter().any(|user| user.id == world.me())
-        || message.mention_roles.iter().any(|role| world.is_mine(*role))
+        || message
+            .mention_roles
+            .iter()
+            .any(|role| world.is_mine(*role))
         || habits.everyone_counts && message.mention_everyone;
     if mentioned {
         return Addressed::Directly;
@@ -71,7 +74,11 @@ pub(crate) fn addressed(message: &Message, world: &World, habits: &Habits) -> Ad
     };
     // Without the content intent it comes empty, which is nothing to answer.
     let empty = message.content.is_empty() && message.attachments.is_empty();
-    if answers_all && !empty { Addressed::InPassing } else { Addressed::No }
+    if answers_all && !empty {
+        Addressed::InPassing
+    } else {
+        Addressed::No
+    }
 }
 
 /// Where a message stands.
@@ -81,19 +88,41 @@ pub(crate) fn place(message: &Message, world: &World) -> Place {
         Some(guild) => Place::Guild {
             guild,
             channel: message.channel_id,
-            parent: world.known_channel(message.channel_id).and_then(|known| known.parent),
+            parent: world
+                .known_channel(message.channel_id)
+                .and_then(|known| known.parent),
         },
     }
 }
 
 /// What the rules say of it.
-pub(crate) fn judge(message: &Message, world: &World, rules: &Rules, owners: &BTreeSet<Id>) -> Verdict {
-    let roles = message.member.as_ref().map_or(&[][..], |member| &member.roles);
-    rules.judge(place(message, world), Person { id: message.author.id, roles }, owners)
+pub(crate) fn judge(
+    message: &Message,
+    world: &World,
+    rules: &Rules,
+    owners: &BTreeSet<Id>,
+) -> Verdict {
+    let roles = message
+        .member
+        .as_ref()
+        .map_or(&[][..], |member| &member.roles);
+    rules.judge(
+        place(message, world),
+        Person {
+            id: message.author.id,
+            roles,
+        },
+        owners,
+    )
 }
 
 /// The message as the hub gets it. Of one that is refused, nothing but who it is from.
-pub(crate) fn inbound(message: &Message, world: &World, habits: &Habits, access: Access) -> Inbound {
+pub(crate) fn inbound(
+    message: &Message,
+    world: &World,
+    habits: &Habits,
+    access: Access,
+) -> Inbound {
     let direct = message.guild_id.is_none();
     let shared = !direct && habits.share_in_channel;
     let (channel, user) = (message.channel_id, message.author.id);
@@ -103,7 +132,11 @@ pub(crate) fn inbound(message: &Message, world: &World, habits: &Habits, access:
         (false, false) => format!("channel:{channel}:{user}"),
     };
     let nick = message.member.as_ref().map_or("", |member| &member.nick);
-    let name = if nick.is_empty() { message.author.name() } else { nick };
+    let name = if nick.is_empty() {
+        message.author.name()
+    } else {
+        nick
+    };
     let granted = access == Access::Granted;
     Inbound {
         event_id: message.id.to_string(),
@@ -111,12 +144,27 @@ pub(crate) fn inbound(message: &Message, world: &World, habits: &Habits, access:
         address: channel.to_string(),
         direct,
         shared,
-        sender: Sender { id: user.to_string(), name: clean(name) },
+        sender: Sender {
+            id: user.to_string(),
+            name: clean(name),
+        },
         access,
-        text: if granted { plain(&message.content, &message.mentions, message.guild_id, world) } else { String::new() },
-        quoted: if granted { quoted(message, world) } else { None },
+        text: if granted {
+            plain(&message.content, &message.mentions, message.guild_id, world)
+        } else {
+            String::new()
+        },
+        quoted: if granted {
+            quoted(message, world)
+        } else {
+            None
+        },
         attachments: Vec::new(),
-        left_out: if granted { left_out(&message.attachments) } else { Vec::new() },
+        left_out: if granted {
+            left_out(&message.attachments)
+        } else {
+            Vec::new()
+        },
         reply_to: message.id.to_string(),
         order: message.id.0,
         sent_at_ms: message.id.at_ms(),
@@ -136,9 +184,15 @@ fn plain(text: &str, people: &[User], guild: Option<Id>, world: &World) -> Strin
     mention::replace(text, |mention| match mention {
         Mention::User(id) if id == world.me() => Instead::Nothing,
         Mention::Role(id) if world.is_mine(id) => Instead::Nothing,
-        Mention::User(id) => named('@', people.iter().find(|user| user.id == id).map(User::name)),
+        Mention::User(id) => named(
+            '@',
+            people.iter().find(|user| user.id == id).map(User::name),
+        ),
         Mention::Role(id) => named('@', world.role_name(guild, id)),
-        Mention::Channel(id) => named('#', world.known_channel(id).map(|known| known.name.as_str())),
+        Mention::Channel(id) => named(
+            '#',
+            world.known_channel(id).map(|known| known.name.as_str()),
+        ),
     })
 }
 
@@ -150,7 +204,10 @@ fn named(sign: char, name: Option<&str>) -> Instead {
 }
 
 fn quoted(message: &Message, world: &World) -> Option<String> {
-    let forwarded = message.message_snapshots.first().map(|snapshot| &snapshot.message);
+    let forwarded = message
+        .message_snapshots
+        .first()
+        .map(|snapshot| &snapshot.message);
     let quoted = message.referenced_message.as_deref().or(forwarded)?;
     let mut text = plain(&quoted.content, &quoted.mentions, message.guild_id, world);
     for file in quoted.attachments.iter().take(FILES) {
@@ -162,8 +219,9 @@ fn quoted(message: &Message, world: &World) -> Option<String> {
 
 fn left_out(files: &[Attachment]) -> Vec<String> {
     let named = files.iter().take(FILES);
-    let mut words: Vec<_> =
-        named.map(|file| format!("{}: files are not passed on yet", describe(file))).collect();
+    let mut words: Vec<_> = named
+        .map(|file| format!("{}: files are not passed on yet", describe(file)))
+        .collect();
     if files.len() > FILES {
         words.push(format!("{} more files", files.len() - FILES));
     }
@@ -187,7 +245,10 @@ fn describe(file: &Attachment) -> String {
 }
 
 fn clean(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(NAME).collect()
+    name.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(NAME)
+        .collect()
 }
 
 #[cfg(test)]
@@ -211,7 +272,9 @@ mod tests {
     fn message(extra: Value) -> Message {
         let mut json = json!({"id": "175928847299117063", "channel_id": "103", "guild_id": "100", "content": "hello",
             "author": {"id": "1", "username": "ann", "global_name": "Ann"}, "member": {"nick": "", "roles": ["102"]}});
-        json.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        json.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         serde_json::from_value(json).unwrap()
     }
 
@@ -231,14 +294,26 @@ mod tests {
             (json!({"mentions": [{"id": "8"}]}), Addressed::No),
             (json!({"mention_roles": ["101"]}), Addressed::Directly),
             (json!({"mention_roles": ["102"]}), Addressed::No),
-            (json!({"mention_roles": ["901"], "guild_id": "900"}), Addressed::PerhapsByRole),
+            (
+                json!({"mention_roles": ["901"], "guild_id": "900"}),
+                Addressed::PerhapsByRole,
+            ),
             (json!({"mention_everyone": true}), Addressed::No),
             // The text alone names us (a code block, a quote): Discord says that it is no mention.
             (json!({"content": "<@7> hello"}), Addressed::No),
-            (json!({"mentions": me, "author": {"id": "2", "bot": true}}), Addressed::No),
-            (json!({"mentions": me, "author": {"id": "7"}}), Addressed::No),
+            (
+                json!({"mentions": me, "author": {"id": "2", "bot": true}}),
+                Addressed::No,
+            ),
+            (
+                json!({"mentions": me, "author": {"id": "7"}}),
+                Addressed::No,
+            ),
             (json!({"mentions": me, "webhook_id": "5"}), Addressed::No),
-            (json!({"guild_id": null, "author": {"id": "643945264868098049", "system": true}}), Addressed::No),
+            (
+                json!({"guild_id": null, "author": {"id": "643945264868098049", "system": true}}),
+                Addressed::No,
+            ),
         ] {
             assert_eq!(to(extra.clone()), expected, "{extra}");
         }
@@ -246,16 +321,35 @@ mod tests {
 
     #[test]
     fn what_the_habits_add() {
-        let all = Habits { reply_all: true, ..Habits::default() };
-        let here = People { everyone: false, ids: [Id(100)].into() };
-        let there = People { everyone: false, ids: [Id(200)].into() };
-        let listed = |guilds: &People| Habits { reply_all_guilds: Some(guilds.clone()), ..all.clone() };
-        let loud = Habits { everyone_counts: true, ..Habits::default() };
+        let all = Habits {
+            reply_all: true,
+            ..Habits::default()
+        };
+        let here = People {
+            everyone: false,
+            ids: [Id(100)].into(),
+        };
+        let there = People {
+            everyone: false,
+            ids: [Id(200)].into(),
+        };
+        let listed = |guilds: &People| Habits {
+            reply_all_guilds: Some(guilds.clone()),
+            ..all.clone()
+        };
+        let loud = Habits {
+            everyone_counts: true,
+            ..Habits::default()
+        };
         let at_all = json!({"mention_everyone": true});
         for (habits, extra, expected) in [
             (&all, json!({}), Addressed::InPassing),
             (&all, json!({"content": ""}), Addressed::No),
-            (&all, json!({"mentions": [{"id": "7"}]}), Addressed::Directly),
+            (
+                &all,
+                json!({"mentions": [{"id": "7"}]}),
+                Addressed::Directly,
+            ),
             (&listed(&here), json!({}), Addressed::InPassing),
             (&listed(&there), json!({}), Addressed::No),
             (&loud, at_all.clone(), Addressed::Directly),
@@ -268,29 +362,61 @@ mod tests {
     #[test]
     fn the_hub_gets_what_was_meant() {
         let text = "<@7> ask <@8> in <#103>, <@&102> and <@&101>";
-        let message = message(json!({"content": text, "mentions": [{"id": "7"}, {"id": "8", "username": "bob"}],
+        let message = message(
+            json!({"content": text, "mentions": [{"id": "7"}, {"id": "8", "username": "bob"}],
             "referenced_message": {"content": "<@7> earlier"},
-            "attachments": [{"filename": "a.png", "content_type": "image/png", "size": 12_345}]}));
+            "attachments": [{"filename": "a.png", "content_type": "image/png", "size": 12_345}]}),
+        );
         let it = inbound(&message, &world(), &Habits::default(), Access::Granted);
         assert_eq!(it.text, "ask @bob in #general, @crew and");
         assert_eq!(it.quoted.as_deref(), Some("earlier"));
-        assert_eq!(it.left_out, ["a.png (image, 12 kB): files are not passed on yet"]);
-        assert_eq!((it.conversation.as_str(), it.address.as_str()), ("channel:103:1", "103"));
-        assert_eq!((it.event_id.as_str(), it.reply_to.as_str()), ("175928847299117063", "175928847299117063"));
-        assert_eq!((it.order, it.sent_at_ms), (175_928_847_299_117_063, 1_462_015_105_796));
-        assert_eq!((it.sender.id.as_str(), it.sender.name.as_str()), ("1", "Ann"));
+        assert_eq!(
+            it.left_out,
+            ["a.png (image, 12 kB): files are not passed on yet"]
+        );
+        assert_eq!(
+            (it.conversation.as_str(), it.address.as_str()),
+            ("channel:103:1", "103")
+        );
+        assert_eq!(
+            (it.event_id.as_str(), it.reply_to.as_str()),
+            ("175928847299117063", "175928847299117063")
+        );
+        assert_eq!(
+            (it.order, it.sent_at_ms),
+            (175_928_847_299_117_063, 1_462_015_105_796)
+        );
+        assert_eq!(
+            (it.sender.id.as_str(), it.sender.name.as_str()),
+            ("1", "Ann")
+        );
         assert!(!it.direct && !it.shared);
     }
 
     #[test]
     fn conversations() {
-        let share = Habits { share_in_channel: true, ..Habits::default() };
+        let share = Habits {
+            share_in_channel: true,
+            ..Habits::default()
+        };
         for (habits, extra, expected) in [
-            (&Habits::default(), json!({"guild_id": null, "channel_id": "55"}), "dm:1"),
-            (&share, json!({"guild_id": null, "channel_id": "55"}), "dm:1"),
+            (
+                &Habits::default(),
+                json!({"guild_id": null, "channel_id": "55"}),
+                "dm:1",
+            ),
+            (
+                &share,
+                json!({"guild_id": null, "channel_id": "55"}),
+                "dm:1",
+            ),
             (&Habits::default(), json!({}), "channel:103:1"),
             (&share, json!({}), "channel:103"),
-            (&Habits::default(), json!({"channel_id": "104"}), "channel:104:1"),
+            (
+                &Habits::default(),
+                json!({"channel_id": "104"}),
+                "channel:104:1",
+            ),
         ] {
             let it = inbound(&message(extra), &world(), habits, Access::Granted);
             assert_eq!(it.conversation, expected);
@@ -300,8 +426,10 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_no_text() {
-        let message = message(json!({"content": "canary", "referenced_message": {"content": "canary"},
-            "attachments": [{"filename": "canary"}]}));
+        let message = message(
+            json!({"content": "canary", "referenced_message": {"content": "canary"},
+            "attachments": [{"filename": "canary"}]}),
+        );
         let it = inbound(&message, &world(), &Habits::default(), Access::Refused);
         assert!(!format!("{it:?}").contains("canary"));
         assert_eq!((it.access, it.sender.id.as_str()), (Access::Refused, "1"));
@@ -310,14 +438,22 @@ mod tests {
     #[test]
     fn a_thread_is_judged_with_its_parent_and_unknown_channels_are_found() {
         let thread = message(json!({"channel_id": "104", "content": "<#103> <#500> <#501>"}));
-        let expected = Place::Guild { guild: Id(100), channel: Id(104), parent: Some(Id(103)) };
+        let expected = Place::Guild {
+            guild: Id(100),
+            channel: Id(104),
+            parent: Some(Id(103)),
+        };
         assert_eq!(place(&thread, &world()), expected);
-        assert_eq!(unknown_channels(&thread, &world()), [Id(500), Id(501)].into());
+        assert_eq!(
+            unknown_channels(&thread, &world()),
+            [Id(500), Id(501)].into()
+        );
     }
 
     #[test]
     fn a_forwarded_message_is_quoted() {
-        let message = message(json!({"content": "", "message_snapshots": [{"message": {"content": "far"}}]}));
+        let message =
+            message(json!({"content": "", "message_snapshots": [{"message": {"content": "far"}}]}));
         let it = inbound(&message, &world(), &Habits::default(), Access::Granted);
         assert_eq!((it.text.as_str(), it.quoted.as_deref()), ("", Some("far")));
     }

@@ -1,1 +1,70 @@
-//! One Discord bot.
+//! One Discord bot: the worker that carries messages between Discord and the hub.
+//!
+//! Promises:
+//! - What was written to the bot reaches the hub once it can: events are acknowledged to Discord only
+//!   when the hub has committed them, and a new session reads back what came in between.
+//! - A chunk is posted once and in order, through lost answers, limits and restarts.
+//! - Discord is never hammered, whatever it does, and the token is never lost to a storm of IDENTIFYs.
+//! - What only a person can mend is said in words that name the place to click.
+//!
+//! It decides nothing that must survive it: that is the hub's.
+
+mod access;
+mod backfill;
+mod bot;
+mod commit;
+mod events;
+mod floors;
+mod gateway;
+mod inbox;
+mod intake;
+mod keep;
+mod lookup;
+mod mention;
+mod options;
+mod outbound;
+mod portal;
+mod rest;
+mod run;
+mod snowflake;
+mod start;
+mod status;
+mod token_lock;
+mod typing;
+mod watermark;
+mod world;
+
+use ipc_schema::Capabilities;
+use serde_json::Value;
+use worker_kit::{Context, OptionProblem, Platform, Stop};
+
+pub use options::Options;
+
+/// Discord as a platform.
+#[derive(Debug)]
+pub struct Discord;
+
+impl Platform for Discord {
+    const KIND: &'static str = "discord";
+    const PROGRAM: &'static str = "discord-worker";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    type Options = Options;
+
+    fn check(options: &Value) -> Vec<OptionProblem> {
+        options::check(options)
+    }
+
+    fn capabilities(options: Option<&Options>) -> Capabilities {
+        Capabilities {
+            text_limit: options.map_or(2000, Options::text_limit),
+            dialect: "discord".into(),
+            window: 1,
+            typing: true,
+            ..Capabilities::default()
+        }
+    }
+
+    async fn run(options: Options, context: Context) -> Result<(), Stop> {
+        run::run(options, context).await
+    }
+}

@@ -38,7 +38,13 @@ pub(crate) enum Found {
 impl Wanted<'_> {
     /// Looks through a page, newest first; `nth` counts the pages from 0. `taken`: messages that are
     /// known to be other chunks.
-    pub(crate) fn search(&self, page: &[Message], nth: usize, full: bool, taken: impl Fn(Id) -> bool) -> Found {
+    pub(crate) fn search(
+        &self,
+        page: &[Message],
+        nth: usize,
+        full: bool,
+        taken: impl Fn(Id) -> bool,
+    ) -> Found {
         let since = Id::first_at(self.since_ms.saturating_sub(SKEW_MS));
         let recent = || page.iter().filter(|message| message.id >= since);
         let mut same = recent().filter(|message| self.is_it(message) && !taken(message.id));
@@ -76,7 +82,12 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_700_000_000_000;
-    const WANTED: Wanted<'static> = Wanted { me: Id(7), nonce: "r-1", text: "hello", since_ms: NOW };
+    const WANTED: Wanted<'static> = Wanted {
+        me: Id(7),
+        nonce: "r-1",
+        text: "hello",
+        since_ms: NOW,
+    };
 
     fn message(ms: u64, author: u64, text: &str, nonce: &str) -> Message {
         let json = json!({"id": Id::first_at(ms), "channel_id": "1", "author": {"id": author}, "content": text, "nonce": nonce});
@@ -91,7 +102,10 @@ mod tests {
     fn it_is_known_by_author_time_and_exact_text() {
         let it = message(NOW + 10, 7, "hello ", "");
         let here = Found::Here(it.id);
-        assert_eq!(search(&[message(NOW + 20, 1, "x", ""), it.clone()], 0, false), here);
+        assert_eq!(
+            search(&[message(NOW + 20, 1, "x", ""), it.clone()], 0, false),
+            here
+        );
         for other in [
             message(NOW + 10, 8, "hello", ""),
             message(NOW + 10, 7, "hello!", ""),
@@ -101,19 +115,35 @@ mod tests {
             assert_eq!(search(&[other], 0, false), Found::Absent);
         }
         let by_nonce = message(NOW + 10, 7, "edited since", "r-1");
-        assert_eq!(search(std::slice::from_ref(&by_nonce), 0, false), Found::Here(by_nonce.id));
+        assert_eq!(
+            search(std::slice::from_ref(&by_nonce), 0, false),
+            Found::Here(by_nonce.id)
+        );
         let skewed = message(NOW - 30_000, 7, "hello", "");
-        assert_eq!(search(std::slice::from_ref(&skewed), 0, false), Found::Here(skewed.id));
-        assert_eq!(WANTED.search(&[it], 0, false, |_| true), Found::Absent, "it is another chunk");
+        assert_eq!(
+            search(std::slice::from_ref(&skewed), 0, false),
+            Found::Here(skewed.id)
+        );
+        assert_eq!(
+            WANTED.search(&[it], 0, false, |_| true),
+            Found::Absent,
+            "it is another chunk"
+        );
     }
 
     #[test]
     fn it_reads_back_to_the_first_attempt_and_no_further() {
-        let page: Vec<_> = (0..100).map(|n| message(NOW + 1_000_000 - n, 1, "x", "")).collect();
+        let page: Vec<_> = (0..100)
+            .map(|n| message(NOW + 1_000_000 - n, 1, "x", ""))
+            .collect();
         let oldest = page.last().unwrap().id;
         assert_eq!(search(&page, 0, true), Found::Further(oldest));
         assert_eq!(search(&page, PAGES - 1, true), Found::Unknown);
-        assert_eq!(search(&page, 1, false), Found::Absent, "the channel is not older");
+        assert_eq!(
+            search(&page, 1, false),
+            Found::Absent,
+            "the channel is not older"
+        );
         assert_eq!(search(&[], 1, false), Found::Absent);
         let old = message(NOW - SKEW_MS - 1000, 1, "x", "");
         assert_eq!(search(&[old], 0, true), Found::Absent);

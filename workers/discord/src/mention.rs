@@ -38,7 +38,11 @@ pub(crate) fn replace(text: &str, instead: impl Fn(Mention) -> Instead) -> Strin
         match piece {
             Piece::Text(text) => {
                 let doubled = taken && (out.is_empty() || out.ends_with([' ', '\n']));
-                out.push_str(if doubled { text.strip_prefix(' ').unwrap_or(text) } else { text });
+                out.push_str(if doubled {
+                    text.strip_prefix(' ').unwrap_or(text)
+                } else {
+                    text
+                });
                 taken = false;
             }
             Piece::Mention(mention, itself) => match instead(mention) {
@@ -82,7 +86,11 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
 fn at_start(text: &str) -> Option<(Mention, usize)> {
     /// The longest id has 20 digits.
     const LONGEST: usize = 26;
-    let end = text.as_bytes().iter().take(LONGEST).position(|byte| *byte == b'>')?;
+    let end = text
+        .as_bytes()
+        .iter()
+        .take(LONGEST)
+        .position(|byte| *byte == b'>')?;
     let inside = text.get(1..end)?;
     if !text.starts_with('<') {
         return None;
@@ -93,7 +101,10 @@ fn at_start(text: &str) -> Option<(Mention, usize)> {
     };
     let mention = if let Some(digits) = inside.strip_prefix("@&") {
         Mention::Role(id(digits)?)
-    } else if let Some(digits) = inside.strip_prefix("@!").or_else(|| inside.strip_prefix('@')) {
+    } else if let Some(digits) = inside
+        .strip_prefix("@!")
+        .or_else(|| inside.strip_prefix('@'))
+    {
         Mention::User(id(digits)?)
     } else {
         Mention::Channel(id(inside.strip_prefix('#')?)?)
@@ -135,13 +146,23 @@ mod tests {
             ("<@+1> <@> <#>", "<@+1> <@> <#>"),
             ("<<@3>>", "<@Ann>"),
             ("<:emoji:1> <t:1>", "<:emoji:1> <t:1>"),
-            ("<@111111111111111111111111111>", "<@111111111111111111111111111>"),
+            (
+                "<@111111111111111111111111111>",
+                "<@111111111111111111111111111>",
+            ),
             ("", ""),
         ] {
             assert_eq!(replace(text, names), expected, "{text:?}");
         }
         let found: Vec<_> = mentions("<@1> <#4> <@&2> <@x>").collect();
-        assert_eq!(found, [Mention::User(Id(1)), Mention::Channel(Id(4)), Mention::Role(Id(2))]);
+        assert_eq!(
+            found,
+            [
+                Mention::User(Id(1)),
+                Mention::Channel(Id(4)),
+                Mention::Role(Id(2))
+            ]
+        );
     }
 
     proptest! {

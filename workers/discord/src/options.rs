@@ -30,7 +30,10 @@ const KEYS: &[(&str, Kind)] = &[
     ("respond_to_at_everyone_and_here", Kind::Switch),
     ("progress_style", Kind::Text),
     ("reply_hud", Kind::Switch),
-    ("proxy", Kind::Address(&["http://", "socks5://", "socks5h://"])),
+    (
+        "proxy",
+        Kind::Address(&["http://", "socks5://", "socks5h://"]),
+    ),
     ("proxy_username", Kind::Text),
     ("proxy_password", Kind::Text),
     ("api_base", Kind::Address(&["https://", "http://"])),
@@ -69,11 +72,16 @@ impl Texts {
     }
 
     fn ids(&self) -> BTreeSet<Id> {
-        self.pieces().filter_map(|piece| piece.parse().ok()).collect()
+        self.pieces()
+            .filter_map(|piece| piece.parse().ok())
+            .collect()
     }
 
     fn people(&self) -> People {
-        People { everyone: self.pieces().any(|piece| piece == "*"), ids: self.ids() }
+        People {
+            everyone: self.pieces().any(|piece| piece == "*"),
+            ids: self.ids(),
+        }
     }
 }
 
@@ -91,7 +99,11 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Timing {
-        Timing { reconnect_ms: 1_000, hello_ms: 15_000, probe_ms: 60_000 }
+        Timing {
+            reconnect_ms: 1_000,
+            hello_ms: 15_000,
+            probe_ms: 60_000,
+        }
     }
 }
 
@@ -121,12 +133,17 @@ pub struct Options {
 impl Options {
     /// Discord's address, without a slash at its end.
     pub(crate) fn api_base(&self) -> &str {
-        self.api_base.as_deref().unwrap_or(API_BASE).trim_end_matches('/')
+        self.api_base
+            .as_deref()
+            .unwrap_or(API_BASE)
+            .trim_end_matches('/')
     }
 
     /// The longest text of one message, in code points.
     pub(crate) fn text_limit(&self) -> u32 {
-        self.max_chars.unwrap_or(LONGEST_TEXT).clamp(100, LONGEST_TEXT)
+        self.max_chars
+            .unwrap_or(LONGEST_TEXT)
+            .clamp(100, LONGEST_TEXT)
     }
 
     /// Who may talk to the agent, and where.
@@ -172,7 +189,9 @@ pub(crate) fn check(options: &Value) -> Vec<OptionProblem> {
         ("guild_id", false),
     ] {
         let value = options.get(key).cloned().unwrap_or_default();
-        let Ok(texts) = serde_json::from_value::<Texts>(value) else { continue };
+        let Ok(texts) = serde_json::from_value::<Texts>(value) else {
+            continue;
+        };
         let wrong = |piece: &str| piece.parse::<Id>().is_err() && !(star && piece == "*");
         if let Some(place) = texts.pieces().position(wrong) {
             let or_star = if star { ", or \"*\" for everyone" } else { "" };
@@ -188,17 +207,26 @@ pub(crate) fn check(options: &Value) -> Vec<OptionProblem> {
     if token.starts_with("Bot ") {
         problem("token", "is to be written without `Bot ` before it".into());
     } else if token.contains(|c: char| c.is_whitespace() || !c.is_ascii_graphic()) {
-        problem("token", "has blanks or strange characters in it; copy it again".into());
+        problem(
+            "token",
+            "has blanks or strange characters in it; copy it again".into(),
+        );
     } else if token.len() > 500 {
         problem("token", "is too long for a token; copy it again".into());
     }
     if !["", "legacy", "compact", "card"].contains(&text("progress_style")) {
-        problem("progress_style", "is \"legacy\", \"compact\" or \"card\"".into());
+        problem(
+            "progress_style",
+            "is \"legacy\", \"compact\" or \"card\"".into(),
+        );
     }
     if let Some(rest) = text("api_base").strip_prefix("http://")
         && !is_loopback(rest)
     {
-        problem("api_base", "would send the token unencrypted; write https://".into());
+        problem(
+            "api_base",
+            "would send the token unencrypted; write https://".into(),
+        );
     }
     problems
 }
@@ -207,7 +235,9 @@ pub(crate) fn check(options: &Value) -> Vec<OptionProblem> {
 fn is_loopback(rest: &str) -> bool {
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-    let four = host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+    let four = host
+        .parse::<std::net::Ipv4Addr>()
+        .is_ok_and(|ip| ip.is_loopback());
     four || host == "localhost" || host == "[::1]"
 }
 
@@ -223,9 +253,20 @@ mod tests {
             "api_base": "http://canary.example", "proxy": "https://canary", "progress_style": "canary",
             "guild_id": "canary", "alow_from": "1"});
         let problems: Vec<_> = check(&bad).iter().map(ToString::to_string).collect();
-        let keys: Vec<_> = problems.iter().map(|line| line.split(':').next().unwrap()).collect();
-        let expected =
-            ["alow_from", "proxy", "allow_from", "allow_roles", "guild_id", "token", "progress_style", "api_base"];
+        let keys: Vec<_> = problems
+            .iter()
+            .map(|line| line.split(':').next().unwrap())
+            .collect();
+        let expected = [
+            "alow_from",
+            "proxy",
+            "allow_from",
+            "allow_roles",
+            "guild_id",
+            "token",
+            "progress_style",
+            "api_base",
+        ];
         assert_eq!(keys, expected);
         assert!(!problems.join("\n").contains("canary"), "{problems:?}");
         assert!(problems[0].contains("allow_from") && problems[2].contains("entry 2"));
@@ -249,10 +290,21 @@ mod tests {
 
     #[test]
     fn guild_id_narrows_and_never_widens() {
-        let rules = |json: Value| serde_json::from_value::<Options>(json).unwrap().rules().guilds;
+        let rules = |json: Value| {
+            serde_json::from_value::<Options>(json)
+                .unwrap()
+                .rules()
+                .guilds
+        };
         assert_eq!(rules(json!({"guild_id": "7"})), BTreeSet::from([Id(7)]));
-        assert_eq!(rules(json!({"guild_id": "7", "allow_guilds": ["7", "8"]})), BTreeSet::from([Id(7)]));
-        assert_eq!(rules(json!({"guild_id": "7", "allow_guilds": ["8"]})), BTreeSet::from([Id(0)]));
+        assert_eq!(
+            rules(json!({"guild_id": "7", "allow_guilds": ["7", "8"]})),
+            BTreeSet::from([Id(7)])
+        );
+        assert_eq!(
+            rules(json!({"guild_id": "7", "allow_guilds": ["8"]})),
+            BTreeSet::from([Id(0)])
+        );
         assert_eq!(rules(json!({"guild_id": ""})), BTreeSet::new());
     }
 }

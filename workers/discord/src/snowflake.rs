@@ -92,7 +92,10 @@ mod tests {
         for json in ["175928847299117063", "\"175928847299117063\""] {
             assert_eq!(serde_json::from_str::<Id>(json).unwrap(), id);
         }
-        assert_eq!(serde_json::to_string(&id).unwrap(), "\"175928847299117063\"");
+        assert_eq!(
+            serde_json::to_string(&id).unwrap(),
+            "\"175928847299117063\""
+        );
         assert!(serde_json::from_str::<Id>("\"x\"").is_err());
     }
 }

@@ -30,12 +30,18 @@ pub struct Watermark {
 impl Watermark {
     /// Goes on with a session of an earlier process, of which everything up to `seq` is done.
     pub fn resumed_at(seq: u64) -> Watermark {
-        Watermark { high: seq, ..Watermark::default() }
+        Watermark {
+            high: seq,
+            ..Watermark::default()
+        }
     }
 
     /// A new session: its numbers start anew, and what is open of the old one no longer counts.
     pub fn restart(&mut self) {
-        *self = Watermark { epoch: self.epoch + 1, ..Watermark::default() };
+        *self = Watermark {
+            epoch: self.epoch + 1,
+            ..Watermark::default()
+        };
     }
 
     /// A RESUME is on its way: what was dropped, and all after it, comes again.
@@ -50,7 +56,10 @@ impl Watermark {
             self.high = self.high.max(seq);
             self.open.insert(seq);
         }
-        Ticket { epoch: self.epoch, seq }
+        Ticket {
+            epoch: self.epoch,
+            seq,
+        }
     }
 
     /// The event is Accepted or ignored. One of another session changes nothing.
@@ -142,7 +151,10 @@ mod tests {
             let ticket = mark.seen(seq);
             mark.done(ticket);
         }
-        assert!(mark.has_dropped() && mark.open.len() == 1, "memory is bounded");
+        assert!(
+            mark.has_dropped() && mark.open.len() == 1,
+            "memory is bounded"
+        );
         mark.done(first);
         assert_eq!(mark.value(), 1);
         mark.replay();

@@ -41,7 +41,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(me: Id) -> World {
-        World { me, ..World::default() }
+        World {
+            me,
+            ..World::default()
+        }
     }
 
     /// READY: these servers, and nothing else is known any more.
@@ -70,7 +73,8 @@ impl World {
         for role in self.roles.remove(&guild).into_iter().flatten() {
             self.mine.remove(&role.0);
         }
-        self.channels.retain(|_, channel| channel.guild != Some(guild));
+        self.channels
+            .retain(|_, channel| channel.guild != Some(guild));
     }
 
     /// Every role of a server.
@@ -84,7 +88,9 @@ impl World {
 
     /// One role, new or changed.
     pub(crate) fn role(&mut self, guild: Id, role: Role) {
-        let Some(known) = self.roles.get_mut(&guild) else { return };
+        let Some(known) = self.roles.get_mut(&guild) else {
+            return;
+        };
         if known.len() >= ROLES && !known.contains_key(&role.id) {
             return;
         }
@@ -99,7 +105,11 @@ impl World {
         if self.channels.len() >= CHANNELS && !self.channels.contains_key(&channel.id) {
             return;
         }
-        let known = Known { name: cut(&channel.name), parent: channel.parent(), guild: channel.guild_id };
+        let known = Known {
+            name: cut(&channel.name),
+            parent: channel.parent(),
+            guild: channel.guild_id,
+        };
         self.channels.insert(channel.id, known);
     }
 
@@ -134,7 +144,10 @@ impl World {
 }
 
 fn cut(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(NAME).collect()
+    name.chars()
+        .filter(|c| !c.is_control())
+        .take(NAME)
+        .collect()
 }
 
 #[cfg(test)]
@@ -174,7 +187,9 @@ mod tests {
     fn it_does_not_grow_without_end() {
         let mut world = World::new(Id(7));
         for id in 0..(CHANNELS as u64 + 100) {
-            world.channel(serde_json::from_value(json!({"id": id, "name": "x".repeat(500)})).unwrap());
+            world.channel(
+                serde_json::from_value(json!({"id": id, "name": "x".repeat(500)})).unwrap(),
+            );
         }
         assert_eq!(world.channels.len(), CHANNELS);
         assert_eq!(world.known_channel(Id(1)).unwrap().name.len(), NAME);

@@ -69,6 +69,7 @@ async fn a_hub_that_dies_is_found_again_and_old_words_are_not_said_twice() {
     for round in 0..3 {
         hub.die();
         assert!(matches!(next(&mut events).await, LinkEvent::Down { .. }));
+        hub.rule(|rules| rules.credit = if round == 2 { 9 } else { 0 });
         assert_eq!(sender.send(put(1), ""), Err(NotSent::Down));
         hub.come_back();
         assert!(

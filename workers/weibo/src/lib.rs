@@ -55,6 +55,7 @@ impl Platform for Weibo {
         Capabilities {
             text_limit: options.map_or(TEXT_LIMIT, |options| options.max_chars),
             dialect: "plain".into(),
+            joins_chunks: true,
             window: WINDOW,
             language: "zh".into(),
             ..Capabilities::default()

@@ -23,8 +23,10 @@ use crate::session::{Action, Refusal, Session, Timing};
 
 /// Message ids that are remembered here; the hub remembers more, and across restarts.
 const RECENT: usize = 10_000;
-/// Events from the network, and notices, that wait for the loop.
-const WAITING: usize = 64;
+/// Events from the network that wait for the loop; a picture is 14 MB, so few.
+const EVENTS: usize = 4;
+/// Notices that wait for the loop.
+const NOTICES: usize = 64;
 /// When a chunk that was handed back at the end may be handed out again.
 const HANDED_BACK: Failure = Failure::Retry(1_000);
 /// Between two lines in the log about frames that mean nothing, and between two notices to one
@@ -83,8 +85,8 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
     }
     let timing = options.timing();
     let client = connect::client(timing.request).context("TLS cannot be set up")?;
-    let (io, mut events) = mpsc::channel(WAITING);
-    let (notices, mut told) = mpsc::channel(WAITING);
+    let (io, mut events) = mpsc::channel(EVENTS);
+    let (notices, mut told) = mpsc::channel(NOTICES);
     let mut worker = Worker {
         allow: options.allow(),
         intake: Intake::start(hub.clone(), notices),

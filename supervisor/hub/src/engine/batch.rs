@@ -62,14 +62,22 @@ impl Engine {
                 worker.in_flight.remove(&deliver.key);
             }
         }
-        let up = self.workers.iter().filter(|(_, worker)| worker.up).map(|(peer, _)| peer.clone());
+        let up = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.up)
+            .map(|(peer, _)| peer.clone());
         for instance in up.collect::<Vec<_>>() {
             for address in self.spool.lane_heads(&instance)? {
-                self.dirty_lanes.insert(Lane { instance: instance.clone(), address });
+                self.dirty_lanes.insert(Lane {
+                    instance: instance.clone(),
+                    address,
+                });
             }
         }
         for project in self.plan.projects.keys() {
-            self.dirty_sessions.extend(self.spool.sessions_with_queued(project)?);
+            self.dirty_sessions
+                .extend(self.spool.sessions_with_queued(project)?);
         }
         Ok(())
     }
@@ -82,17 +90,20 @@ fn has_no_room(error: &SpoolError) -> bool {
 /// The answer to an event that found no room, if it can be put off.
 fn deferred(event: &Event, error: &SpoolError) -> Option<Out> {
     match event {
-        Event::Got { peer, trace, body: Body::Inbound(inbound), .. } if has_no_room(error) => {
-            Some(Out {
-                peer: peer.clone(),
-                trace: trace.clone(),
-                body: Body::Deferred(Deferred {
-                    event_id: inbound.event_id.clone(),
-                    retry_after_ms: DISK_RETRY,
-                    why: error.to_string(),
-                }),
-            })
-        }
+        Event::Got {
+            peer,
+            trace,
+            body: Body::Inbound(inbound),
+            ..
+        } if has_no_room(error) => Some(Out {
+            peer: peer.clone(),
+            trace: trace.clone(),
+            body: Body::Deferred(Deferred {
+                event_id: inbound.event_id.clone(),
+                retry_after_ms: DISK_RETRY,
+                why: error.to_string(),
+            }),
+        }),
         _ => None,
     }
 }

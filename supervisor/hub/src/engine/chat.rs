@@ -35,9 +35,7 @@ impl Engine {
             Command::New => self.new_command(conversation, place, lang, now),
             Command::Stop => self.stop_command(conversation, place, lang, now),
             Command::Status => self.status_command(conversation, place, lang, now),
-            Command::Help | Command::Prompt { .. } => {
-                self.notice(place, &Text::Help, lang, now)
-            }
+            Command::Help | Command::Prompt { .. } => self.notice(place, &Text::Help, lang, now),
             Command::Whoami => {
                 let whoami = Text::Whoami {
                     id: &message.sender.id,
@@ -49,7 +47,10 @@ impl Engine {
                 self.notice(place, &whoami, lang, now)
             }
             Command::Unknown { name, nearest } => {
-                let unknown = Text::UnknownCommand { name: &name, nearest: &nearest };
+                let unknown = Text::UnknownCommand {
+                    name: &name,
+                    nearest: &nearest,
+                };
                 self.notice(place, &unknown, lang, now)
             }
         }
@@ -77,9 +78,16 @@ impl Engine {
             &conversation.conversation,
             now,
         )?;
-        let conversation = Conversation { session: session.id, ..conversation.clone() };
+        let conversation = Conversation {
+            session: session.id,
+            ..conversation.clone()
+        };
         self.spool.put_conversation(&conversation)?;
-        let text = if active.is_some() { Text::NewSessionWhileRunning } else { Text::NewSession };
+        let text = if active.is_some() {
+            Text::NewSessionWhileRunning
+        } else {
+            Text::NewSession
+        };
         self.notice(place, &text, lang, now)
     }
 
@@ -95,7 +103,11 @@ impl Engine {
             // The runner's answer says it; a second /stop only repeats the interrupt.
             return self.stop_turn(&turn, now);
         }
-        if self.spool.drop_queued(&conversation.session, now)?.is_empty() {
+        if self
+            .spool
+            .drop_queued(&conversation.session, now)?
+            .is_empty()
+        {
             return self.notice(place, &Text::NothingToStop, lang, now);
         }
         self.notice(place, &Text::Stopped, lang, now)
@@ -115,7 +127,9 @@ impl Engine {
     /// Asks the runner to end a session's agent. Lossy: an agent that nobody uses ends by itself.
     pub(super) fn close_session(&mut self, project: &str, session: &str) {
         if let Some(runner) = self.runner_of(project) {
-            let close = CloseSession { session: session.to_owned() };
+            let close = CloseSession {
+                session: session.to_owned(),
+            };
             self.send(&runner, "", Body::CloseSession(close));
         }
     }
@@ -132,7 +146,10 @@ impl Engine {
         };
         let active = self.spool.active_turn(&conversation.session)?;
         let queued = self.spool.queued_ahead(&conversation.session)?;
-        let runner_up = self.runners.get(&project.runner).is_some_and(|runner| runner.ready);
+        let runner_up = self
+            .runners
+            .get(&project.runner)
+            .is_some_and(|runner| runner.ready);
         let status = Text::Status {
             project: &conversation.project,
             agent: &project.agent,
@@ -153,7 +170,10 @@ impl Engine {
 /// The interrupt of a turn's current attempt.
 pub(super) fn interrupt(turn: &Turn) -> Interrupt {
     Interrupt {
-        at: TurnRef { turn: turn.id.clone(), attempt: turn.attempt },
+        at: TurnRef {
+            turn: turn.id.clone(),
+            attempt: turn.attempt,
+        },
         session: turn.session.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! The way in: one message, exactly one outcome.
 
-use ipc_schema::{Access, Accepted, Body, Decide, Inbound, MAX_TEXT, QuestionKind};
+use ipc_schema::{Accepted, Access, Body, Decide, Inbound, MAX_TEXT, QuestionKind};
 use spool::{Conversation, Person, Question, QuestionState, Session, SpoolError, Turn, TurnState};
 
 use super::outbox::Place;
@@ -25,8 +25,14 @@ impl Engine {
         trace: &str,
         now: u64,
     ) -> Result<(), SpoolError> {
-        let accepted = Body::Accepted(Accepted { event_id: message.event_id.clone() });
-        let key = (message.event_id.as_str(), message.address.as_str(), message.order);
+        let accepted = Body::Accepted(Accepted {
+            event_id: message.event_id.clone(),
+        });
+        let key = (
+            message.event_id.as_str(),
+            message.address.as_str(),
+            message.order,
+        );
         if self.spool.seen(peer, key.0, key.1, key.2)? {
             self.send(peer, trace, accepted);
             return Ok(());
@@ -88,22 +94,40 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         let user = message.sender.id.as_str();
-        let told = self.spool.person(place.instance, user)?.map(|p| p.refused_at).unwrap_or(0);
+        let told = self
+            .spool
+            .person(place.instance, user)?
+            .map(|p| p.refused_at)
+            .unwrap_or(0);
         let since = now.saturating_sub(REFUSAL_WINDOW);
         if (told > 0 && told + REFUSAL_EACH > now)
             || self.spool.refusals_since(place.instance, since)? >= REFUSALS
         {
             return Ok(());
         }
-        let person = Person { language: lang.code().to_owned(), refused_at: now };
+        let person = Person {
+            language: lang.code().to_owned(),
+            refused_at: now,
+        };
         self.spool.put_person(place.instance, user, &person)?;
-        self.notice(place, &Text::Refused { id: user, key: "allow_from" }, lang, now)
+        self.notice(
+            place,
+            &Text::Refused {
+                id: user,
+                key: "allow_from",
+            },
+            lang,
+            now,
+        )
     }
 
     /// A person's language: fixed, remembered, or told by this message and remembered from now on.
     fn language_of(&mut self, peer: &str, message: &Inbound) -> Result<Lang, SpoolError> {
-        let platform =
-            self.workers.get(peer).map(|w| w.capabilities.language.clone()).unwrap_or_default();
+        let platform = self
+            .workers
+            .get(peer)
+            .map(|w| w.capabilities.language.clone())
+            .unwrap_or_default();
         let fixed = self.fixed_language(peer).to_owned();
         if !fixed.is_empty() || !platform.is_empty() {
             return Ok(prompt::language(&fixed, &platform, ""));
@@ -115,7 +139,10 @@ impl Engine {
         }
         let lang = Lang::of_text(&message.text);
         if message.access == Access::Granted {
-            let person = Person { language: lang.code().to_owned(), refused_at: 0 };
+            let person = Person {
+                language: lang.code().to_owned(),
+                refused_at: 0,
+            };
             self.spool.put_person(peer, &message.sender.id, &person)?;
         }
         Ok(lang)
@@ -129,7 +156,9 @@ impl Engine {
         message: &Inbound,
         now: u64,
     ) -> Result<Conversation, SpoolError> {
-        let known = self.spool.conversation(project, peer, &message.conversation)?;
+        let known = self
+            .spool
+            .conversation(project, peer, &message.conversation)?;
         let session = match &known {
             Some(known) => self.spool.session(&known.session)?,
             None => None,
@@ -167,7 +196,11 @@ impl Engine {
         session: &Session,
         now: u64,
     ) -> Result<bool, SpoolError> {
-        let minutes = self.plan.projects.get(project).map_or(0, |p| p.reset_on_idle_mins);
+        let minutes = self
+            .plan
+            .projects
+            .get(project)
+            .map_or(0, |p| p.reset_on_idle_mins);
         Ok(minutes > 0
             && session.used_at + minutes * 60_000 < now
             && self.spool.active_turn(&session.id)?.is_none()
@@ -206,8 +239,12 @@ impl Engine {
         let Ok(about) = serde_json::from_str::<QuestionKind>(&question.about) else {
             return Ok(false);
         };
-        let Some(decision) = answer::read(&message.text, &about) else { return Ok(false) };
-        let Some(turn) = self.spool.turn(&question.turn)? else { return Ok(false) };
+        let Some(decision) = answer::read(&message.text, &about) else {
+            return Ok(false);
+        };
+        let Some(turn) = self.spool.turn(&question.turn)? else {
+            return Ok(false);
+        };
         if turn.asker != message.sender.id && !self.is_admin(&turn.project, &message.sender.id) {
             self.notice(place, &Text::QuestionNotYours, lang, now)?;
             return Ok(true);
@@ -219,7 +256,10 @@ impl Engine {
         };
         self.spool.put_question(&decided)?;
         if let Some(runner) = self.runner_of(&turn.project) {
-            let decide = Decide { question: question.id.clone(), decision };
+            let decide = Decide {
+                question: question.id.clone(),
+                decision,
+            };
             self.send(&runner, &turn.trace, Body::Decide(decide));
         }
         Ok(true)
@@ -235,18 +275,32 @@ impl Engine {
         now: u64,
     ) -> Result<Option<Text<'a>>, SpoolError> {
         if text.len() > MAX_TEXT {
-            return Ok(Some(Text::TooLong { limit_kib: MAX_TEXT / 1024 }));
+            return Ok(Some(Text::TooLong {
+                limit_kib: MAX_TEXT / 1024,
+            }));
         }
         let lower = text.to_lowercase();
-        if self.plan.banned_words.iter().any(|word| lower.contains(&word.to_lowercase())) {
+        if self
+            .plan
+            .banned_words
+            .iter()
+            .any(|word| lower.contains(&word.to_lowercase()))
+        {
             return Ok(Some(Text::BannedWord));
         }
-        if let Err(secs) = self.rate.admit(self.plan.rate, peer, &message.sender.id, now) {
-            return Ok(Some(Text::RateLimited { secs: secs as usize }));
+        if let Err(secs) = self
+            .rate
+            .admit(self.plan.rate, peer, &message.sender.id, now)
+        {
+            return Ok(Some(Text::RateLimited {
+                secs: secs as usize,
+            }));
         }
         let depth = self.plan.queue_depth;
         if self.spool.queued_ahead(&conversation.session)? >= depth {
-            return Ok(Some(Text::QueueFull { depth: depth as usize }));
+            return Ok(Some(Text::QueueFull {
+                depth: depth as usize,
+            }));
         }
         Ok(None)
     }
@@ -260,8 +314,13 @@ impl Engine {
         lang: Lang,
         now: u64,
     ) -> Result<(), SpoolError> {
-        let Some(project) = self.plan.projects.get(&conversation.project) else { return Ok(()) };
-        let dialect = self.workers.get(place.instance).map(|w| w.capabilities.dialect.clone());
+        let Some(project) = self.plan.projects.get(&conversation.project) else {
+            return Ok(());
+        };
+        let dialect = self
+            .workers
+            .get(place.instance)
+            .map(|w| w.capabilities.dialect.clone());
         let prompt = prompt::compose(&prompt::Parts {
             sender: project
                 .inject_sender
@@ -295,7 +354,14 @@ impl Engine {
             changed_at: now,
         })?;
         if ahead > 0 {
-            self.notice(place, &Text::Queued { ahead: ahead as usize }, lang, now)?;
+            self.notice(
+                place,
+                &Text::Queued {
+                    ahead: ahead as usize,
+                },
+                lang,
+                now,
+            )?;
         } else {
             self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: id });
         }
@@ -323,8 +389,13 @@ impl Engine {
     }
 
     pub(super) fn is_admin(&self, project: &str, user: &str) -> bool {
-        let Some(project) = self.plan.projects.get(project) else { return false };
-        project.admins.iter().any(|admin| admin == "*" || admin == user)
+        let Some(project) = self.plan.projects.get(project) else {
+            return false;
+        };
+        project
+            .admins
+            .iter()
+            .any(|admin| admin == "*" || admin == user)
     }
 
     /// The process that runs a project's agents.

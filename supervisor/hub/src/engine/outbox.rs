@@ -42,13 +42,19 @@ impl Engine {
         text: &str,
         now: u64,
     ) -> Result<usize, SpoolError> {
-        let capabilities =
-            self.workers.get(place.instance).map(|w| w.capabilities.clone()).unwrap_or_default();
+        let capabilities = self
+            .workers
+            .get(place.instance)
+            .map(|w| w.capabilities.clone())
+            .unwrap_or_default();
         let limit = match capabilities.text_limit {
             0 => TEXT_LIMIT,
             limit => limit,
         };
-        let limit = Limit { max_chars: limit as usize, joined: capabilities.joins_chunks };
+        let limit = Limit {
+            max_chars: limit as usize,
+            joined: capabilities.joins_chunks,
+        };
         let rendered = render::render(text, Dialect::from_name(&capabilities.dialect));
         let chunks = render::chunk(&rendered, limit).chunks;
         let reply = self.ids.short();
@@ -63,7 +69,11 @@ impl Engine {
                 instance: place.instance.to_owned(),
                 address: place.address.to_owned(),
                 text: chunk.text,
-                reply_to: if position == 0 { place.reply_to.to_owned() } else { String::new() },
+                reply_to: if position == 0 {
+                    place.reply_to.to_owned()
+                } else {
+                    String::new()
+                },
                 trace: place.trace.to_owned(),
                 state: ChunkState::Pending,
                 leased_at: 0,
@@ -94,7 +104,11 @@ impl Engine {
 
     /// Hands out what the lane offers.
     pub(super) fn hand_out(&mut self, lane: Lane, now: u64) -> Result<(), SpoolError> {
-        let Some(worker) = self.workers.get_mut(&lane.instance).filter(|worker| worker.up) else {
+        let Some(worker) = self
+            .workers
+            .get_mut(&lane.instance)
+            .filter(|worker| worker.up)
+        else {
             return Ok(());
         };
         let window = worker.capabilities.window.clamp(1, 64) as usize;
@@ -104,7 +118,11 @@ impl Engine {
             let chunk = &chunks[index];
             self.spool.lease(&chunk.key, now)?;
             worker.in_flight.insert(chunk.key.clone());
-            let age_ms = if chunk.leased_at == 0 { 0 } else { now.saturating_sub(chunk.leased_at).max(1) };
+            let age_ms = if chunk.leased_at == 0 {
+                0
+            } else {
+                now.saturating_sub(chunk.leased_at).max(1)
+            };
             self.out.push(super::Out {
                 peer: lane.instance.clone(),
                 trace: chunk.trace.clone(),
@@ -186,12 +204,21 @@ impl Engine {
 
     /// The worker has said how a chunk fared: it may forget it, and the lane goes on.
     fn landed(&mut self, peer: &str, key: &str) -> Result<(), SpoolError> {
-        self.send(peer, "", Body::DeliveryKept(DeliveryKept { key: key.to_owned() }));
+        self.send(
+            peer,
+            "",
+            Body::DeliveryKept(DeliveryKept {
+                key: key.to_owned(),
+            }),
+        );
         if let Some(worker) = self.workers.get_mut(peer) {
             worker.in_flight.remove(key);
         }
         if let Some(chunk) = self.spool.chunk(key)? {
-            self.dirty_lanes.insert(Lane { instance: chunk.instance, address: chunk.address });
+            self.dirty_lanes.insert(Lane {
+                instance: chunk.instance,
+                address: chunk.address,
+            });
         }
         Ok(())
     }
@@ -206,7 +233,10 @@ impl Engine {
             && let Some(chunk) = self.spool.chunk(&format!("{reply}-0"))?
         {
             // Looked at with the next batch, which a timer that is due makes at once.
-            let lane = Lane { instance: chunk.instance, address: chunk.address };
+            let lane = Lane {
+                instance: chunk.instance,
+                address: chunk.address,
+            };
             self.at(now, Timer::Lane(lane));
         }
         Ok(chunks)
@@ -214,14 +244,25 @@ impl Engine {
 
     /// The language of an account where no person is at hand.
     pub(super) fn language_at(&self, instance: &str) -> Lang {
-        let platform =
-            self.workers.get(instance).map(|w| w.capabilities.language.as_str()).unwrap_or("");
+        let platform = self
+            .workers
+            .get(instance)
+            .map(|w| w.capabilities.language.as_str())
+            .unwrap_or("");
         crate::prompt::language(self.fixed_language(instance), platform, "")
     }
 
     /// What the operator fixed, for the account or for all; may be empty.
     pub(super) fn fixed_language(&self, instance: &str) -> &str {
-        let account = self.plan.platforms.get(instance).map_or("", |p| p.language.as_str());
-        if account.is_empty() { &self.plan.language } else { account }
+        let account = self
+            .plan
+            .platforms
+            .get(instance)
+            .map_or("", |p| p.language.as_str());
+        if account.is_empty() {
+            &self.plan.language
+        } else {
+            account
+        }
     }
 }

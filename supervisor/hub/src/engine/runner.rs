@@ -17,7 +17,9 @@ use crate::turn::{Signal, Step, step};
 impl Engine {
     /// A runner is there again: compare notes before anything else.
     pub(super) fn runner_up(&mut self, peer: &str) -> Result<(), SpoolError> {
-        let Some(project) = self.project_of(peer) else { return Ok(()) };
+        let Some(project) = self.project_of(peer) else {
+            return Ok(());
+        };
         let turns = self.spool.open_turns(&project)?.iter().map(at).collect();
         self.send(peer, "", Body::OpenTurns(OpenTurns { turns }));
         Ok(())
@@ -30,8 +32,12 @@ impl Engine {
         answer: TurnsAnswer,
         now: u64,
     ) -> Result<(), SpoolError> {
-        let Some(project) = self.project_of(peer) else { return Ok(()) };
-        let Some(runner) = self.runners.get_mut(peer) else { return Ok(()) };
+        let Some(project) = self.project_of(peer) else {
+            return Ok(());
+        };
+        let Some(runner) = self.runners.get_mut(peer) else {
+            return Ok(());
+        };
         runner.ready = true;
         let resumable = runner.capabilities.dedups_prompts;
         for turn in self.spool.open_turns(&project)? {
@@ -49,10 +55,18 @@ impl Engine {
             if question.state == QuestionState::Decided
                 && let Ok(decision) = serde_json::from_str(&question.decision)
             {
-                self.send(peer, "", Body::Decide(Decide { question: question.id, decision }));
+                self.send(
+                    peer,
+                    "",
+                    Body::Decide(Decide {
+                        question: question.id,
+                        decision,
+                    }),
+                );
             }
         }
-        self.dirty_sessions.extend(self.spool.sessions_with_queued(&project)?);
+        self.dirty_sessions
+            .extend(self.spool.sessions_with_queued(&project)?);
         Ok(())
     }
 
@@ -61,8 +75,12 @@ impl Engine {
         if self.spool.active_turn(session)?.is_some() {
             return Ok(());
         }
-        let Some(turn) = self.spool.next_queued(session)? else { return Ok(()) };
-        let Some(runner) = self.runner_of(&turn.project) else { return Ok(()) };
+        let Some(turn) = self.spool.next_queued(session)? else {
+            return Ok(());
+        };
+        let Some(runner) = self.runner_of(&turn.project) else {
+            return Ok(());
+        };
         if !self.runners.get(&runner).is_some_and(|runner| runner.ready) {
             self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: turn.id });
             return Ok(());
@@ -77,7 +95,8 @@ impl Engine {
             Step::To(TurnState::Starting) => self.prompt(turn, now),
             Step::Again => self.prompt(turn, now),
             Step::To(TurnState::Running) => {
-                self.spool.set_turn(&turn.id, TurnState::Running, turn.attempt, now)
+                self.spool
+                    .set_turn(&turn.id, TurnState::Running, turn.attempt, now)
             }
             Step::To(TurnState::Stopped) => {
                 self.finish(turn, TurnState::Stopped, Some(&Text::Stopped), now)
@@ -86,25 +105,34 @@ impl Engine {
                 self.finish(turn, TurnState::Interrupted, Some(&Text::CannotResume), now)
             }
             Step::To(state) => self.finish(turn, state, None, now),
-            Step::GiveUp => {
-                self.finish(turn, TurnState::Failed, Some(&Text::TooManyAttempts), now)
-            }
+            Step::GiveUp => self.finish(turn, TurnState::Failed, Some(&Text::TooManyAttempts), now),
         }
     }
 
     /// Hands the next attempt to the runner: committed as starting before it is sent.
     fn prompt(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
-        let Some(session) = self.spool.session(&turn.session)? else { return Ok(()) };
-        let Some(runner) = self.runner_of(&turn.project) else { return Ok(()) };
+        let Some(session) = self.spool.session(&turn.session)? else {
+            return Ok(());
+        };
+        let Some(runner) = self.runner_of(&turn.project) else {
+            return Ok(());
+        };
         self.spool.close_questions_of(&turn.id)?;
         let attempt = turn.attempt + 1;
-        self.spool.set_turn(&turn.id, TurnState::Starting, attempt, now)?;
-        self.spool.put_session(&spool::Session { used_at: now, ..session.clone() })?;
+        self.spool
+            .set_turn(&turn.id, TurnState::Starting, attempt, now)?;
+        self.spool.put_session(&spool::Session {
+            used_at: now,
+            ..session.clone()
+        })?;
         self.send(
             &runner,
             &turn.trace,
             Body::Prompt(Prompt {
-                at: TurnRef { turn: turn.id.clone(), attempt },
+                at: TurnRef {
+                    turn: turn.id.clone(),
+                    attempt,
+                },
                 session: turn.session.clone(),
                 agent_session: session.agent_session,
                 prompt_id: turn.prompt_id.clone(),
@@ -159,12 +187,18 @@ impl Engine {
     fn follow(&mut self, turn: &Turn, event: TurnEvent, now: u64) -> Result<(), SpoolError> {
         let lang = lang(turn);
         match event {
-            TurnEvent::Started { agent_session, continued } => {
+            TurnEvent::Started {
+                agent_session,
+                continued,
+            } => {
                 if let Some(session) = self.spool.session(&turn.session)?
                     && session.agent_session != agent_session
                     && !agent_session.is_empty()
                 {
-                    self.spool.put_session(&spool::Session { agent_session, ..session })?;
+                    self.spool.put_session(&spool::Session {
+                        agent_session,
+                        ..session
+                    })?;
                 }
                 if continued && turn.state != TurnState::Stopping {
                     self.notice(&turn.into(), &Text::Resumed, lang, now)?;
@@ -193,7 +227,11 @@ impl Engine {
 
     /// A question is committed before it is shown.
     fn asked(&mut self, turn: &Turn, asked: Asked, now: u64) -> Result<(), SpoolError> {
-        let Asked { question, about, deadline_ms: _ } = asked;
+        let Asked {
+            question,
+            about,
+            deadline_ms: _,
+        } = asked;
         self.spool.put_question(&Question {
             id: question,
             turn: turn.id.clone(),
@@ -207,16 +245,32 @@ impl Engine {
         let place = Place::from(turn);
         let lang = lang(turn);
         match &about {
-            QuestionKind::Permission { tool, detail, always } => {
-                let text =
-                    Text::PermissionQuestion { tool, detail, always: always.as_deref() };
+            QuestionKind::Permission {
+                tool,
+                detail,
+                always,
+            } => {
+                let text = Text::PermissionQuestion {
+                    tool,
+                    detail,
+                    always: always.as_deref(),
+                };
                 self.notice(&place, &text, lang, now)
             }
-            QuestionKind::Choice { text, options, multiple } => {
-                let options: Vec<(&str, &str)> =
-                    options.iter().map(|o| (o.label.as_str(), o.description.as_str())).collect();
-                let text =
-                    Text::ChoiceQuestion { question: text, options: &options, multiple: *multiple };
+            QuestionKind::Choice {
+                text,
+                options,
+                multiple,
+            } => {
+                let options: Vec<(&str, &str)> = options
+                    .iter()
+                    .map(|o| (o.label.as_str(), o.description.as_str()))
+                    .collect();
+                let text = Text::ChoiceQuestion {
+                    question: text,
+                    options: &options,
+                    multiple: *multiple,
+                };
                 self.notice(&place, &text, lang, now)
             }
             QuestionKind::Plan { text } => {
@@ -233,7 +287,9 @@ impl Engine {
         applied: bool,
         now: u64,
     ) -> Result<(), SpoolError> {
-        let Some(known) = self.spool.question(question)? else { return Ok(()) };
+        let Some(known) = self.spool.question(question)? else {
+            return Ok(());
+        };
         if !self.close_question(question)? {
             return Ok(());
         }
@@ -252,7 +308,10 @@ impl Engine {
     fn close_question(&mut self, question: &str) -> Result<bool, SpoolError> {
         match self.spool.question(question)? {
             Some(known) if known.state != QuestionState::Closed => {
-                self.spool.put_question(&Question { state: QuestionState::Closed, ..known })?;
+                self.spool.put_question(&Question {
+                    state: QuestionState::Closed,
+                    ..known
+                })?;
                 Ok(true)
             }
             _ => Ok(false),
@@ -273,7 +332,9 @@ impl Engine {
             Fault::AgentMissing { cmd, .. } => Text::AgentMissing { cmd },
             Fault::LoggedOut { words } => Text::AgentLoggedOut { words },
             Fault::Agent { words } => Text::AgentError { words },
-            Fault::TimedOut { minutes } => Text::TurnTimedOut { mins: *minutes as usize },
+            Fault::TimedOut { minutes } => Text::TurnTimedOut {
+                mins: *minutes as usize,
+            },
             Fault::CannotResume => {
                 return self.signal(turn, Signal::Lost { resumable: false }, now);
             }
@@ -311,7 +372,11 @@ impl Engine {
         let place = Place::from(turn);
         // An attempt that was lost may have said half of something; one that ended has said all.
         let lost = matches!(words, Some(Text::TooManyAttempts | Text::CannotResume));
-        let blocks = if lost { Vec::new() } else { self.spool.blocks(&turn.id)? };
+        let blocks = if lost {
+            Vec::new()
+        } else {
+            self.spool.blocks(&turn.id)?
+        };
         let replies = match self.plan.platforms.get(&turn.instance).map(|p| p.reply) {
             Some(Reply::All) => blocks,
             _ if blocks.is_empty() => blocks,
@@ -334,7 +399,10 @@ impl Engine {
         self.spool.close_questions_of(&turn.id)?;
         self.spool.set_turn(&turn.id, state, turn.attempt, now)?;
         if let Some(session) = self.spool.session(&turn.session)? {
-            self.spool.put_session(&spool::Session { used_at: now, ..session })?;
+            self.spool.put_session(&spool::Session {
+                used_at: now,
+                ..session
+            })?;
         }
         self.show_activity(turn, false);
         self.dirty_sessions.insert(turn.session.clone());
@@ -352,24 +420,38 @@ impl Engine {
             self.spool.remember(peer, &said.id, "", 0, now)?;
             let session = self.spool.session(&said.session)?;
             let conversation = match &session {
-                Some(s) => self.spool.conversation(&s.project, &s.instance, &s.conversation)?,
+                Some(s) => self
+                    .spool
+                    .conversation(&s.project, &s.instance, &s.conversation)?,
                 None => None,
             };
             if let Some(to) = conversation {
-                let place =
-                    Place { instance: &to.instance, address: &to.address, reply_to: "", trace: "" };
+                let place = Place {
+                    instance: &to.instance,
+                    address: &to.address,
+                    reply_to: "",
+                    trace: "",
+                };
                 self.post(&place, &said.text, now)?;
             }
         }
-        self.send(peer, "", Body::UnpromptedKept(UnpromptedKept { id: said.id }));
+        self.send(
+            peer,
+            "",
+            Body::UnpromptedKept(UnpromptedKept { id: said.id }),
+        );
         Ok(())
     }
 
     /// Somebody's message has been waiting for its runner.
     pub(super) fn tell_runner_away(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
-        let Some(turn) = self.spool.turn(id)? else { return Ok(()) };
+        let Some(turn) = self.spool.turn(id)? else {
+            return Ok(());
+        };
         let runner = self.runner_of(&turn.project);
-        let ready = runner.and_then(|r| self.runners.get(&r)).is_some_and(|r| r.ready);
+        let ready = runner
+            .and_then(|r| self.runners.get(&r))
+            .is_some_and(|r| r.ready);
         if turn.state != TurnState::Queued || ready {
             return Ok(());
         }
@@ -377,12 +459,19 @@ impl Engine {
     }
 
     fn project_of(&self, runner: &str) -> Option<String> {
-        self.plan.projects.iter().find(|(_, p)| p.runner == runner).map(|(name, _)| name.clone())
+        self.plan
+            .projects
+            .iter()
+            .find(|(_, p)| p.runner == runner)
+            .map(|(name, _)| name.clone())
     }
 }
 
 fn at(turn: &Turn) -> TurnRef {
-    TurnRef { turn: turn.id.clone(), attempt: turn.attempt }
+    TurnRef {
+        turn: turn.id.clone(),
+        attempt: turn.attempt,
+    }
 }
 
 fn lang(turn: &Turn) -> Lang {
@@ -390,5 +479,8 @@ fn lang(turn: &Turn) -> Lang {
 }
 
 fn standing(answer: &[TurnStanding], at: &TurnRef) -> Standing {
-    answer.iter().find(|s| s.at == *at).map_or(Standing::Unknown, |s| s.standing)
+    answer
+        .iter()
+        .find(|s| s.at == *at)
+        .map_or(Standing::Unknown, |s| s.standing)
 }

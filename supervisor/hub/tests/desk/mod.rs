@@ -63,7 +63,10 @@ pub fn worker_can() -> Capabilities {
 }
 
 pub fn runner_can(dedups_prompts: bool) -> Capabilities {
-    Capabilities { dedups_prompts, ..Capabilities::default() }
+    Capabilities {
+        dedups_prompts,
+        ..Capabilities::default()
+    }
 }
 
 pub struct Desk {
@@ -78,7 +81,12 @@ impl Desk {
         let spool = Rc::new(Spool::in_memory().unwrap());
         let now = 1_000_000;
         let engine = Engine::new(plan.clone(), Rc::clone(&spool), 7, now).unwrap();
-        Desk { engine, spool, now, plan }
+        Desk {
+            engine,
+            spool,
+            now,
+            plan,
+        }
     }
 
     /// Both peers linked, the runner's answer given.
@@ -94,7 +102,12 @@ impl Desk {
     }
 
     pub fn got(&mut self, peer: &str, body: Body) -> Vec<Out> {
-        self.batch(vec![Event::Got { peer: peer.into(), id: 1, trace: "t".into(), body }])
+        self.batch(vec![Event::Got {
+            peer: peer.into(),
+            id: 1,
+            trace: "t".into(),
+            body,
+        }])
     }
 
     pub fn wait(&mut self, ms: u64) -> Vec<Out> {
@@ -103,12 +116,18 @@ impl Desk {
     }
 
     pub fn worker_up(&mut self) -> Vec<Out> {
-        self.batch(vec![Event::Up { peer: WORKER.into(), capabilities: worker_can() }])
+        self.batch(vec![Event::Up {
+            peer: WORKER.into(),
+            capabilities: worker_can(),
+        }])
     }
 
     /// The runner links and says of every open turn that it stands so.
     pub fn runner_up(&mut self, dedups: bool, standing: Standing) -> Vec<Out> {
-        let up = Event::Up { peer: RUNNER.into(), capabilities: runner_can(dedups) };
+        let up = Event::Up {
+            peer: RUNNER.into(),
+            capabilities: runner_can(dedups),
+        };
         let out = self.batch(vec![up]);
         let open = out.iter().find_map(|out| match &out.body {
             Body::OpenTurns(open) => Some(open.turns.clone()),
@@ -125,8 +144,13 @@ impl Desk {
     /// The hub dies: what was not committed is gone, and so is all memory.
     pub fn kill_hub(&mut self) {
         self.spool.rollback();
-        self.engine =
-            Engine::new(self.plan.clone(), Rc::clone(&self.spool), self.now, self.now).unwrap();
+        self.engine = Engine::new(
+            self.plan.clone(),
+            Rc::clone(&self.spool),
+            self.now,
+            self.now,
+        )
+        .unwrap();
     }
 
     pub fn says(&mut self, id: &str, text: &str) -> Vec<Out> {
@@ -134,7 +158,14 @@ impl Desk {
     }
 
     pub fn update(&mut self, at: &TurnRef, n: u64, event: TurnEvent) -> Vec<Out> {
-        self.got(RUNNER, Body::TurnUpdate(TurnUpdate { at: at.clone(), n, event }))
+        self.got(
+            RUNNER,
+            Body::TurnUpdate(TurnUpdate {
+                at: at.clone(),
+                n,
+                event,
+            }),
+        )
     }
 
     /// Started, one block, done.
@@ -151,7 +182,10 @@ impl Desk {
         let mut todo = deliveries(&out);
         while let Some(deliver) = todo.pop() {
             texts.push(deliver.text.clone());
-            let done = Delivered { key: deliver.key, platform_id: "m".into() };
+            let done = Delivered {
+                key: deliver.key,
+                platform_id: "m".into(),
+            };
             let out = self.got(WORKER, Body::Delivered(done));
             todo.extend(deliveries(&out));
         }
@@ -160,11 +194,18 @@ impl Desk {
 }
 
 pub fn started(continued: bool) -> TurnEvent {
-    TurnEvent::Started { agent_session: String::new(), continued }
+    TurnEvent::Started {
+        agent_session: String::new(),
+        continued,
+    }
 }
 
 pub fn block(block: &str, text: &str) -> TurnEvent {
-    TurnEvent::Text { block: block.into(), text: text.into(), more: false }
+    TurnEvent::Text {
+        block: block.into(),
+        text: text.into(),
+        more: false,
+    }
 }
 
 pub fn ended(outcome: Outcome) -> TurnEvent {
@@ -178,7 +219,10 @@ pub fn inbound(id: &str, user: &str, text: &str) -> Body {
         address: format!("to-{user}"),
         direct: true,
         shared: false,
-        sender: Sender { id: user.into(), name: user.to_uppercase() },
+        sender: Sender {
+            id: user.into(),
+            name: user.to_uppercase(),
+        },
         access: Access::Granted,
         text: text.into(),
         quoted: None,
@@ -210,6 +254,11 @@ pub fn deliveries(out: &[Out]) -> Vec<Deliver> {
 
 pub fn kinds(out: &[Out]) -> Vec<String> {
     out.iter()
-        .map(|out| serde_json::to_value(&out.body).unwrap()["kind"].as_str().unwrap().to_owned())
+        .map(|out| {
+            serde_json::to_value(&out.body).unwrap()["kind"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect()
 }

@@ -321,6 +321,7 @@ impl Engine {
             self.tell_lifecycle(&[uuid.to_owned()], "completed");
         }
         if self.turn.is_none() {
+            self.code = 0; // as if a turn had gone well
             self.tell_state("idle");
         }
     }

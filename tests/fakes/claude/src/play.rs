@@ -118,7 +118,12 @@ impl Engine {
                 let message =
                     lines::message(&lines::uuid(), "<synthetic>", &text, Some("stop_sequence"));
                 let error = error_name(trouble, false);
-                let line = stamp.assistant(&uuid, &message, json!({ "error": error }));
+                let mut more = json!({ "error": error });
+                if let (true, Some(status)) = (stamp.version.names_prompts(), told_status(trouble))
+                {
+                    more["api_error_status"] = json!(status);
+                }
+                let line = stamp.assistant(&uuid, &message, more);
                 self.print(stamp.answering(line, &turn.prompts));
                 self.chain(
                     "assistant",
@@ -240,10 +245,7 @@ impl Engine {
         let stamp = &self.facts.stamp;
         let failed = turn.failed;
         let reason = failed.map_or("completed", |_| stamp.version.reason_of_trouble());
-        let status = failed.and_then(|trouble| match trouble {
-            Trouble::LoggedOut => None,
-            Trouble::Status(status) => Some(status),
-        });
+        let status = failed.and_then(told_status);
         let stop = if failed.is_some() {
             "stop_sequence"
         } else {
@@ -269,5 +271,13 @@ impl Engine {
         let Some(turn) = &self.turn else { return };
         let row = json!({ "type": "last-prompt", "lastPrompt": turn.text, "leafUuid": self.leaf, "sessionId": self.facts.stamp.session });
         self.actions.push(Action::Row { row, now: false });
+    }
+}
+
+/// The status that is told; there is none where no request was made.
+fn told_status(trouble: Trouble) -> Option<u16> {
+    match trouble {
+        Trouble::LoggedOut => None,
+        Trouble::Status(status) => Some(status),
     }
 }

@@ -6,7 +6,7 @@ mod agent;
 use std::path::PathBuf;
 
 use agent::{Agent, Start, events, shape, shapes};
-use fake_claude::{CONTROL, ClaudeControl, Point};
+use fake_claude::{CONTROL, ClaudeControl, Event, Point};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -54,6 +54,15 @@ fn at<'a>(rows: &'a [Value], place: &str) -> Vec<&'a Value> {
         .collect()
 }
 
+/// Takes the echoes out, and what is said of their life; gives how many there were.
+fn echoes(shapes: &mut Vec<String>) -> usize {
+    let before = shapes.len();
+    shapes.retain(|shape| {
+        !shape.contains("isReplay") && shape != "command_lifecycle state=completed"
+    });
+    before - shapes.len()
+}
+
 /// Lines that the fake does not have, and what the replay's own words leave behind.
 fn counts(line: &Value) -> bool {
     !matches!(
@@ -68,6 +77,7 @@ async fn replay(capture: &Capture) {
     let base = Start::fake(dir.path())
         .with("FAKE_CLAUDE_AS", capture.version)
         .with("FAKE_CLAUDE_LOGIN", "checked");
+    let base = base.with("IS_SANDBOX", "1");
     let base = base.with(CONTROL, control.address());
     for rows in capture.processes() {
         let started = &rows[0]["line"];
@@ -88,28 +98,32 @@ async fn replay(capture: &Capture) {
             .filter_map(Value::as_str)
             .collect();
         let mut agent = start.start(&args);
-        let code = play(&mut agent, rows, &control).await;
+        let code = play(&mut agent, &start, rows, &control).await;
 
         let name = &capture.name;
-        let (wanted, said): (Vec<_>, Vec<_>) = (
-            at(rows, "stdout")
-                .into_iter()
-                .filter(|line| counts(line))
-                .cloned()
-                .collect(),
-            agent
-                .seen
-                .iter()
-                .filter(|line| counts(line))
-                .cloned()
-                .collect(),
+        let (wanted, said) = (
+            comparable(at(rows, "stdout")),
+            comparable(agent.seen.iter()),
         );
         let exit = at(rows, "exit")[0];
-        let (said, wanted) = ((shapes(&said), events(&said)), (shapes(&wanted), events(&wanted)));
+        let (said, wanted) = (
+            (shapes(&said), events(&said)),
+            (shapes(&wanted), events(&wanted)),
+        );
         if exit["how"] == "SIGKILL" {
             // It was killed as soon as the last of these was seen; the fake may have been a little further.
-            assert!(said.0.starts_with(&wanted.0), "{name}: lines\n{:#?}\n{:#?}", said.0, wanted.0);
-            assert!(said.1.starts_with(&wanted.1), "{name}: stream events\n{:?}\n{:?}", said.1, wanted.1);
+            assert!(
+                said.0.starts_with(&wanted.0),
+                "{name}: lines\n{:#?}\n{:#?}",
+                said.0,
+                wanted.0
+            );
+            assert!(
+                said.1.starts_with(&wanted.1),
+                "{name}: stream events\n{:?}\n{:?}",
+                said.1,
+                wanted.1
+            );
         } else {
             assert_eq!(said.0, wanted.0, "{name}: lines");
             assert_eq!(said.1, wanted.1, "{name}: stream events");
@@ -131,12 +145,6 @@ async fn replay(capture: &Capture) {
         };
         assert_eq!(first(&code.1), first(wanted), "{name}: words on stderr");
 
-        let talk = |rows: &[Value]| -> Vec<String> {
-            rows.iter()
-                .filter(|row| row["type"] == "user" || row["type"] == "assistant")
-                .map(shape)
-                .collect()
-        };
         let session = started["args"][1].as_str().expect("a session");
         let wanted: Vec<_> = at(rows, "file").into_iter().cloned().collect();
         assert_eq!(
@@ -148,38 +156,24 @@ async fn replay(capture: &Capture) {
 }
 
 /// Does what the capture's driver did, each step after the lines that it had seen by then.
-async fn play(agent: &mut Agent, rows: &[Value], control: &ClaudeControl) -> (i32, String) {
-    let how = at(rows, "exit")[0]["how"]
+async fn play(
+    agent: &mut Agent,
+    start: &Start,
+    rows: &[Value],
+    control: &ClaudeControl,
+) -> (i32, String) {
+    let end = at(rows, "exit")[0]["how"]
         .as_str()
         .expect("an end")
         .to_owned();
-    let last_input = rows
-        .iter()
-        .rposition(|row| row["at"] == "stdin")
-        .unwrap_or(0);
-    let stops = |row: &Value| {
-        row["line"]["request"]["subtype"] == "interrupt"
-            || row["line"]["response"]["response"]["interrupt"] == true
-    };
-    let (mut lines, mut streamed) = (0, 0);
-    for (index, row) in rows.iter().enumerate() {
-        if row["at"] == "stdout" && counts(&row["line"]) {
-            if row["line"]["type"] == "stream_event" {
-                streamed += 1
-            } else {
-                lines += 1
-            }
-        }
-        if row["at"] != "stdin" {
-            continue;
-        }
-        while shapes_of(agent) < lines || streams_of(agent) < streamed {
-            agent
-                .next()
-                .await
-                .expect("a line that the real one had said by then");
-        }
-        match &row["line"] {
+    let inputs: Vec<_> = (0..rows.len())
+        .filter(|&i| rows[i]["at"] == "stdin")
+        .collect();
+    let mut held = false;
+    for (nth, &index) in inputs.iter().enumerate() {
+        let row = &rows[index]["line"];
+        catch_up(agent, &rows[..index]).await;
+        match row {
             Value::Null => agent.close(),
             Value::String(text) => agent.send_text(text).await,
             line => {
@@ -195,27 +189,45 @@ async fn play(agent: &mut Agent, rows: &[Value], control: &ClaudeControl) -> (i3
                 agent.send(&line).await;
             }
         }
-        let waits = rows
+        let said = |index: usize| {
+            rows[index]["line"]["message"]["content"]
+                .as_str()
+                .unwrap_or_default()
+        };
+        held |= said(index).contains("#hold");
+        // Where the capture's driver let a held turn go on: after the last thing it sent before the turn went on, unless that stopped it.
+        let stopped = rows[index]["line"]["request"]["subtype"] == "interrupt";
+        let next = rows
             .get(index + 1)
             .is_some_and(|next| next["at"] == "stdout");
-        let goes_on = index < last_input || how == "eof";
-        if waits && goes_on && !stops(row) && row["line"]["type"] == "user" && index > 1 {
-            // The capture's driver let the turn go on once this was heard.
-            agent.heard().await;
-            control.release_all();
-        }
-        if row["line"].is_null() {
+        let again = nth > 0 || row.is_null();
+        let goes_on = rows[index..]
+            .iter()
+            .any(|row| row["line"]["type"] == "stream_event");
+        if held && !stopped && goes_on && (row.is_null() || (next && again)) {
+            if !row.is_null() {
+                agent.heard().await;
+            }
+            reached(agent, control).await;
             control.release_all();
         }
     }
-    match how.as_str() {
+    match end.as_str() {
         "eof" | "wait" => {}
         "SIGKILL" => {
-            while shapes_of(agent) < lines || streams_of(agent) < streamed {
-                agent
-                    .next()
-                    .await
-                    .expect("a line that the real one had said by then");
+            catch_up(agent, rows).await;
+            if held
+                && at(rows, "stdout")
+                    .iter()
+                    .any(|line| line["type"] == "stream_event")
+            {
+                reached(agent, control).await;
+            }
+            // It was killed a little later than the last line, so more of the file was there.
+            let session = rows[0]["line"]["args"][1].as_str().expect("a session");
+            let wanted: Vec<_> = at(rows, "file").into_iter().cloned().collect();
+            while talk(&start.rows(session)).len() < talk(&wanted).len() {
+                agent.heard().await;
             }
             agent.signal(Signal::SIGKILL);
         }
@@ -230,20 +242,46 @@ async fn play(agent: &mut Agent, rows: &[Value], control: &ClaudeControl) -> (i3
     agent.end().await
 }
 
-fn shapes_of(agent: &Agent) -> usize {
-    agent
-        .seen
-        .iter()
-        .filter(|line| line["type"] != "stream_event" && counts(line))
-        .count()
+/// Waits until this process has come to the first delta, held or not.
+async fn reached(agent: &Agent, control: &ClaudeControl) {
+    let pid = agent.pid();
+    let there = |event: &Event| matches!(event, Event::Reached(stand) if stand.pid == pid && stand.point == Point::FirstDelta);
+    control
+        .ledger()
+        .wait_for(there, agent::SOON)
+        .await
+        .expect("the first delta");
 }
 
-fn streams_of(agent: &Agent) -> usize {
-    agent
-        .seen
-        .iter()
-        .filter(|line| line["type"] == "stream_event")
-        .count()
+/// Reads until everything has been said that the real one had said by then.
+async fn catch_up(agent: &mut Agent, rows: &[Value]) {
+    let wanted = comparable(at(rows, "stdout"));
+    let lacks = |agent: &Agent| {
+        let seen = comparable(agent.seen.iter());
+        shapes(&seen).len() < shapes(&wanted).len() || events(&seen).len() < events(&wanted).len()
+    };
+    while lacks(agent) {
+        agent
+            .next()
+            .await
+            .expect("a line that the real one had said by then");
+    }
+}
+
+fn comparable<'a>(lines: impl IntoIterator<Item = &'a Value>) -> Vec<Value> {
+    lines
+        .into_iter()
+        .filter(|line| counts(line))
+        .cloned()
+        .collect()
+}
+
+/// The rows of a session file that are the conversation.
+fn talk(rows: &[Value]) -> Vec<String> {
+    rows.iter()
+        .filter(|row| row["type"] == "user" || row["type"] == "assistant")
+        .map(shape)
+        .collect()
 }
 
 macro_rules! replays {

@@ -79,9 +79,14 @@ impl Spent {
             return Verdict::UsedUp(Duration::from_millis(wait));
         }
         let lately = |within: u64| {
-            self.0.iter().copied().filter(move |at| *at <= now_ms && now_ms - at < within)
+            self.0
+                .iter()
+                .copied()
+                .filter(move |at| *at <= now_ms && now_ms - at < within)
         };
-        let concurrency = usize::try_from(limit.max_concurrency).unwrap_or(usize::MAX).max(1);
+        let concurrency = usize::try_from(limit.max_concurrency)
+            .unwrap_or(usize::MAX)
+            .max(1);
         let in_window = lately(WINDOW_MS).count();
         let window_opens = (in_window >= concurrency)
             .then(|| lately(WINDOW_MS).min().map(|first| first + WINDOW_MS))
@@ -105,14 +110,31 @@ impl Spent {
 mod tests {
     use super::*;
 
-    const PLENTY: StartLimit = StartLimit { remaining: 1000, reset_after: 1, max_concurrency: 1 };
+    const PLENTY: StartLimit = StartLimit {
+        remaining: 1000,
+        reset_after: 1,
+        max_concurrency: 1,
+    };
 
     #[test]
     fn nothing_goes_before_the_reset() {
-        let none = StartLimit { remaining: 0, reset_after: 120_000, max_concurrency: 1 };
-        assert_eq!(Spent::default().judge(none, 0), Verdict::UsedUp(Duration::from_secs(120)));
-        let soon = StartLimit { reset_after: 0, ..none };
-        assert_eq!(Spent::default().judge(soon, 0), Verdict::UsedUp(Duration::from_secs(1)));
+        let none = StartLimit {
+            remaining: 0,
+            reset_after: 120_000,
+            max_concurrency: 1,
+        };
+        assert_eq!(
+            Spent::default().judge(none, 0),
+            Verdict::UsedUp(Duration::from_secs(120))
+        );
+        let soon = StartLimit {
+            reset_after: 0,
+            ..none
+        };
+        assert_eq!(
+            Spent::default().judge(soon, 0),
+            Verdict::UsedUp(Duration::from_secs(1))
+        );
     }
 
     #[test]
@@ -120,8 +142,14 @@ mod tests {
         let mut spent = Spent::default();
         assert_eq!(spent.judge(PLENTY, 1_000), Verdict::Go);
         spent.spend(1_000);
-        assert_eq!(spent.judge(PLENTY, 2_000), Verdict::Wait(Duration::from_millis(4_000)));
-        let two = StartLimit { max_concurrency: 2, ..PLENTY };
+        assert_eq!(
+            spent.judge(PLENTY, 2_000),
+            Verdict::Wait(Duration::from_millis(4_000))
+        );
+        let two = StartLimit {
+            max_concurrency: 2,
+            ..PLENTY
+        };
         assert_eq!(spent.judge(two, 2_000), Verdict::Go);
         assert_eq!(spent.judge(PLENTY, 6_000), Verdict::Go);
     }
@@ -150,7 +178,11 @@ mod tests {
         (0..10).for_each(|n| spent.spend(1_000_000 + n));
         assert!(matches!(spent.judge(PLENTY, 1_100_000), Verdict::Wait(_)));
         assert_eq!(spent.judge(PLENTY, 1_000_010 + LATELY_MS), Verdict::Go);
-        assert_eq!(spent.judge(PLENTY, 5), Verdict::Go, "all of them are in the future");
+        assert_eq!(
+            spent.judge(PLENTY, 5),
+            Verdict::Go,
+            "all of them are in the future"
+        );
         assert_eq!(Spent::read(b"junk"), Spent::default());
     }
 }

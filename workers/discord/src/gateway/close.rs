@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn the_table() {
-        for code in [4000, 4001, 4002, 4005, 4006, 4008, 1000, 1001, 1006, 4999, 0] {
+        for code in [
+            4000, 4001, 4002, 4005, 4006, 4008, 1000, 1001, 1006, 4999, 0,
+        ] {
             assert_eq!(after(Some(code)), After::Resume, "{code}");
         }
         assert_eq!(after(None), After::Resume);

@@ -17,7 +17,11 @@ const LARGEST: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Frame<'a> {
     /// Op 0.
-    Dispatch { seq: u64, name: Cow<'a, str>, data: &'a str },
+    Dispatch {
+        seq: u64,
+        name: Cow<'a, str>,
+        data: &'a str,
+    },
     /// Op 10.
     Hello { interval: Duration },
     /// Op 11.
@@ -63,14 +67,18 @@ pub(crate) fn read(text: &str) -> Result<Frame<'_>, Junk> {
         (0, seq, _) => return Err(Junk { seq }),
         (1, ..) => Frame::BeatNow,
         (7, ..) => Frame::Reconnect,
-        (9, ..) => Frame::Invalid { resumable: data == "true" },
+        (9, ..) => Frame::Invalid {
+            resumable: data == "true",
+        },
         (10, ..) => {
             #[derive(Deserialize)]
             struct Hello {
                 heartbeat_interval: u64,
             }
             let hello: Hello = serde_json::from_str(data).map_err(|_| Junk { seq: None })?;
-            Frame::Hello { interval: Duration::from_millis(hello.heartbeat_interval) }
+            Frame::Hello {
+                interval: Duration::from_millis(hello.heartbeat_interval),
+            }
         }
         (11, ..) => Frame::Ack,
         (op, ..) => Frame::Other(op),
@@ -121,14 +129,29 @@ mod tests {
     #[test]
     fn each_op_is_told_apart() {
         let dispatch = r#"{"t":"MESSAGE_CREATE","s":5,"op":0,"d":{"id":"1"}}"#;
-        assert!(matches!(read(dispatch), Ok(Frame::Dispatch { seq: 5, data: r#"{"id":"1"}"#, .. })));
+        assert!(matches!(
+            read(dispatch),
+            Ok(Frame::Dispatch {
+                seq: 5,
+                data: r#"{"id":"1"}"#,
+                ..
+            })
+        ));
         let hello = r#"{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":41250,"_trace":[]}}"#;
-        assert!(matches!(read(hello), Ok(Frame::Hello { interval }) if interval.as_millis() == 41_250));
+        assert!(
+            matches!(read(hello), Ok(Frame::Hello { interval }) if interval.as_millis() == 41_250)
+        );
         assert!(matches!(read(r#"{"op":11}"#), Ok(Frame::Ack)));
         assert!(matches!(read(r#"{"op":1,"d":null}"#), Ok(Frame::BeatNow)));
         assert!(matches!(read(r#"{"op":7,"d":null}"#), Ok(Frame::Reconnect)));
-        assert!(matches!(read(r#"{"op":9,"d":true}"#), Ok(Frame::Invalid { resumable: true })));
-        assert!(matches!(read(r#"{"op":9}"#), Ok(Frame::Invalid { resumable: false })));
+        assert!(matches!(
+            read(r#"{"op":9,"d":true}"#),
+            Ok(Frame::Invalid { resumable: true })
+        ));
+        assert!(matches!(
+            read(r#"{"op":9}"#),
+            Ok(Frame::Invalid { resumable: false })
+        ));
         assert!(matches!(read(r#"{"op":99}"#), Ok(Frame::Other(99))));
     }
 
@@ -136,7 +159,14 @@ mod tests {
     fn junk_keeps_its_sequence_where_it_has_one() {
         let broken = r#"{"t":"MESSAGE_CREATE","s":7,"op":0,"d":not json at all}"#;
         assert_eq!(read(broken).unwrap_err(), Junk { seq: Some(7) });
-        for text in ["", "hello", "[]", r#"{"op":10,"d":{}}"#, r#"{"op":0,"t":"X"}"#, "{\"s\":7,\"d\":"] {
+        for text in [
+            "",
+            "hello",
+            "[]",
+            r#"{"op":10,"d":{}}"#,
+            r#"{"op":0,"t":"X"}"#,
+            "{\"s\":7,\"d\":",
+        ] {
             assert_eq!(read(text).unwrap_err(), Junk { seq: None }, "{text}");
         }
     }

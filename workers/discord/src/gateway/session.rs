@@ -110,7 +110,9 @@ pub(crate) enum Action {
     /// The connection fell, or failed; in words for the status.
     Down(&'static str),
     /// It stands again.
-    Up { resumed: bool },
+    Up {
+        resumed: bool,
+    },
     /// There is nothing more to try.
     Stop(Fatal),
 }
@@ -131,12 +133,28 @@ struct Beat {
 
 #[derive(Debug)]
 enum Phase {
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     Asking,
-    Connecting { deadline: Instant, purpose: Purpose, own_host: bool },
-    AwaitingHello { deadline: Instant, purpose: Purpose, own_host: bool },
-    Greeting { deadline: Instant, purpose: Purpose, beat: Beat },
-    Live { beat: Beat },
+    Connecting {
+        deadline: Instant,
+        purpose: Purpose,
+        own_host: bool,
+    },
+    AwaitingHello {
+        deadline: Instant,
+        purpose: Purpose,
+        own_host: bool,
+    },
+    Greeting {
+        deadline: Instant,
+        purpose: Purpose,
+        beat: Beat,
+    },
+    Live {
+        beat: Beat,
+    },
     Over,
 }
 
@@ -206,15 +224,28 @@ impl Session {
         match event {
             Event::Tick => self.tick(now, chance, &mut out),
             Event::Opened => {
-                if let Phase::Connecting { purpose, own_host, .. } = self.phase {
+                if let Phase::Connecting {
+                    purpose, own_host, ..
+                } = self.phase
+                {
                     let deadline = now + self.hello;
                     self.sends.clear();
-                    self.phase = Phase::AwaitingHello { deadline, purpose, own_host };
+                    self.phase = Phase::AwaitingHello {
+                        deadline,
+                        purpose,
+                        own_host,
+                    };
                 }
             }
             Event::NotOpened => {
                 if let Phase::Connecting { .. } = self.phase {
-                    self.fell("no connection to Discord", Duration::ZERO, now, chance, &mut out);
+                    self.fell(
+                        "no connection to Discord",
+                        Duration::ZERO,
+                        now,
+                        chance,
+                        &mut out,
+                    );
                 }
             }
             Event::Closed(code) => self.closed(code, now, chance, &mut out),
@@ -223,7 +254,13 @@ impl Session {
             Event::Reconnect => {
                 if self.is_connected() {
                     out.push(Action::Close(CLOSE_RESUMABLE));
-                    self.fell("Discord asked for a reconnect", Duration::ZERO, now, chance, &mut out);
+                    self.fell(
+                        "Discord asked for a reconnect",
+                        Duration::ZERO,
+                        now,
+                        chance,
+                        &mut out,
+                    );
                 }
             }
             Event::Invalid { resumable } => self.invalid(resumable, now, chance, &mut out),
@@ -234,7 +271,11 @@ impl Session {
                 }
             }
             Event::Resumed => {
-                if let Phase::Greeting { purpose: Purpose::Resume, .. } = self.phase {
+                if let Phase::Greeting {
+                    purpose: Purpose::Resume,
+                    ..
+                } = self.phase
+                {
                     self.up(true, now, &mut out);
                 }
             }
@@ -251,20 +292,38 @@ impl Session {
             }
             Event::BudgetUnknown => {
                 if let Phase::Asking = self.phase {
-                    self.fell("Discord's REST API does not answer", Duration::ZERO, now, chance, &mut out);
+                    self.fell(
+                        "Discord's REST API does not answer",
+                        Duration::ZERO,
+                        now,
+                        chance,
+                        &mut out,
+                    );
                 }
             }
             Event::Replay => {
                 if let Phase::Live { .. } = self.phase {
                     out.push(Action::Close(CLOSE_RESUMABLE));
-                    self.fell("events are fetched again", Duration::ZERO, now, chance, &mut out);
+                    self.fell(
+                        "events are fetched again",
+                        Duration::ZERO,
+                        now,
+                        chance,
+                        &mut out,
+                    );
                 }
             }
             Event::Renew => {
                 self.stored = None;
                 if self.is_connected() {
                     out.push(Action::Close(CLOSE_RESUMABLE));
-                    self.fell("a new session is begun", Duration::ZERO, now, chance, &mut out);
+                    self.fell(
+                        "a new session is begun",
+                        Duration::ZERO,
+                        now,
+                        chance,
+                        &mut out,
+                    );
                 }
             }
         }
@@ -272,7 +331,10 @@ impl Session {
     }
 
     fn is_connected(&self) -> bool {
-        matches!(self.phase, Phase::AwaitingHello { .. } | Phase::Greeting { .. } | Phase::Live { .. })
+        matches!(
+            self.phase,
+            Phase::AwaitingHello { .. } | Phase::Greeting { .. } | Phase::Live { .. }
+        )
     }
 
     /// Any frame shows that the peer lives, not only an acknowledgement: floods delay those.
@@ -287,7 +349,9 @@ impl Session {
                 | Event::Resumed
                 | Event::Heard
         );
-        if let (true, Phase::Greeting { beat, .. } | Phase::Live { beat }) = (frame, &mut self.phase) {
+        if let (true, Phase::Greeting { beat, .. } | Phase::Live { beat }) =
+            (frame, &mut self.phase)
+        {
             beat.unanswered = false;
         }
     }
@@ -304,7 +368,13 @@ impl Session {
             }
             Phase::AwaitingHello { .. } => {
                 out.push(Action::Close(CLOSE_RESUMABLE));
-                self.fell("Discord does not say hello", Duration::ZERO, now, chance, out);
+                self.fell(
+                    "Discord does not say hello",
+                    Duration::ZERO,
+                    now,
+                    chance,
+                    out,
+                );
             }
             Phase::Greeting { deadline, .. } if *deadline <= now => {
                 out.push(Action::Close(CLOSE_RESUMABLE));
@@ -323,7 +393,11 @@ impl Session {
             }
             Some(stored) => {
                 let own = !self.host_failed && !stored.url.is_empty();
-                let host = if own { Host::Resume(stored.url.clone()) } else { Host::Base };
+                let host = if own {
+                    Host::Resume(stored.url.clone())
+                } else {
+                    Host::Base
+                };
                 self.connect(Purpose::Resume, host, now, out);
             }
         }
@@ -338,37 +412,64 @@ impl Session {
         }
         self.connects.push_back(now);
         let own_host = matches!(host, Host::Resume(_));
-        self.phase = Phase::Connecting { deadline: now + CONNECT, purpose, own_host };
+        self.phase = Phase::Connecting {
+            deadline: now + CONNECT,
+            purpose,
+            own_host,
+        };
         out.push(Action::Connect(host));
     }
 
     /// From when on another connection is within the limit.
     fn connect_limit(&mut self, now: Instant) -> Instant {
-        while self.connects.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
+        while self
+            .connects
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE)
+        {
             self.connects.pop_front();
         }
         let over = self.connects.len().checked_sub(CONNECTS);
-        over.and_then(|nth| self.connects.get(nth)).map_or(now, |at| *at + MINUTE)
+        over.and_then(|nth| self.connects.get(nth))
+            .map_or(now, |at| *at + MINUTE)
     }
 
     fn hello(&mut self, interval: Duration, now: Instant, chance: f64, out: &mut Vec<Action>) {
-        let Phase::AwaitingHello { purpose, .. } = self.phase else { return };
+        let Phase::AwaitingHello { purpose, .. } = self.phase else {
+            return;
+        };
         let interval = interval.clamp(INTERVALS.0, INTERVALS.1);
-        let beat = Beat { interval, next: now + interval.mul_f64(chance), unanswered: false };
+        let beat = Beat {
+            interval,
+            next: now + interval.mul_f64(chance),
+            unanswered: false,
+        };
         self.sends.push_back(now);
         match (&self.stored, purpose) {
             (Some(stored), Purpose::Resume) => out.push(Action::Resume(stored.session.clone())),
             _ => out.push(Action::Identify),
         }
-        self.phase = Phase::Greeting { deadline: now + GREETING, purpose, beat };
+        self.phase = Phase::Greeting {
+            deadline: now + GREETING,
+            purpose,
+            beat,
+        };
     }
 
     /// The heart beats, or has stopped being heard.
     fn beat(&mut self, now: Instant, chance: f64, out: &mut Vec<Action>) {
-        let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else { return };
+        let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else {
+            return;
+        };
         if beat.unanswered {
             out.push(Action::Close(CLOSE_RESUMABLE));
-            self.fell("the connection went silent", Duration::ZERO, now, chance, out);
+            self.fell(
+                "the connection went silent",
+                Duration::ZERO,
+                now,
+                chance,
+                out,
+            );
             return;
         }
         beat.unanswered = true;
@@ -379,10 +480,16 @@ impl Session {
 
     /// A beat out of turn takes the place of the next one, as long as those in turn will fit.
     fn beat_now(&mut self, now: Instant, out: &mut Vec<Action>) {
-        while self.sends.front().is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE) {
+        while self
+            .sends
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE)
+        {
             self.sends.pop_front();
         }
-        let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else { return };
+        let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else {
+            return;
+        };
         if self.sends.len() < ASKED_BEATS {
             beat.unanswered = true;
             beat.next = now + beat.interval;
@@ -405,7 +512,13 @@ impl Session {
             After::Identify => self.stored = None,
             After::Resume => {}
         }
-        self.fell("Discord closed the connection", Duration::ZERO, now, chance, out);
+        self.fell(
+            "Discord closed the connection",
+            Duration::ZERO,
+            now,
+            chance,
+            out,
+        );
     }
 
     fn invalid(&mut self, resumable: bool, now: Instant, chance: f64, out: &mut Vec<Action>) {
@@ -444,10 +557,14 @@ impl Session {
     ) {
         match self.phase {
             // It never got as far as a RESUME: the address is at fault, not the session.
-            Phase::Connecting { own_host: true, .. } | Phase::AwaitingHello { own_host: true, .. } => {
+            Phase::Connecting { own_host: true, .. }
+            | Phase::AwaitingHello { own_host: true, .. } => {
                 self.host_failed = true;
             }
-            Phase::Greeting { purpose: Purpose::Resume, .. } => {
+            Phase::Greeting {
+                purpose: Purpose::Resume,
+                ..
+            } => {
                 self.failed_resumes += 1;
                 if self.failed_resumes >= RESUMES {
                     self.stored = None;
@@ -461,7 +578,9 @@ impl Session {
         }
         self.backoff.down(now);
         let until = now + self.backoff.next(chance).max(least);
-        self.phase = Phase::Waiting { until: until.max(self.connect_limit(now)) };
+        self.phase = Phase::Waiting {
+            until: until.max(self.connect_limit(now)),
+        };
         out.push(Action::Down(why));
     }
 }

@@ -33,13 +33,18 @@ impl Stage {
     fn on(&mut self, event: Event) -> Vec<Action> {
         let actions = self.session.on(event, self.now, self.chance);
         let at = self.now - self.start;
-        self.did.extend(actions.iter().cloned().map(|action| (at, action)));
+        self.did
+            .extend(actions.iter().cloned().map(|action| (at, action)));
         actions
     }
 
     /// Lets time pass up to the next deadline.
     fn wait(&mut self) -> Vec<Action> {
-        self.now = self.session.deadline().expect("it waits for something").max(self.now);
+        self.now = self
+            .session
+            .deadline()
+            .expect("it waits for something")
+            .max(self.now);
         self.on(Event::Tick)
     }
 
@@ -52,7 +57,11 @@ impl Stage {
         }
         stage.on(Event::Opened);
         stage.on(Event::Hello(INTERVAL));
-        stage.on(if stored { Event::Resumed } else { Event::Ready(resumable()) });
+        stage.on(if stored {
+            Event::Resumed
+        } else {
+            Event::Ready(resumable())
+        });
         assert!(stage.session.is_live());
         stage
     }
@@ -79,7 +88,10 @@ impl Stage {
 }
 
 fn resumable() -> Resumable {
-    Resumable { session: "s".into(), url: "wss://own".into() }
+    Resumable {
+        session: "s".into(),
+        url: "wss://own".into(),
+    }
 }
 
 fn own() -> Action {
@@ -103,7 +115,10 @@ fn a_first_start_asks_the_budget_and_identifies() {
     assert_eq!(stage.on(Event::Opened), []);
     assert_eq!(stage.on(Event::Hello(INTERVAL)), [Action::Identify]);
     assert!(stage.session.takes_events() && !stage.session.is_live());
-    assert_eq!(stage.on(Event::Ready(resumable())), [Action::Up { resumed: false }]);
+    assert_eq!(
+        stage.on(Event::Ready(resumable())),
+        [Action::Up { resumed: false }]
+    );
 }
 
 #[test]
@@ -111,7 +126,10 @@ fn a_stored_session_is_resumed_without_asking() {
     let mut stage = Stage::new(true);
     assert_eq!(stage.wait(), [own()]);
     stage.on(Event::Opened);
-    assert_eq!(stage.on(Event::Hello(INTERVAL)), [Action::Resume("s".into())]);
+    assert_eq!(
+        stage.on(Event::Hello(INTERVAL)),
+        [Action::Resume("s".into())]
+    );
     assert_eq!(stage.on(Event::Heard), [], "events are replayed");
     assert_eq!(stage.on(Event::Resumed), [Action::Up { resumed: true }]);
 }
@@ -173,35 +191,59 @@ fn op1_request() {
     let mut stage = Stage::live(false);
     stage.now += S(1);
     assert_eq!(stage.on(Event::BeatNow), [Action::Beat]);
-    assert_eq!(stage.waited(), INTERVAL, "the next one is not mistaken for a second without an answer");
+    assert_eq!(
+        stage.waited(),
+        INTERVAL,
+        "the next one is not mistaken for a second without an answer"
+    );
     stage.on(Event::Heard);
     assert_eq!(stage.wait(), [Action::Beat]);
-    let beats = (0..1000).filter(|_| !stage.on(Event::BeatNow).is_empty()).count();
+    let beats = (0..1000)
+        .filter(|_| !stage.on(Event::BeatNow).is_empty())
+        .count();
     assert!(beats <= ASKED_BEATS, "the send limit holds: {beats}");
 }
 
 #[test]
 fn op7_mute_peer_and_op7_before_hello() {
     for before_hello in [false, true] {
-        let mut stage = if before_hello { Stage::new(true) } else { Stage::live(false) };
+        let mut stage = if before_hello {
+            Stage::new(true)
+        } else {
+            Stage::live(false)
+        };
         if before_hello {
             stage.wait();
             stage.on(Event::Opened);
         }
         stage.chance = 1.0;
-        assert_eq!(stage.on(Event::Reconnect)[0], Action::Close(4000), "it does not wait for a close");
+        assert_eq!(
+            stage.on(Event::Reconnect)[0],
+            Action::Close(4000),
+            "it does not wait for a close"
+        );
         assert!(stage.waited() <= S(5));
         stage.wait();
         stage.on(Event::Opened);
-        assert_eq!(stage.on(Event::Hello(INTERVAL)), [Action::Resume("s".into())]);
+        assert_eq!(
+            stage.on(Event::Hello(INTERVAL)),
+            [Action::Resume("s".into())]
+        );
     }
 }
 
 #[test]
 fn op9_false() {
     let mut stage = Stage::live(false);
-    assert_eq!(stage.on(Event::Invalid { resumable: false })[0], Action::Close(4000));
-    assert!((S(1)..=S(5)).contains(&stage.waited()), "{:?}", stage.waited());
+    assert_eq!(
+        stage.on(Event::Invalid { resumable: false })[0],
+        Action::Close(4000)
+    );
+    assert!(
+        (S(1)..=S(5)).contains(&stage.waited()),
+        "{:?}",
+        stage.waited()
+    );
     assert_eq!(stage.wait(), [Action::AskBudget]);
     assert_eq!(stage.on(Event::MayIdentify), [base()]);
 }
@@ -212,7 +254,10 @@ fn op9_true() {
     stage.on(Event::Invalid { resumable: true });
     assert_eq!(stage.wait(), [own()]);
     stage.on(Event::Opened);
-    assert_eq!(stage.on(Event::Hello(INTERVAL)), [Action::Resume("s".into())]);
+    assert_eq!(
+        stage.on(Event::Hello(INTERVAL)),
+        [Action::Resume("s".into())]
+    );
 }
 
 #[test]
@@ -231,7 +276,11 @@ fn resume_url_dead() {
         }
         assert_eq!(stage.wait(), [base()]);
         stage.on(Event::Opened);
-        assert_eq!(stage.on(Event::Hello(INTERVAL)), [Action::Resume("s".into())], "but still a RESUME");
+        assert_eq!(
+            stage.on(Event::Hello(INTERVAL)),
+            [Action::Resume("s".into())],
+            "but still a RESUME"
+        );
         stage.on(Event::Resumed);
         stage.on(Event::Closed(None));
         assert_eq!(stage.wait(), [own()], "it gets another chance");
@@ -300,10 +349,17 @@ fn accept_close_storm() {
                 Action::Connect(_) => vec![Event::Opened, Event::Closed(code)],
                 _ => Vec::new(),
             });
-            let connects: Vec<_> =
-                stage.did.iter().filter(|(_, action)| is_connect(action)).map(|(at, _)| *at).collect();
+            let connects: Vec<_> = stage
+                .did
+                .iter()
+                .filter(|(_, action)| is_connect(action))
+                .map(|(at, _)| *at)
+                .collect();
             for first in &connects {
-                let within = connects.iter().filter(|at| *at >= first && **at < *first + MINUTE).count();
+                let within = connects
+                    .iter()
+                    .filter(|at| *at >= first && **at < *first + MINUTE)
+                    .count();
                 assert!(within <= 10, "{within} connections in a minute");
             }
             assert!(connects.len() > 30, "but it never gives up");
@@ -353,7 +409,10 @@ fn what_is_late_or_out_of_place_changes_nothing() {
         Event::BeatNow,
         Event::Reconnect,
         Event::Invalid { resumable: false },
-        Event::Ready(Resumable { session: "other".into(), url: String::new() }),
+        Event::Ready(Resumable {
+            session: "other".into(),
+            url: String::new(),
+        }),
         Event::Resumed,
         Event::MayIdentify,
         Event::Replay,

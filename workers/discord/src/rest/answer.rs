@@ -80,10 +80,18 @@ pub(crate) fn read(raw: &Raw) -> Meaning {
                 status: raw.status,
                 code: body.code,
                 words: short(&body.message),
-                field: body.errors.keys().next().map(|key| short(key)).unwrap_or_default(),
+                field: body
+                    .errors
+                    .keys()
+                    .next()
+                    .map(|key| short(key))
+                    .unwrap_or_default(),
             }),
             // Not Discord's API but something before it.
-            None => Meaning::Trouble(format!("HTTP {} from something before Discord's API", raw.status)),
+            None => Meaning::Trouble(format!(
+                "HTTP {} from something before Discord's API",
+                raw.status
+            )),
         },
         status => Meaning::Trouble(format!("HTTP {status}")),
     }
@@ -94,7 +102,10 @@ fn limited(raw: &Raw, body: Option<ErrorBody>) -> Meaning {
     let Some(body) = body else {
         // Only Cloudflare answers in HTML.
         let after = header.unwrap_or(CLOUDFLARE).max(Duration::from_secs(1));
-        return Meaning::Limited { scope: Scope::Address, after };
+        return Meaning::Limited {
+            scope: Scope::Address,
+            after,
+        };
     };
     let global = raw.global || body.global;
     let after = header.unwrap_or_default().max(seconds(body.retry_after));
@@ -106,7 +117,9 @@ fn limited(raw: &Raw, body: Option<ErrorBody>) -> Meaning {
 
 /// Seconds as they came; nonsense is none, and nothing is longer than a day.
 fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or_default().min(LONGEST)
+    Duration::try_from_secs_f64(seconds)
+        .unwrap_or_default()
+        .min(LONGEST)
 }
 
 fn short(words: &str) -> String {
@@ -130,7 +143,12 @@ pub(crate) enum Post {
 /// Reads the refusal of a post. `repeated`: an earlier try with the same nonce may have succeeded;
 /// `refers`: it refers to a message.
 pub(crate) fn post(refused: &Refused, repeated: bool, refers: bool) -> Post {
-    let Refused { status, code, words, field } = refused;
+    let Refused {
+        status,
+        code,
+        words,
+        field,
+    } = refused;
     let never = |what: &str| Post::Never(what.into());
     match code {
         10008 if repeated => Post::Delivered,
@@ -147,10 +165,18 @@ pub(crate) fn post(refused: &Refused, repeated: bool, refers: bool) -> Post {
         50083 => never("the thread is archived"),
         160_005 => never("the thread is locked"),
         50006 | 50035 | 50109 => {
-            let field = if field.is_empty() { String::new() } else { format!(" in {field}") };
-            Post::OurFault(format!("Discord cannot read the message{field} ({code} {words})"))
+            let field = if field.is_empty() {
+                String::new()
+            } else {
+                format!(" in {field}")
+            };
+            Post::OurFault(format!(
+                "Discord cannot read the message{field} ({code} {words})"
+            ))
         }
-        _ => Post::Never(format!("Discord refuses it: HTTP {status}, code {code}, {words}")),
+        _ => Post::Never(format!(
+            "Discord refuses it: HTTP {status}, code {code}, {words}"
+        )),
     }
 }
 
@@ -159,7 +185,11 @@ mod tests {
     use super::*;
 
     fn raw(status: u16, body: &str) -> Raw {
-        Raw { status, body: body.into(), ..Raw::default() }
+        Raw {
+            status,
+            body: body.into(),
+            ..Raw::default()
+        }
     }
 
     fn limit(raw: &Raw) -> (Scope, f64) {
@@ -173,27 +203,53 @@ mod tests {
     fn a_429_waits_for_the_longer_of_its_two_times() {
         let body = r#"{"message":"x","retry_after":2.5,"global":false}"#;
         assert_eq!(limit(&raw(429, body)), (Scope::Route, 2.5));
-        let both = Raw { retry_after: Some(4.0), ..raw(429, body) };
+        let both = Raw {
+            retry_after: Some(4.0),
+            ..raw(429, body)
+        };
         assert_eq!(limit(&both), (Scope::Route, 4.0));
-        let shorter = Raw { retry_after: Some(1.0), ..raw(429, body) };
+        let shorter = Raw {
+            retry_after: Some(1.0),
+            ..raw(429, body)
+        };
         assert_eq!(limit(&shorter), (Scope::Route, 2.5));
-        let global = Raw { global: true, ..raw(429, body) };
+        let global = Raw {
+            global: true,
+            ..raw(429, body)
+        };
         assert_eq!(limit(&global).0, Scope::Global);
-        assert_eq!(limit(&raw(429, &body.replace("false", "true"))).0, Scope::Global);
+        assert_eq!(
+            limit(&raw(429, &body.replace("false", "true"))).0,
+            Scope::Global
+        );
     }
 
     #[test]
     fn cloudflare_429() {
-        assert_eq!(limit(&raw(429, "<html>1015</html>")), (Scope::Address, 60.0));
-        let told = Raw { retry_after: Some(300.0), ..raw(429, "<html>") };
+        assert_eq!(
+            limit(&raw(429, "<html>1015</html>")),
+            (Scope::Address, 60.0)
+        );
+        let told = Raw {
+            retry_after: Some(300.0),
+            ..raw(429, "<html>")
+        };
         assert_eq!(limit(&told), (Scope::Address, 300.0));
         assert_eq!(limit(&raw(429, "")), (Scope::Address, 60.0));
     }
 
     #[test]
     fn nonsense_times_are_bounded() {
-        for (time, expected) in [(-1.0, 1.0), (f64::NAN, 1.0), (f64::INFINITY, 1.0), (1e9, 86_400.0)] {
-            let nonsense = Raw { retry_after: Some(time), ..raw(429, "<html>") };
+        for (time, expected) in [
+            (-1.0, 1.0),
+            (f64::NAN, 1.0),
+            (f64::INFINITY, 1.0),
+            (1e9, 86_400.0),
+        ] {
+            let nonsense = Raw {
+                retry_after: Some(time),
+                ..raw(429, "<html>")
+            };
             assert_eq!(limit(&nonsense).1, expected, "{time}");
         }
         let (_, after) = limit(&raw(429, r#"{"retry_after":0}"#));
@@ -206,27 +262,65 @@ mod tests {
         assert_eq!(read(&raw(204, "")), Meaning::Done);
         assert_eq!(read(&raw(401, "{}")), Meaning::Unauthorized);
         for status in [301, 408, 500, 502, 503, 504, 522] {
-            assert!(matches!(read(&raw(status, "<html>")), Meaning::Trouble(_)), "{status}");
+            assert!(
+                matches!(read(&raw(status, "<html>")), Meaning::Trouble(_)),
+                "{status}"
+            );
         }
-        assert!(matches!(read(&raw(403, "<html>blocked</html>")), Meaning::Trouble(_)));
-        let form = r#"{"code":50035,"message":"Invalid\nForm Body","errors":{"content":{"_errors":[]}}}"#;
-        let Meaning::Refused(refused) = read(&raw(400, form)) else { panic!() };
-        assert_eq!((refused.code, refused.words.as_str(), refused.field.as_str()), (50035, "Invalid Form Body", "content"));
+        assert!(matches!(
+            read(&raw(403, "<html>blocked</html>")),
+            Meaning::Trouble(_)
+        ));
+        let form =
+            r#"{"code":50035,"message":"Invalid\nForm Body","errors":{"content":{"_errors":[]}}}"#;
+        let Meaning::Refused(refused) = read(&raw(400, form)) else {
+            panic!()
+        };
+        assert_eq!(
+            (refused.code, refused.words.as_str(), refused.field.as_str()),
+            (50035, "Invalid Form Body", "content")
+        );
     }
 
     #[test]
     fn what_becomes_of_a_refused_post() {
-        let refused = |code: u64, field: &str| Refused { status: 400, code, field: field.into(), ..Refused::default() };
+        let refused = |code: u64, field: &str| Refused {
+            status: 400,
+            code,
+            field: field.into(),
+            ..Refused::default()
+        };
         for code in [10003, 10004, 50001, 50013, 50007, 50083, 160_005, 0, 99] {
-            assert!(matches!(post(&refused(code, ""), true, true), Post::Never(_)), "{code}");
+            assert!(
+                matches!(post(&refused(code, ""), true, true), Post::Never(_)),
+                "{code}"
+            );
         }
         for code in [50006, 50035] {
-            assert!(matches!(post(&refused(code, "content"), true, true), Post::OurFault(_)), "{code}");
+            assert!(
+                matches!(
+                    post(&refused(code, "content"), true, true),
+                    Post::OurFault(_)
+                ),
+                "{code}"
+            );
         }
         assert_eq!(post(&refused(10008, ""), true, false), Post::Delivered);
-        assert!(matches!(post(&refused(10008, ""), false, false), Post::Never(_)));
-        assert_eq!(post(&refused(160_002, ""), false, true), Post::WithoutReference);
-        assert!(matches!(post(&refused(160_002, ""), false, false), Post::Never(_)));
-        assert_eq!(post(&refused(50035, "message_reference"), false, true), Post::WithoutReference);
+        assert!(matches!(
+            post(&refused(10008, ""), false, false),
+            Post::Never(_)
+        ));
+        assert_eq!(
+            post(&refused(160_002, ""), false, true),
+            Post::WithoutReference
+        );
+        assert!(matches!(
+            post(&refused(160_002, ""), false, false),
+            Post::Never(_)
+        ));
+        assert_eq!(
+            post(&refused(50035, "message_reference"), false, true),
+            Post::WithoutReference
+        );
     }
 }

@@ -63,14 +63,24 @@ pub(crate) struct Limits {
 impl Limits {
     /// Takes a place for a request, or says how long to wait before asking again.
     pub(crate) fn take(&mut self, key: &Key, now: Instant) -> Result<(), Duration> {
-        while self.lately.front().is_some_and(|at| now.saturating_duration_since(*at) >= SECOND) {
+        while self
+            .lately
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) >= SECOND)
+        {
             self.lately.pop_front();
         }
-        let paced = self.lately.front().filter(|_| self.lately.len() >= A_SECOND);
+        let paced = self
+            .lately
+            .front()
+            .filter(|_| self.lately.len() >= A_SECOND);
         let paced = paced.map(|first| *first + SECOND);
         let name = self.name(key);
         let bucket = self.buckets.get_mut(&name);
-        let full = bucket.as_ref().filter(|it| it.remaining == 0).map(|it| it.resets);
+        let full = bucket
+            .as_ref()
+            .filter(|it| it.remaining == 0)
+            .map(|it| it.resets);
         let until = [self.gate, paced, full].into_iter().flatten().max();
         if let Some(until) = until.filter(|until| *until > now) {
             return Err(until - now);
@@ -94,14 +104,23 @@ impl Limits {
         {
             self.names.insert(key.route, name.clone());
         }
-        let (Some(remaining), Some(after)) = (told.remaining, told.reset_after) else { return };
+        let (Some(remaining), Some(after)) = (told.remaining, told.reset_after) else {
+            return;
+        };
         let resets = now + after + LATER;
         let name = self.name(key);
         self.make_room(now);
-        let bucket = self.buckets.entry(name).or_insert(Bucket { remaining, resets });
+        let bucket = self
+            .buckets
+            .entry(name)
+            .or_insert(Bucket { remaining, resets });
         // Answers overtake each other: within a window the lowest figure is the newest.
         let same_window = bucket.resets > now && resets <= bucket.resets + SECOND;
-        bucket.remaining = if same_window { bucket.remaining.min(remaining) } else { remaining };
+        bucket.remaining = if same_window {
+            bucket.remaining.min(remaining)
+        } else {
+            remaining
+        };
         bucket.resets = resets;
     }
 
@@ -111,7 +130,13 @@ impl Limits {
         if scope == Scope::Route {
             self.make_room(now);
             let name = self.name(key);
-            self.buckets.insert(name, Bucket { remaining: 0, resets: until });
+            self.buckets.insert(
+                name,
+                Bucket {
+                    remaining: 0,
+                    resets: until,
+                },
+            );
         } else {
             self.gate = self.gate.max(Some(until));
         }
@@ -138,7 +163,10 @@ mod tests {
     use super::*;
 
     fn post(channel: &str) -> Key {
-        Key { route: "POST /channels/{}/messages", major: channel.into() }
+        Key {
+            route: "POST /channels/{}/messages",
+            major: channel.into(),
+        }
     }
 
     fn told(remaining: u32, seconds: u64) -> Told {
@@ -156,11 +184,21 @@ mod tests {
         assert_eq!(limits.take(&post("1"), now), Ok(()));
         limits.told(&post("1"), &told(1, 5), now);
         assert_eq!(limits.take(&post("1"), now), Ok(()), "one was left");
-        assert_eq!(limits.take(&post("1"), now), Err(Duration::from_millis(5020)));
-        assert_eq!(limits.take(&post("2"), now), Ok(()), "another channel has its own");
+        assert_eq!(
+            limits.take(&post("1"), now),
+            Err(Duration::from_millis(5020))
+        );
+        assert_eq!(
+            limits.take(&post("2"), now),
+            Ok(()),
+            "another channel has its own"
+        );
         let later = now + Duration::from_millis(5020);
         assert_eq!(limits.take(&post("1"), later), Ok(()));
-        assert!(limits.take(&post("1"), later).is_err(), "one request finds out the new window");
+        assert!(
+            limits.take(&post("1"), later).is_err(),
+            "one request finds out the new window"
+        );
     }
 
     #[test]
@@ -168,7 +206,10 @@ mod tests {
         // Two routes that Discord puts into one bucket share it from the first answers on.
         let now = Instant::now();
         let mut limits = Limits::default();
-        let other = Key { route: "POST /other/{}", major: "1".into() };
+        let other = Key {
+            route: "POST /other/{}",
+            major: "1".into(),
+        };
         limits.told(&other, &told(9, 5), now);
         limits.told(&post("1"), &told(0, 5), now);
         assert!(limits.take(&other, now).is_err());
@@ -190,8 +231,15 @@ mod tests {
             let mut limits = Limits::default();
             limits.limited(&post("1"), scope, Duration::from_secs(60), now);
             limits.limited(&post("1"), scope, Duration::from_secs(1), now);
-            assert!(limits.take(&post("2"), now + Duration::from_secs(59)).is_err());
-            assert_eq!(limits.take(&post("2"), now + Duration::from_secs(61)), Ok(()));
+            assert!(
+                limits
+                    .take(&post("2"), now + Duration::from_secs(59))
+                    .is_err()
+            );
+            assert_eq!(
+                limits.take(&post("2"), now + Duration::from_secs(61)),
+                Ok(())
+            );
         }
     }
 
@@ -200,7 +248,11 @@ mod tests {
         let now = Instant::now();
         let mut limits = Limits::default();
         limits.limited(&post("1"), Scope::Route, Duration::from_secs(3), now);
-        assert!(limits.take(&post("1"), now + Duration::from_secs(2)).is_err());
+        assert!(
+            limits
+                .take(&post("1"), now + Duration::from_secs(2))
+                .is_err()
+        );
         assert_eq!(limits.take(&post("2"), now), Ok(()));
     }
 

@@ -36,8 +36,11 @@ const LARGEST: usize = 8 << 20;
 /// Tries of a question before its asker hears that there is trouble.
 const TRIES: u32 = 4;
 /// Discord wants an address and a version.
-const USER_AGENT: &str =
-    concat!("DiscordBot (https://bulkhead.invalid, ", env!("CARGO_PKG_VERSION"), ")");
+const USER_AGENT: &str = concat!(
+    "DiscordBot (https://bulkhead.invalid, ",
+    env!("CARGO_PKG_VERSION"),
+    ")"
+);
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -58,7 +61,10 @@ pub(crate) enum Once {
     Limited,
     Unauthorized,
     /// Nobody knows whether it was done, unless `sent` is false.
-    Trouble { why: String, sent: bool },
+    Trouble {
+        why: String,
+        sent: bool,
+    },
     Refused(Refused),
 }
 
@@ -78,7 +84,11 @@ impl std::fmt::Display for NoAnswer {
         match self {
             NoAnswer::Unauthorized => f.write_str("the bot token is refused"),
             NoAnswer::Refused(refused) => {
-                write!(f, "HTTP {} (code {}, {})", refused.status, refused.code, refused.words)
+                write!(
+                    f,
+                    "HTTP {} (code {}, {})",
+                    refused.status, refused.code, refused.words
+                )
             }
             NoAnswer::Trouble(why) => f.write_str(why),
         }
@@ -117,9 +127,9 @@ impl Rest {
             client = client.proxy(self::proxy(proxy, options)?);
         }
         // reqwest's own words may name an address; what can go wrong here are the certificates.
-        let client = client.build().map_err(|_| {
-            "the machine has no certificates to check Discord's by: install ca-certificates"
-        })?;
+        let client = client.build().map_err(
+            |_| "the machine has no certificates to check Discord's by: install ca-certificates",
+        )?;
         Ok(Rest {
             client,
             base: options.api_base().to_owned(),
@@ -142,7 +152,11 @@ impl Rest {
     /// Returns once the token is refused.
     pub(crate) async fn refused(&self) {
         // The sender lives in `self`.
-        let _ = self.unauthorized.subscribe().wait_for(|refused| *refused).await;
+        let _ = self
+            .unauthorized
+            .subscribe()
+            .wait_for(|refused| *refused)
+            .await;
     }
 
     /// The token is refused, as somebody else found out: nothing is sent any more.
@@ -190,7 +204,10 @@ impl Rest {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
-                return Once::Trouble { why: in_words(&error), sent: !error.is_connect() };
+                return Once::Trouble {
+                    why: in_words(&error),
+                    sent: !error.is_connect(),
+                };
             }
         };
         let told = told(response.headers());
@@ -208,7 +225,8 @@ impl Rest {
         match answer::read(&raw) {
             Meaning::Done => Once::Done(raw.body),
             Meaning::Limited { scope, after } => {
-                self.limits().limited(&call.key, scope, after, Instant::now());
+                self.limits()
+                    .limited(&call.key, scope, after, Instant::now());
                 self.warn_of_limit(call, scope, after);
                 Once::Limited
             }
@@ -297,9 +315,13 @@ fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
 }
 
 fn told(headers: &HeaderMap) -> Told {
-    let bucket = headers.get("x-ratelimit-bucket").and_then(|value| value.to_str().ok());
+    let bucket = headers
+        .get("x-ratelimit-bucket")
+        .and_then(|value| value.to_str().ok());
     let reset_after = number(headers, "x-ratelimit-reset-after");
-    let remaining = headers.get("x-ratelimit-remaining").and_then(|value| value.to_str().ok());
+    let remaining = headers
+        .get("x-ratelimit-remaining")
+        .and_then(|value| value.to_str().ok());
     Told {
         bucket: bucket.filter(|name| name.len() <= 100).map(str::to_owned),
         remaining: remaining.and_then(|text| text.parse().ok()),
@@ -313,7 +335,9 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(piece)) if body.len() + piece.len() <= LARGEST => body.extend_from_slice(&piece),
+            Ok(Some(piece)) if body.len() + piece.len() <= LARGEST => {
+                body.extend_from_slice(&piece)
+            }
             Ok(Some(_)) => return Err(format!("an answer of over {LARGEST} bytes")),
             Ok(None) => return Ok(body),
             Err(error) => return Err(in_words(&error)),

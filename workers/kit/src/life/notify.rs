@@ -240,10 +240,11 @@ mod tests {
     #[tokio::test]
     async fn a_full_socket_never_blocks_and_the_newest_status_gets_through() {
         let (notify, parent, _dir) = pair(None);
+        tokio::spawn(notify.clone().run());
+        tokio::task::yield_now().await; // it has nothing to do and sleeps
         (0..500).for_each(|n| notify.status(&format!("n {n}")));
         notify.ready();
         assert!(notify.unsaid().left(), "the socket should be full by now");
-        tokio::spawn(notify.clone().run());
         let seen = tokio::task::spawn_blocking(move || {
             let mut seen = Vec::new();
             while !(seen.contains(&"READY=1".to_string()) && seen.contains(&"STATUS=n 499".into()))

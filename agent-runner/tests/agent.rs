@@ -1,0 +1,335 @@
+//! The real runner with the fake Claude Code: turns, deaths at every point, stops, drains.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use fake_claude::{Event, Point};
+use ipc_schema::{Body, Decision, Fault, Outcome, QuestionKind, TurnEvent};
+use nix::sys::signal::{Signal, kill as signal};
+use nix::unistd::Pid;
+use serde_json::json;
+use support::{Desk, SOON, fake_claude, gone, kill, processes};
+
+/// Every point of a turn where it can be cut off, with a prompt that passes it.
+fn points() -> Vec<(Point, String)> {
+    Point::ALL
+        .into_iter()
+        .map(|point| {
+            let tool = if point == Point::Tool {
+                "#tool Bash echo effect >> effects\n"
+            } else {
+                ""
+            };
+            (
+                point,
+                format!("#say Before.\n{tool}#say The end.\n#hold {point}"),
+            )
+        })
+        .collect()
+}
+
+fn starts(desk: &Desk) -> usize {
+    desk.control
+        .ledger()
+        .count(|event| matches!(event, Event::Started(_)))
+}
+
+#[tokio::test]
+async fn turns_of_a_session_share_a_process() {
+    let desk = Desk::claude().await;
+    desk.prompt("s", "one", "hello");
+    assert_eq!(desk.answer("one").await.texts(), ["You said: hello"]);
+    desk.prompt("s", "two", "#say first\n#say second");
+    assert_eq!(desk.answer("two").await.texts(), ["first", "second"]);
+    desk.prompt("other", "three", "hello");
+    desk.answer("three").await;
+    assert_eq!(starts(&desk), 2);
+    let hello = desk.control.ledger().filter_map(|event| match event {
+        Event::Started(hello) => Some(hello.clone()),
+        _ => None,
+    });
+    let env = &hello[0].env;
+    assert!(
+        env.contains(&"HOME".to_owned()) && !env.contains(&"CANARY".to_owned()),
+        "{env:?}"
+    );
+    assert!(
+        !env.contains(&"CLAUDE_CODE_RESUME_INTERRUPTED_TURN".to_owned()),
+        "{env:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_agent_that_is_killed_at_any_point_says_everything_once() {
+    let desk = Desk::claude().await;
+    for (point, prompt) in points() {
+        let (session, turn) = (format!("s-{point}"), format!("t-{point}"));
+        desk.prompt(&session, &turn, &prompt);
+        let stand = desk.control.held(point, SOON).await.unwrap();
+        kill(stand.pid.cast_signed());
+        let turn = desk.answer(&turn).await;
+        assert_eq!(turn.texts().last(), Some(&"The end."), "{point}: {turn:#?}");
+        assert_eq!(turn.texts().len(), 2, "{point}: {turn:#?}");
+        assert_eq!(turn.attempt, 1, "{point}");
+    }
+}
+
+#[tokio::test]
+async fn a_runner_that_is_killed_at_any_point_loses_nothing() {
+    let mut desk = Desk::claude().await;
+    for (generation, (point, prompt)) in (2..).zip(points()) {
+        let (session, turn) = (format!("s-{point}"), format!("t-{point}"));
+        desk.prompt(&session, &turn, &prompt);
+        let stand = desk.control.held(point, SOON).await.unwrap();
+        desk.kill_runner(generation).await;
+        let turn = desk.answer(&turn).await;
+        assert_eq!(turn.texts().last(), Some(&"The end."), "{point}: {turn:#?}");
+        assert_eq!(turn.texts().len(), 2, "{point}: {turn:#?}");
+        assert!(
+            processes(&format!("{}", stand.pid)).is_empty() || !alive(stand.pid),
+            "{point}"
+        );
+    }
+}
+
+fn alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[tokio::test]
+async fn a_hub_that_is_away_at_any_point_misses_nothing() {
+    let desk = Desk::claude().await;
+    for (times, (point, prompt)) in (2..).zip(points()) {
+        let (session, turn) = (format!("s-{point}"), format!("t-{point}"));
+        desk.prompt(&session, &turn, &prompt);
+        desk.control.held(point, SOON).await.unwrap();
+        desk.hub.die();
+        desk.control.release_all();
+        desk.hub.come_back();
+        desk.compared(times).await;
+        let turn = desk.answer(&turn).await;
+        assert_eq!(turn.texts(), ["Before.", "The end."], "{point}: {turn:#?}");
+        assert_eq!((turn.attempt, turn.continued), (1, 0), "{point}");
+    }
+}
+
+#[tokio::test]
+async fn twenty_sessions_at_once_are_all_answered() {
+    let desk = Desk::claude().await;
+    for n in 0..20 {
+        desk.prompt(
+            &format!("s{}", n % 5),
+            &format!("t{n}"),
+            &format!("#say answer {n}"),
+        );
+    }
+    for n in 0..20 {
+        assert_eq!(
+            desk.answer(&format!("t{n}")).await.texts(),
+            [format!("answer {n}")]
+        );
+    }
+    assert_eq!(starts(&desk), 5);
+}
+
+#[tokio::test]
+async fn a_question_is_asked_and_answered() {
+    let desk = Desk::start(json!({"cmd": fake_claude()})).await;
+    desk.prompt("s", "yes", "#tool Bash touch made\n#say done");
+    let turn = desk.turn("yes", |turn| !turn.questions.is_empty()).await;
+    let QuestionKind::Permission { tool, detail, .. } = &turn.questions[0].about else {
+        panic!("{turn:?}")
+    };
+    assert_eq!(tool, "Bash");
+    assert!(detail.starts_with("touch made"), "{detail}");
+    assert!(!desk.work().join("made").exists());
+    desk.decide(&turn.questions[0], Decision::Allow);
+    let turn = desk.answer("yes").await;
+    assert!(
+        turn.events
+            .iter()
+            .any(|e| matches!(e, TurnEvent::Decided { applied: true, .. }))
+    );
+    assert!(desk.work().join("made").exists());
+
+    desk.prompt("s", "no", "#tool Bash touch unmade\n#say done");
+    let turn = desk.turn("no", |turn| !turn.questions.is_empty()).await;
+    desk.decide(
+        &turn.questions[0],
+        Decision::Deny {
+            why: "not now".into(),
+        },
+    );
+    desk.answer("no").await;
+    assert!(!desk.work().join("unmade").exists());
+
+    // A question of an agent that died is withdrawn and asked again.
+    desk.prompt("s", "dies", "#tool Bash touch later\n#say done");
+    let turn = desk.turn("dies", |turn| !turn.questions.is_empty()).await;
+    let pid = desk.control.ledger().filter_map(|event| match event {
+        Event::Started(hello) => Some(hello.pid),
+        _ => None,
+    });
+    kill(pid.last().unwrap().cast_signed());
+    let again = desk.turn("dies", |turn| turn.questions.len() == 2).await;
+    assert!(again.events.iter().any(
+        |e| matches!(e, TurnEvent::Withdrawn { question, expired: false } if *question == turn.questions[0].question)
+    ));
+    desk.decide(&turn.questions[0], Decision::Allow);
+    desk.turn("dies", |turn| {
+        turn.events
+            .iter()
+            .any(|e| matches!(e, TurnEvent::Decided { applied: false, .. }))
+    })
+    .await;
+    assert!(!desk.work().join("later").exists());
+    desk.decide(&again.questions[1], Decision::Allow);
+    desk.answer("dies").await;
+    assert!(desk.work().join("later").exists());
+}
+
+#[tokio::test]
+async fn stop_leaves_nothing_running() {
+    let desk = Desk::claude().await;
+    // One child that ignores TERM, one in a session of its own, one without parent and environment.
+    let script =
+        "trap '' TERM; setsid sleep 7001 & (env -i setsid sleep 7002 &) ; touch up; sleep 7003";
+    desk.prompt("s", "t", &format!("#tool Bash {script}\n#say done"));
+    let up = desk.work().join("up");
+    while !up.exists() {
+        tokio::task::yield_now().await;
+    }
+    desk.interrupt("t");
+    let turn = desk.ended("t").await;
+    assert_eq!(turn.outcome, Some(Outcome::Stopped));
+    for text in ["sleep 7001", "sleep 7002", "sleep 7003"] {
+        assert_eq!(processes(text), Vec::<i32>::new(), "{text}");
+    }
+    // The session goes on, and the stopped turn stays stopped.
+    desk.prompt("s", "next", "hello");
+    assert_eq!(desk.answer("next").await.texts(), ["You said: hello"]);
+}
+
+#[tokio::test]
+async fn a_stopped_turn_stays_stopped_whatever_dies_afterwards() {
+    let mut desk = Desk::claude().await;
+    desk.prompt(
+        "s",
+        "t",
+        "#say Before.\n#tool Bash touch effect; sleep 7010\n#say The end.",
+    );
+    while !desk.work().join("effect").exists() {
+        tokio::task::yield_now().await;
+    }
+    desk.interrupt("t");
+    desk.ended("t").await;
+    std::fs::remove_file(desk.work().join("effect")).unwrap();
+    desk.kill_runner(2).await;
+    desk.prompt("s", "next", "hello");
+    desk.answer("next").await;
+    assert!(!desk.work().join("effect").exists());
+}
+
+#[tokio::test]
+async fn what_an_agent_left_behind_is_ended_before_the_session_goes_on() {
+    let mut desk = Desk::claude().await;
+    desk.prompt(
+        "s",
+        "t",
+        "#tool Bash setsid sleep 7020 & touch up\n#say done\n#hold before-result",
+    );
+    desk.control.held(Point::BeforeResult, SOON).await.unwrap();
+    assert!(!processes("sleep 7020").is_empty());
+    desk.kill_runner(2).await;
+    desk.answer("t").await;
+    assert!(processes("sleep 7020").is_empty());
+}
+
+#[tokio::test]
+async fn a_drain_in_mid_turn_ends_soon_and_the_next_runner_goes_on() {
+    let mut desk = Desk::claude().await;
+    desk.prompt("s", "t", "#say Before.\n#say The end.\n#hold first-delta");
+    let stand = desk.control.held(Point::FirstDelta, SOON).await.unwrap();
+    signal(Pid::from_raw(desk.pid()), Signal::SIGTERM).unwrap();
+    assert_eq!(desk.runner.wait().await.unwrap().code(), Some(0));
+    assert!(!alive(stand.pid));
+    desk.restart(2);
+    let turn = desk.answer("t").await;
+    assert_eq!(turn.texts(), ["Before.", "The end."]);
+    assert_eq!((turn.attempt, turn.continued), (2, 1));
+}
+
+#[tokio::test]
+async fn junk_is_passed_over_and_an_agent_that_leaves_is_told() {
+    let desk = Desk::claude().await;
+    desk.prompt("s", "junk", "#junk\n#say done");
+    assert_eq!(desk.answer("junk").await.texts(), ["done"]);
+    desk.prompt("exits", "exit", "#exit 3");
+    let turn = desk.ended("exit").await;
+    assert!(
+        matches!(turn.outcome, Some(Outcome::Failed { .. } | Outcome::Done)),
+        "{turn:?}"
+    );
+    desk.prompt("exits", "after", "hello");
+    desk.answer("after").await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_logged_out_is_told_from_other_faults() {
+    let desk =
+        Desk::start(json!({"cmd": fake_claude(), "env": {"FAKE_CLAUDE_LOGIN": "checked"}})).await;
+    desk.prompt("s", "t", "hello");
+    let turn = desk.ended("t").await;
+    assert!(
+        matches!(&turn.outcome, Some(Outcome::Failed { fault: Fault::LoggedOut { words } }) if words.contains("/login")),
+        "{turn:?}"
+    );
+}
+
+#[tokio::test]
+async fn older_versions_are_served_too() {
+    for version in ["2.1.197", "older"] {
+        let mut desk =
+            Desk::start(json!({"cmd": fake_claude(), "env": {"FAKE_CLAUDE_AS": version}})).await;
+        desk.prompt("s", "one", "#say first\n#say second");
+        assert_eq!(
+            desk.answer("one").await.texts(),
+            ["first", "second"],
+            "{version}"
+        );
+        desk.prompt("s", "two", "#say The end.\n#hold first-delta");
+        desk.control.held(Point::FirstDelta, SOON).await.unwrap();
+        desk.kill_runner(2).await;
+        assert_eq!(desk.answer("two").await.texts(), ["The end."], "{version}");
+        desk.prompt("s", "three", "#hold first-delta");
+        desk.control
+            .held_where(
+                |s| {
+                    s.prompt.contains("first-delta")
+                        && s.uuid == support::prompt_id("three").to_string()
+                },
+                SOON,
+            )
+            .await
+            .unwrap();
+        desk.interrupt("three");
+        assert_eq!(
+            desk.ended("three").await.outcome,
+            Some(Outcome::Stopped),
+            "{version}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_turn_of_the_runners_is_ended_quietly() {
+    let desk = Desk::claude().await;
+    desk.prompt("s", "t", "#say x\n#hold first-delta");
+    desk.control.held(Point::FirstDelta, SOON).await.unwrap();
+    desk.hub
+        .say(Body::OpenTurns(ipc_schema::OpenTurns { turns: Vec::new() }));
+    desk.compared(2).await;
+    desk.prompt("s", "next", "hello");
+    desk.answer("next").await;
+    gone("sleep 7099").await;
+}

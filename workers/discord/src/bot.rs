@@ -1,0 +1,145 @@
+//! What the parts of the worker share: the bot, what it knows, and its way to Discord and the hub.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, mpsc};
+use worker_kit::{Hub, Life};
+
+use crate::access::{Refusals, Rules};
+use crate::inbox::Inbox;
+use crate::intake::Habits;
+use crate::keep::Keep;
+use crate::rest::Rest;
+use crate::snowflake::Id;
+use crate::status::Status;
+use crate::world::World;
+
+/// What is asked of the gateway from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Have dropped events sent again.
+    Replay,
+    /// The content intent is switched on.
+    ContentAllowed,
+}
+
+/// One bot, once Discord has said who it is.
+pub(crate) struct Bot {
+    pub(crate) me: Id,
+    pub(crate) name: String,
+    pub(crate) application: Id,
+    pub(crate) owners: BTreeSet<Id>,
+    pub(crate) rules: Rules,
+    pub(crate) habits: Habits,
+    pub(crate) rest: Rest,
+    pub(crate) hub: Hub,
+    pub(crate) life: Life,
+    pub(crate) status: Status,
+    pub(crate) world: Mutex<World>,
+    pub(crate) keep: Mutex<Keep>,
+    /// Something of `keep` is to be committed soon.
+    pub(crate) dirty: Notify,
+    /// It is to be committed now.
+    pub(crate) urgent: Notify,
+    pub(crate) inbox: Inbox,
+    pub(crate) refusals: Mutex<Refusals>,
+    pub(crate) echoes: Mutex<Echoes>,
+    /// How many servers Discord said the bot is in; a resumed session does not tell.
+    pub(crate) guilds_told: Option<u64>,
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
+/// Locks; what another thread would have left behind in a panic does not exist: a panic aborts.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Bot {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.world)
+    }
+
+    pub(crate) fn keep(&self) -> MutexGuard<'_, Keep> {
+        lock(&self.keep)
+    }
+
+    /// Says that the session stands; `guilds` as far as this session has told.
+    pub(crate) fn connected(&self, guilds: usize) {
+        let guilds = if guilds == 0 {
+            self.guilds_told.unwrap_or(0)
+        } else {
+            guilds as u64
+        };
+        let servers = if guilds == 1 { "server" } else { "servers" };
+        self.status
+            .connection(format!("connected as {}, {guilds} {servers}", self.name));
+    }
+
+    pub(crate) fn command(&self, command: Command) {
+        // Full or gone: the same command waits already, or the worker ends.
+        let _ = self.commands.try_send(command);
+    }
+}
+
+/// The bot's own messages, by nonce: as the gateway showed them and as posts were answered. Bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Echoes {
+    by_nonce: HashMap<String, Id>,
+    order: VecDeque<String>,
+    messages: BTreeSet<Id>,
+}
+
+impl Echoes {
+    const MOST: usize = 2048;
+
+    pub(crate) fn note(&mut self, nonce: &str, message: Id) {
+        if nonce.is_empty() || self.by_nonce.insert(nonce.to_owned(), message).is_some() {
+            return;
+        }
+        self.messages.insert(message);
+        self.order.push_back(nonce.to_owned());
+        if self.order.len() > Echoes::MOST
+            && let Some(oldest) = self.order.pop_front()
+            && let Some(message) = self.by_nonce.remove(&oldest)
+        {
+            self.messages.remove(&message);
+        }
+    }
+
+    /// The message with that nonce.
+    pub(crate) fn message(&self, nonce: &str) -> Option<Id> {
+        self.by_nonce.get(nonce).copied()
+    }
+
+    /// Whether the message has a nonce other than this.
+    pub(crate) fn is_another(&self, message: Id, nonce: &str) -> bool {
+        self.messages.contains(&message) && self.message(nonce) != Some(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn echoes_are_found_by_nonce_and_forgotten_in_order() {
+        let mut echoes = Echoes::default();
+        echoes.note("", Id(1));
+        echoes.note("a", Id(2));
+        echoes.note("a", Id(2));
+        assert_eq!(echoes.message("a"), Some(Id(2)));
+        assert!(echoes.is_another(Id(2), "b") && !echoes.is_another(Id(2), "a"));
+        assert!(!echoes.is_another(Id(3), "b"));
+        (0..10_000_u64).for_each(|n| echoes.note(&n.to_string(), Id(n + 10)));
+        assert_eq!(echoes.message("a"), None);
+        assert_eq!(
+            (
+                echoes.order.len(),
+                echoes.by_nonce.len(),
+                echoes.messages.len()
+            ),
+            (2048, 2048, 2048)
+        );
+    }
+}

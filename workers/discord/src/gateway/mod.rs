@@ -1,0 +1,460 @@
+//! The gateway: a thin shell around [`session`], which decides everything that is not a message.
+//!
+//! Reads, writes, waits, connects. It never waits for the hub or for REST while a connection
+//! stands, so that heartbeats go out whatever else is slow.
+
+pub(crate) mod budget;
+pub(crate) mod close;
+mod dial;
+mod dispatch;
+mod frame;
+pub(crate) mod session;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tracing::{debug, info, warn};
+use worker_kit::Stop;
+
+use crate::bot::{Bot, Command};
+use crate::events::Ready;
+use crate::inbox::Item;
+use crate::keep::IDENTIFY;
+use crate::options::{Options, Timing};
+use crate::{portal, rest};
+use budget::{Spent, Verdict};
+use close::Fatal;
+use dial::{Proxy, Socket};
+use frame::Frame;
+use session::{Action, CLOSE_RESUMABLE, Event, Host, Resumable, Session};
+
+/// GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES.
+const INTENTS: u64 = 1 << 0 | 1 << 9 | 1 << 12;
+/// MESSAGE_CONTENT, privileged.
+const CONTENT: u64 = 1 << 15;
+/// How long a frame may take to be written.
+const SEND: Duration = Duration::from_secs(10);
+/// How long a peer may take to answer our close frame.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+enum Link {
+    None,
+    Dialing(Task<Result<Socket, String>>),
+    Open(Box<Socket>),
+}
+
+/// What happened around the session.
+enum Happened {
+    Dialed(Result<Socket, String>),
+    Read(Option<Result<Message, tungstenite::Error>>),
+    Budget(Event),
+    Deadline,
+    Command(Command),
+}
+
+/// The gateway of one bot.
+pub(crate) struct Gateway {
+    bot: Arc<Bot>,
+    instance: String,
+    token: SecretString,
+    proxy: Option<Arc<Proxy>>,
+    timing: Timing,
+    session: Session,
+    link: Link,
+    asking: Option<Task<Event>>,
+    commands: mpsc::Receiver<Command>,
+    /// An IDENTIFY is committed as spent and not used yet.
+    reserved: Arc<std::sync::atomic::AtomicBool>,
+    /// Whether the content intent is asked for.
+    content: bool,
+    rng: fastrand::Rng,
+}
+
+impl Gateway {
+    pub(crate) fn new(
+        bot: Arc<Bot>,
+        instance: String,
+        options: &Options,
+        commands: mpsc::Receiver<Command>,
+        content: bool,
+        rng: fastrand::Rng,
+    ) -> Gateway {
+        let timing = options.timing.clone();
+        let stored = bot.keep().session();
+        let proxy = options.proxy.clone().map(|address| {
+            Arc::new(Proxy {
+                address,
+                user: options.proxy_username.clone(),
+                password: options.proxy_password.clone(),
+            })
+        });
+        Gateway {
+            session: begin(stored, &timing),
+            bot,
+            instance,
+            token: options.token.expose_secret().trim().into(),
+            proxy,
+            timing,
+            link: Link::None,
+            asking: None,
+            commands,
+            reserved: Arc::default(),
+            content,
+            rng,
+        }
+    }
+
+    /// Runs until only a person can mend what is wrong. Dropping it in mid-wait loses nothing; call
+    /// [`Gateway::leave`] then.
+    pub(crate) async fn run(&mut self) -> Stop {
+        loop {
+            let event = match self.happened().await {
+                Happened::Deadline => Event::Tick,
+                Happened::Dialed(Ok(socket)) => {
+                    self.link = Link::Open(Box::new(socket));
+                    Event::Opened
+                }
+                Happened::Dialed(Err(why)) => {
+                    warn!("no connection to Discord's gateway: {why}");
+                    self.link = Link::None;
+                    Event::NotOpened
+                }
+                Happened::Budget(event) => {
+                    self.asking = None;
+                    event
+                }
+                Happened::Command(Command::Replay) => Event::Replay,
+                Happened::Command(Command::ContentAllowed) if self.content => continue,
+                Happened::Command(Command::ContentAllowed) => {
+                    self.content = true;
+                    Event::Renew
+                }
+                Happened::Read(read) => match self.read(read) {
+                    Some(event) => event,
+                    None => continue,
+                },
+            };
+            if let Err(fatal) = self.step(event).await {
+                match self.mendable(fatal).await {
+                    Some(stop) => return stop,
+                    None => self.session = begin(None, &self.timing),
+                }
+            }
+        }
+    }
+
+    async fn happened(&mut self) -> Happened {
+        let deadline = self.session.deadline();
+        let due = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let link = async {
+            match &mut self.link {
+                Link::None => std::future::pending().await,
+                Link::Dialing(dialing) => Happened::Dialed(dialing.await),
+                Link::Open(socket) => Happened::Read(socket.next().await),
+            }
+        };
+        let asking = async {
+            match &mut self.asking {
+                Some(asking) => asking.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // The deadlines first: a flood must not hold up a heartbeat.
+            biased;
+            () = due => Happened::Deadline,
+            event = asking => Happened::Budget(event),
+            Some(command) = self.commands.recv() => Happened::Command(command),
+            happened = link => happened,
+        }
+    }
+
+    /// What a frame means to the session. Events are taken on the way.
+    fn read(&mut self, read: Option<Result<Message, tungstenite::Error>>) -> Option<Event> {
+        let text = match read {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Close(frame))) => {
+                let code = frame.map(|frame| u16::from(frame.code));
+                debug!(code, "Discord closed the connection");
+                return Some(Event::Closed(code));
+            }
+            Some(Ok(Message::Binary(bytes))) => {
+                warn!("skipped a binary frame of {} bytes", bytes.len());
+                return Some(Event::Heard);
+            }
+            Some(Ok(_)) => return Some(Event::Heard),
+            Some(Err(error)) => {
+                debug!("the gateway connection broke: {error}");
+                return Some(Event::Closed(None));
+            }
+            None => return Some(Event::Closed(None)),
+        };
+        let event = match frame::read(text.as_str()) {
+            Ok(Frame::Hello { interval }) => Event::Hello(interval),
+            Ok(Frame::BeatNow) => Event::BeatNow,
+            Ok(Frame::Reconnect) => Event::Reconnect,
+            Ok(Frame::Invalid { resumable }) => Event::Invalid { resumable },
+            Ok(Frame::Ack) => Event::Heard,
+            Ok(Frame::Other(op)) => {
+                debug!(op, "skipped an op that means nothing here");
+                Event::Heard
+            }
+            Err(junk) => {
+                warn!(
+                    seq = junk.seq,
+                    "skipped {} bytes that are no event",
+                    text.len()
+                );
+                if let Some(seq) = junk.seq.filter(|_| self.session.takes_events()) {
+                    dispatch::junk(&self.bot, seq);
+                }
+                Event::Heard
+            }
+            // A session that has not begun has no events.
+            Ok(Frame::Dispatch { .. }) if !self.session.takes_events() => Event::Heard,
+            Ok(Frame::Dispatch { seq, name, data }) => match &*name {
+                "READY" => self.ready(seq, data),
+                "RESUMED" => {
+                    dispatch::dispatch(&self.bot, seq, &name, data);
+                    Event::Resumed
+                }
+                name => {
+                    dispatch::dispatch(&self.bot, seq, name, data);
+                    Event::Heard
+                }
+            },
+        };
+        Some(event)
+    }
+
+    fn ready(&mut self, seq: u64, data: &str) -> Event {
+        let Ok(ready) = serde_json::from_str::<Ready>(data) else {
+            warn!("a READY that is not as documented; it is tried again");
+            return Event::Heard;
+        };
+        let url = dial::address(&ready.resume_gateway_url, self.bot.rest.is_encrypted());
+        // Without an address of its own the session is resumed at the base address.
+        let url = url.map_or_else(|_| String::new(), |_| ready.resume_gateway_url);
+        let session = Resumable {
+            session: ready.session_id,
+            url,
+        };
+        self.bot
+            .world()
+            .ready(ready.guilds.iter().map(|guild| guild.id));
+        self.bot.keep().ready(session.clone(), seq);
+        self.bot.urgent.notify_one();
+        self.bot.inbox.push(Item::ReadBack);
+        Event::Ready(session)
+    }
+
+    async fn step(&mut self, event: Event) -> Result<(), Fatal> {
+        let chance = self.rng.f64();
+        let actions = self.session.on(event, Instant::now(), chance);
+        for action in actions {
+            match action {
+                Action::AskBudget => {
+                    let (bot, reserved) = (Arc::clone(&self.bot), Arc::clone(&self.reserved));
+                    self.asking = Some(Box::pin(ask_budget(bot, reserved)));
+                }
+                Action::Connect(host) => {
+                    let dialing = connect(Arc::clone(&self.bot), host, self.proxy.clone());
+                    self.link = Link::Dialing(Box::pin(dialing));
+                }
+                Action::Beat => {
+                    let seq = self.bot.keep().beat_seq();
+                    self.send(Some(frame::heartbeat(seq))).await;
+                }
+                Action::Identify => {
+                    self.reserved
+                        .store(false, std::sync::atomic::Ordering::Relaxed);
+                    let intents = if self.content {
+                        INTENTS | CONTENT
+                    } else {
+                        INTENTS
+                    };
+                    self.send(frame::identify(self.token.expose_secret(), intents))
+                        .await;
+                }
+                Action::Resume(session) => {
+                    let seq = {
+                        let mut keep = self.bot.keep();
+                        keep.mark.replay();
+                        keep.mark.value()
+                    };
+                    debug!(seq, "resuming the session");
+                    self.send(frame::resume(self.token.expose_secret(), &session, seq))
+                        .await;
+                }
+                Action::Close(code) => self.farewell(code),
+                Action::Drop => self.link = Link::None,
+                Action::Down(why) => {
+                    warn!("not connected to Discord: {why}; trying again");
+                    self.bot
+                        .status
+                        .connection(format!("not connected: {why}; trying again"));
+                }
+                Action::Up { resumed } => self.up(resumed),
+                Action::Stop(fatal) => return Err(fatal),
+            }
+        }
+        Ok(())
+    }
+
+    fn up(&self, resumed: bool) {
+        info!(bot = %self.bot.name, "discord: connected");
+        debug!(resumed, "the session stands");
+        let guilds = self.bot.world().guilds();
+        self.bot.connected(guilds);
+        if resumed && self.bot.keep().owes() {
+            self.bot.inbox.push(Item::ReadBack);
+        }
+    }
+
+    /// A frame that cannot be written within its time ends the connection; the reader sees that.
+    async fn send(&mut self, frame: Option<String>) {
+        let Some(frame) = frame else {
+            warn!("a frame that is larger than Discord takes was not sent; is the token whole?");
+            return;
+        };
+        if let Link::Open(socket) = &mut self.link {
+            let sent = tokio::time::timeout(SEND, socket.send(Message::text(frame))).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                debug!("a frame could not be written");
+                self.link = Link::Dialing(Box::pin(async { Err("the connection broke".into()) }));
+            }
+        }
+    }
+
+    /// Closes in the background; the TCP connection goes after 2 s, whatever the peer does.
+    fn farewell(&mut self, code: u16) {
+        if let Link::Open(socket) = std::mem::replace(&mut self.link, Link::None) {
+            tokio::spawn(close(*socket, code));
+        }
+    }
+
+    /// Leaves the gateway so that the session can be resumed.
+    pub(crate) async fn leave(&mut self) {
+        if let Link::Open(socket) = std::mem::replace(&mut self.link, Link::None) {
+            close(*socket, CLOSE_RESUMABLE).await;
+        }
+    }
+
+    /// What only a person can mend ends the worker, unless it goes on with less.
+    async fn mendable(&mut self, fatal: Fatal) -> Option<Stop> {
+        let words = portal::fatal(fatal, self.bot.application, &self.instance);
+        match fatal {
+            Fatal::Token => return Some(Stop::Credentials(words)),
+            Fatal::Intents if self.content => {}
+            _ => return Some(Stop::Config(words)),
+        }
+        match self.bot.rest.application().await {
+            Ok(application) if !application.content_intent() => {
+                self.content = false;
+                crate::start::probe_content(&self.bot, &self.timing);
+                None
+            }
+            Err(rest::NoAnswer::Unauthorized) => {
+                Some(Stop::Credentials(portal::bad_token(&self.instance)))
+            }
+            _ => Some(Stop::Config(words)),
+        }
+    }
+}
+
+fn begin(stored: Option<Resumable>, timing: &Timing) -> Session {
+    let shortest = Duration::from_millis(timing.reconnect_ms);
+    Session::new(
+        stored,
+        shortest,
+        Duration::from_millis(timing.hello_ms),
+        Instant::now(),
+    )
+}
+
+async fn connect(bot: Arc<Bot>, host: Host, proxy: Option<Arc<Proxy>>) -> Result<Socket, String> {
+    let told = match host {
+        Host::Resume(url) => url,
+        Host::Base => {
+            bot.rest
+                .gateway_bot()
+                .await
+                .map_err(|why| why.to_string())?
+                .url
+        }
+    };
+    dial::dial(dial::address(&told, bot.rest.is_encrypted())?, proxy).await
+}
+
+/// Asks whether an IDENTIFY may go; it is committed as spent before the answer is yes.
+async fn ask_budget(bot: Arc<Bot>, reserved: Arc<std::sync::atomic::AtomicBool>) -> Event {
+    let limit = match bot.rest.gateway_bot().await {
+        Ok(told) => told.session_start_limit,
+        Err(why) => {
+            warn!("cannot ask Discord whether a session may be begun: {why}");
+            return Event::BudgetUnknown;
+        }
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let ordering = std::sync::atomic::Ordering::Relaxed;
+    let mut spent = Spent::read(&bot.hub.cursor(IDENTIFY).unwrap_or_default());
+    if reserved.load(ordering) && limit.remaining > 0 {
+        return Event::MayIdentify;
+    }
+    match spent.judge(limit, now_ms) {
+        Verdict::Go => {
+            spent.spend(now_ms);
+            if let Err(error) = bot.hub.put_cursor(IDENTIFY, spent.write()).await {
+                warn!("the start of a session cannot be kept: {error}");
+                return Event::BudgetUnknown;
+            }
+            reserved.store(true, ordering);
+            Event::MayIdentify
+        }
+        Verdict::Wait(wait) => {
+            debug!("a session may be begun in {} s", wait.as_secs());
+            Event::IdentifyLater(wait)
+        }
+        Verdict::UsedUp(wait) => {
+            let minutes = wait.as_secs().div_ceil(60);
+            let words = format!(
+                "not connected: Discord's daily limit of session starts is used up; trying again in \
+                 {minutes} min"
+            );
+            warn!("{words}");
+            bot.status.connection(words);
+            Event::IdentifyLater(wait)
+        }
+    }
+}
+
+async fn close(mut socket: Socket, code: u16) {
+    let farewell = async {
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: "".into(),
+        };
+        if socket.close(Some(frame)).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    // In time or not, the socket is dropped.
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
