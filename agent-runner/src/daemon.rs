@@ -384,10 +384,8 @@ impl Shell {
                 let projects = self.projects();
                 self.answer(launch, move || {
                     let file = projects.and_then(|dir| tail::find(&dir, &agent_session));
-                    let reading = match file {
-                        Some(file) => read(file, &prompt, &known),
-                        None => Err("the agent's session file is not there".into()),
-                    };
+                    let reading =
+                        file.map_or(Ok(Reading::ABSENT), |file| read(file, &prompt, &known));
                     Event::Read { prompt, reading }
                 });
             }

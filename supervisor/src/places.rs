@@ -17,21 +17,19 @@ pub(crate) struct Places {
 impl Places {
     /// As named, else the usual ones of whoever asks.
     pub(crate) fn new(state_dir: Option<PathBuf>, runtime_dir: Option<PathBuf>) -> Places {
-        let state_dir = state_dir.unwrap_or_else(|| {
-            if is_root() {
-                return "/var/lib/bulkhead".into();
-            }
-            xdg("XDG_STATE_HOME", ".local/state")
-        });
-        let runtime_dir = runtime_dir.unwrap_or_else(|| {
-            if is_root() {
-                return "/run/bulkhead".into();
-            }
-            match std::env::var_os("XDG_RUNTIME_DIR") {
+        let usual = || match is_root() {
+            true => "/var/lib/bulkhead".into(),
+            false => xdg("XDG_STATE_HOME", ".local/state"),
+        };
+        // Does not depend on where the state is: whoever asks a running tree does not read its
+        // configuration.
+        let runtime_dir =
+            runtime_dir.unwrap_or_else(|| match std::env::var_os("XDG_RUNTIME_DIR") {
+                _ if is_root() => "/run/bulkhead".into(),
                 Some(dir) => PathBuf::from(dir).join("bulkhead"),
-                None => state_dir.join("run"),
-            }
-        });
+                None => usual().join("run"),
+            });
+        let state_dir = state_dir.unwrap_or_else(usual);
         Places {
             state_dir,
             runtime_dir,

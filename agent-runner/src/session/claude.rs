@@ -477,6 +477,7 @@ impl ClaudeSession {
             self.life = Life::Gone;
             return self.next(cx);
         };
+        turn.seen = false;
         turn.revived = match found.reading.standing {
             Standing::Absent => false,
             Standing::Open => true,
@@ -683,7 +684,14 @@ impl ClaudeSession {
             }
             turn.say(block, cx);
         }
-        let outcome = outcome.unwrap_or_else(|| match reading.standing {
+        // Said, and neither kept nor written down.
+        let lost = reading.standing == Standing::Absent
+            && (turn.revived || turn.spare_bytes > SPARE_BYTES);
+        let outcome = outcome.filter(|_| !lost).unwrap_or_else(|| match reading.standing {
+            Standing::Absent if lost => {
+                let words = "a part of the answer is lost: the session file is not there".into();
+                Outcome::Failed { fault: Fault::Agent { words } }
+            }
             Standing::Answered => Outcome::Done,
             Standing::Stopped => Outcome::Failed {
                 fault: Fault::CannotResume,

@@ -3,6 +3,7 @@
 //! The mind keeps what a hub keeps (open turns, attempts, committed updates), checks what a hub
 //! relies on (updates without gaps, nothing after the end), and hands a turn out again as a hub
 //! does. It outlives its links and its runners.
+#![allow(unreachable_pub, dead_code, reason = "several test programs share this")]
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -173,15 +174,9 @@ impl Desk {
         let (change, changed) = watch::channel(0);
         tokio::spawn(think(Arc::clone(&hub), Arc::clone(&mind), change));
         let runner = spawn(dir.path(), &hub, &options, 1);
-        Desk {
-            dir,
-            hub,
-            control,
-            runner,
-            options,
-            mind,
-            changed,
-        }
+        let desk = Desk { dir, hub, control, runner, options, mind, changed };
+        desk.compared(1).await;
+        desk
     }
 
     /// A runner with the fake Claude Code, whose tools need no question.

@@ -75,6 +75,55 @@ pub fn read<'a>(
     })
 }
 
+/// An operator's prompt with what followed the command's name put in: `{{1}}` is the first word,
+/// `{{2*}}` the second and all behind it, `{{args}}` everything; `{{1:x}}` is `x` if there is no first
+/// word. Where no place is left for it, it follows the prompt.
+pub fn expand(prompt: &str, args: &str) -> String {
+    let words: Vec<&str> = args.split_whitespace().collect();
+    let mut expanded = String::with_capacity(prompt.len() + args.len());
+    let (mut rest, mut placed) = (prompt, false);
+    while let Some((before, place, after)) = rest.split_once("{{").and_then(|(before, rest)| {
+        rest.split_once("}}")
+            .map(|(place, after)| (before, place, after))
+    }) {
+        expanded.push_str(before);
+        let (name, default) = place.split_once(':').unwrap_or((place, ""));
+        match value(name.trim(), &words, args) {
+            Some(value) => {
+                placed = true;
+                expanded.push_str(if value.is_empty() { default } else { &value });
+            }
+            // Braces of the operator's own.
+            None => expanded.extend(["{{", place, "}}"]),
+        }
+        rest = after;
+    }
+    expanded.push_str(rest);
+    if !placed && !args.is_empty() {
+        expanded.push_str("\n\n");
+        expanded.push_str(args);
+    }
+    expanded
+}
+
+/// What a place stands for; `None` = it is no place.
+fn value(name: &str, words: &[&str], args: &str) -> Option<String> {
+    if name == "args" {
+        return Some(args.to_owned());
+    }
+    let (number, rest) = match name.strip_suffix('*') {
+        Some(number) => (number, true),
+        None => (name, false),
+    };
+    let first = number.parse::<usize>().ok()?.checked_sub(1)?;
+    let behind = words.get(first..).unwrap_or_default();
+    Some(if rest {
+        behind.join(" ")
+    } else {
+        behind.first().copied().unwrap_or_default().to_owned()
+    })
+}
+
 /// Whether two words differ by one letter too many, too few, wrong, or two neighbours swapped.
 fn one_slip(typed: &str, known: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (typed.chars().collect(), known.chars().collect());
@@ -110,6 +159,26 @@ mod tests {
                 args: "the last commit".into()
             })
         );
+    }
+
+    #[test]
+    fn prompts_take_what_follows_their_name() {
+        for (prompt, args, expanded) in [
+            ("review {{1}} for {{2*:bugs}}", "src", "review src for bugs"),
+            (
+                "review {{1}} for {{2*:bugs}}",
+                "src slow loops",
+                "review src for slow loops",
+            ),
+            ("say {{args}}!", "a b", "say a b!"),
+            ("say {{args:nothing}}", "", "say nothing"),
+            ("tidy up", "src", "tidy up\n\nsrc"),
+            ("tidy up", "", "tidy up"),
+            ("keep {{ this }} and {{", "", "keep {{ this }} and {{"),
+            ("{{0}}{{1}}", "x", "{{0}}x"),
+        ] {
+            assert_eq!(expand(prompt, args), expanded, "{prompt} ← {args}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Plan {
     /// A message that contains one of these is refused.
     #[serde(default)]
     pub banned_words: Vec<String>,
-    /// `/name` → a prompt; `{args}` in it stands for what follows the name.
+    /// `/name` → a prompt ([`crate::command::expand`]).
     #[serde(default)]
     pub commands: Vec<PromptCommand>,
     /// `/name` → another command.
@@ -82,7 +82,7 @@ pub struct Project {
     pub inject_sender: Option<bool>,
     /// Tell the agent which platform it answers on.
     pub style_hint: bool,
-    /// Commands that nobody may use here, without the slash.
+    /// Commands that nobody may use here, without the slash; `*` = all.
     #[serde(default)]
     pub disabled_commands: Vec<String>,
     /// A session that nobody used for so many minutes is followed by a new one; 0 = never.

@@ -41,6 +41,8 @@ pub struct Setup {
     pub discord_options: String,
     /// Lines of Weibo's `[projects.platforms.options]`.
     pub weibo_options: String,
+    /// The home of every process; absent: an empty one of the tree's own.
+    pub home: Option<PathBuf>,
 }
 
 impl Setup {
@@ -55,6 +57,7 @@ impl Setup {
             agent_options: String::new(),
             discord_options: String::new(),
             weibo_options: String::new(),
+            home: None,
         }
     }
 

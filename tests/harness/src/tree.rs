@@ -24,6 +24,7 @@ pub struct Tree {
     /// Every line that any of its processes logged.
     pub log: Ledger<String>,
     directory: TempDir,
+    home: PathBuf,
     monitor: Option<Child>,
 }
 
@@ -34,15 +35,19 @@ impl Tree {
             .prefix("bh")
             .tempdir()
             .expect("a directory");
-        let tree = Tree {
+        let home = setup.home.clone().unwrap_or_else(|| {
+            let home = directory.path().join("home");
+            std::fs::create_dir(&home).expect("a home");
+            home
+        });
+        let mut tree = Tree {
             log: Ledger::new(),
             directory,
+            home,
             monitor: None,
         };
         std::fs::create_dir(tree.work_dir()).expect("a work dir");
-        std::fs::create_dir(tree.home()).expect("a home");
         tree.configure(setup);
-        let mut tree = tree;
         tree.run();
         tree
     }
@@ -102,7 +107,7 @@ impl Tree {
 
     /// The home of every process.
     pub fn home(&self) -> PathBuf {
-        self.directory().join("home")
+        self.home.clone()
     }
 
     /// What must survive.

@@ -19,16 +19,16 @@ const REMEMBERED: usize = 4096;
 
 /// A list of ids that may hold `"*"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct People {
+pub(crate) struct People {
     /// `"*"`.
-    pub everyone: bool,
+    pub(crate) everyone: bool,
     /// These.
-    pub ids: BTreeSet<Id>,
+    pub(crate) ids: BTreeSet<Id>,
 }
 
 impl People {
     /// Whether it names `id`.
-    pub fn contains(&self, id: Id) -> bool {
+    pub(crate) fn contains(&self, id: Id) -> bool {
         self.everyone || self.ids.contains(&id)
     }
 
@@ -39,20 +39,20 @@ impl People {
 
 /// The lists as configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// `allow_from`.
-    pub people: People,
+    pub(crate) people: People,
     /// `allow_roles`.
-    pub roles: BTreeSet<Id>,
+    pub(crate) roles: BTreeSet<Id>,
     /// `allow_channels`.
-    pub channels: BTreeSet<Id>,
+    pub(crate) channels: BTreeSet<Id>,
     /// `allow_guilds`, narrowed by `guild_id`.
-    pub guilds: BTreeSet<Id>,
+    pub(crate) guilds: BTreeSet<Id>,
 }
 
 /// Where somebody wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// To the bot alone.
     Direct,
     /// In a server.
@@ -68,16 +68,16 @@ pub enum Place {
 
 /// Who wrote.
 #[derive(Debug, Clone, Copy)]
-pub struct Person<'a> {
+pub(crate) struct Person<'a> {
     /// Their id.
-    pub id: Id,
+    pub(crate) id: Id,
     /// Their roles in the server.
-    pub roles: &'a [Id],
+    pub(crate) roles: &'a [Id],
 }
 
 /// What becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It goes to the agent.
     Granted,
     /// Not this person.
@@ -88,7 +88,7 @@ pub enum Verdict {
 
 impl Rules {
     /// Whether it passes. `owners`: the application's owner, or the members of its team.
-    pub fn judge(&self, place: Place, person: Person<'_>, owners: &BTreeSet<Id>) -> Verdict {
+    pub(crate) fn judge(&self, place: Place, person: Person<'_>, owners: &BTreeSet<Id>) -> Verdict {
         let granted = match place {
             Place::Direct if self.people.is_empty() => owners.contains(&person.id),
             Place::Direct => self.people.contains(person.id),
@@ -119,12 +119,12 @@ impl Rules {
     }
 
     /// Whether a thread's parent has to be known to judge a message in `channel`.
-    pub fn needs_parent(&self, channel: Id) -> bool {
+    pub(crate) fn needs_parent(&self, channel: Id) -> bool {
         !self.channels.is_empty() && !self.channels.contains(&channel)
     }
 
     /// Whether somebody's roles have to be known.
-    pub fn needs_roles(&self, person: Id) -> bool {
+    pub(crate) fn needs_roles(&self, person: Id) -> bool {
         !self.roles.is_empty() && !self.people.contains(person)
     }
 }
@@ -132,7 +132,7 @@ impl Rules {
 /// Who was told of a refusal, so that strangers can flood neither the hub nor the memory: once a
 /// person a day, 20 an hour.
 #[derive(Debug, Default)]
-pub struct Refusals {
+pub(crate) struct Refusals {
     told: HashMap<Id, Instant>,
     order: VecDeque<Id>,
     lately: VecDeque<Instant>,
@@ -140,7 +140,7 @@ pub struct Refusals {
 
 impl Refusals {
     /// Whether to tell `user` now; if so, it counts as told.
-    pub fn tell(&mut self, user: Id, now: Instant) -> bool {
+    pub(crate) fn tell(&mut self, user: Id, now: Instant) -> bool {
         while self
             .lately
             .front()

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
-use worker_kit::{Hub, Life};
+use worker_kit::{Hub, Life, RecentIds};
 
 use crate::access::{Refusals, Rules};
 use crate::inbox::Inbox;
@@ -45,6 +45,10 @@ pub(crate) struct Bot {
     pub(crate) inbox: Inbox,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) echoes: Mutex<Echoes>,
+    /// Messages that the hub has: a replay brings them again.
+    pub(crate) accepted: Mutex<RecentIds>,
+    /// The gateway's address, as Discord named it last.
+    pub(crate) gateway_url: Mutex<Option<String>>,
     /// How many servers Discord said the bot is in; a resumed session does not tell.
     pub(crate) guilds_told: Option<u64>,
     pub(crate) commands: mpsc::Sender<Command>,

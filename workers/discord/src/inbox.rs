@@ -121,7 +121,11 @@ async fn follow(bot: Arc<Bot>, mut offer: Offer, ticket: Option<Ticket>, message
     let mut marked = false;
     loop {
         match offer.answer().await {
-            Answer::Accepted | Answer::Unusable(_) => break,
+            Answer::Accepted => {
+                lock(&bot.accepted).insert(&id.to_string());
+                break;
+            }
+            Answer::Unusable(_) => break,
             Answer::Deferred { retry_after, .. } if retry_after >= PUT_OFF && !marked => {
                 marked = true;
                 mark(&bot, &message, true).await;

@@ -21,15 +21,15 @@ const NAME: usize = 100;
 
 /// What counts as being spoken to, and who shares a conversation.
 #[derive(Debug, Clone, Default)]
-pub struct Habits {
+pub(crate) struct Habits {
     /// `group_reply_all`.
-    pub reply_all: bool,
+    pub(crate) reply_all: bool,
     /// `group_reply_all_guilds`, if there is such a list: it goes before `group_reply_all`.
-    pub reply_all_guilds: Option<People>,
+    pub(crate) reply_all_guilds: Option<People>,
     /// `respond_to_at_everyone_and_here`.
-    pub everyone_counts: bool,
+    pub(crate) everyone_counts: bool,
     /// `share_session_in_channel`.
-    pub share_in_channel: bool,
+    pub(crate) share_in_channel: bool,
 }
 
 /// Whether a message speaks to the bot.

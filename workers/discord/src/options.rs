@@ -88,13 +88,13 @@ impl Texts {
 /// Waits that are Discord's business and no user's; shorter ones keep tests quick.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// The shortest wait before a reconnect, milliseconds.
-    pub reconnect_ms: u64,
+    pub(crate) reconnect_ms: u64,
     /// How long a connection may stay without a Hello, milliseconds.
-    pub hello_ms: u64,
+    pub(crate) hello_ms: u64,
     /// How often a missing intent is asked after, milliseconds.
-    pub probe_ms: u64,
+    pub(crate) probe_ms: u64,
 }
 
 impl Default for Timing {

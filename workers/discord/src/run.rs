@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
-use worker_kit::{Context, Hub, Life, Stop};
+use worker_kit::{Context, Hub, Life, RecentIds, Stop};
 
 use crate::bot::Bot;
 use crate::gateway::Gateway;
@@ -20,6 +20,8 @@ use crate::{commit, inbox, outbound, portal, start, token_lock};
 
 /// How long the drain waits for posts on the wire and for the hub.
 const POSTS: Duration = Duration::from_secs(4);
+/// Accepted messages that are told from new ones without asking the hub.
+const RECENT: usize = 4096;
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Runs the bot until the drain is done or only a person can mend what is wrong.
@@ -42,7 +44,7 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
         hub.linked().await;
         status.connection("asks Discord who it is");
         let (application, me) = start::who_am_i(&rest, &status, &instance).await?;
-        Ok((lock, rest, application, me))
+        Ok::<_, Stop>((lock, rest, application, me))
     };
     let (_lock, rest, application, me) = tokio::select! {
         started = starting => started?,
@@ -69,6 +71,8 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
         inbox: inbox::Inbox::default(),
         refusals: Mutex::default(),
         echoes: Mutex::default(),
+        accepted: Mutex::new(RecentIds::new(RECENT)),
+        gateway_url: Mutex::default(),
         guilds_told: application.approximate_guild_count,
         commands,
     });

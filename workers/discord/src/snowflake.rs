@@ -15,16 +15,16 @@ const EPOCH_MS: u64 = 1_420_070_400_000;
 
 /// The id of a user, a channel, a message, …
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Id(pub u64);
+pub(crate) struct Id(pub(crate) u64);
 
 impl Id {
     /// When it was made, milliseconds since 1970.
-    pub fn at_ms(self) -> u64 {
+    pub(crate) fn at_ms(self) -> u64 {
         (self.0 >> 22) + EPOCH_MS
     }
 
     /// The smallest id of that instant.
-    pub fn first_at(ms: u64) -> Id {
+    pub(crate) fn first_at(ms: u64) -> Id {
         Id(ms.saturating_sub(EPOCH_MS) << 22)
     }
 }

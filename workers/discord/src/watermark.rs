@@ -9,16 +9,16 @@ use std::collections::BTreeSet;
 
 /// Names an event of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// Which session of this process.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// Its sequence in the session.
-    pub seq: u64,
+    pub(crate) seq: u64,
 }
 
 /// The watermark of the current session.
 #[derive(Debug, Default)]
-pub struct Watermark {
+pub(crate) struct Watermark {
     epoch: u64,
     /// The highest sequence that was seen, or stepped over.
     high: u64,
@@ -29,7 +29,7 @@ pub struct Watermark {
 
 impl Watermark {
     /// Goes on with a session of an earlier process, of which everything up to `seq` is done.
-    pub fn resumed_at(seq: u64) -> Watermark {
+    pub(crate) fn resumed_at(seq: u64) -> Watermark {
         Watermark {
             high: seq,
             ..Watermark::default()
@@ -37,7 +37,7 @@ impl Watermark {
     }
 
     /// A new session: its numbers start anew, and what is open of the old one no longer counts.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         *self = Watermark {
             epoch: self.epoch + 1,
             ..Watermark::default()
@@ -45,13 +45,13 @@ impl Watermark {
     }
 
     /// A RESUME is on its way: what was dropped, and all after it, comes again.
-    pub fn replay(&mut self) {
+    pub(crate) fn replay(&mut self) {
         self.high = self.value();
         self.dropped = None;
     }
 
     /// An event came. It is open until [`Self::done`].
-    pub fn seen(&mut self, seq: u64) -> Ticket {
+    pub(crate) fn seen(&mut self, seq: u64) -> Ticket {
         if self.dropped.is_none_or(|dropped| seq < dropped) {
             self.high = self.high.max(seq);
             self.open.insert(seq);
@@ -63,7 +63,7 @@ impl Watermark {
     }
 
     /// The event is Accepted or ignored. One of another session changes nothing.
-    pub fn done(&mut self, ticket: Ticket) {
+    pub(crate) fn done(&mut self, ticket: Ticket) {
         if ticket.epoch == self.epoch {
             self.open.remove(&ticket.seq);
         }
@@ -71,7 +71,7 @@ impl Watermark {
 
     /// There is no room for the event: it stays open, and nothing after it counts, until
     /// [`Self::replay`].
-    pub fn drop_from(&mut self, ticket: Ticket) {
+    pub(crate) fn drop_from(&mut self, ticket: Ticket) {
         if ticket.epoch == self.epoch && self.dropped.is_none_or(|dropped| ticket.seq < dropped) {
             self.dropped = Some(ticket.seq);
             self.open.split_off(&ticket.seq);
@@ -79,12 +79,12 @@ impl Watermark {
     }
 
     /// Whether events were dropped and a RESUME has to bring them again.
-    pub fn has_dropped(&self) -> bool {
+    pub(crate) fn has_dropped(&self) -> bool {
         self.dropped.is_some()
     }
 
     /// The watermark; 0 before any event.
-    pub fn value(&self) -> u64 {
+    pub(crate) fn value(&self) -> u64 {
         let open = self.open.first().copied();
         match (open, self.dropped) {
             (Some(first), Some(dropped)) => first.min(dropped).saturating_sub(1),
@@ -94,7 +94,7 @@ impl Watermark {
     }
 
     /// Which session of this process.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 }

@@ -47,7 +47,7 @@ impl World {
         }
     }
 
-    /// READY: these servers, and nothing else is known any more.
+    /// READY: the bot is in these servers.
     pub(crate) fn ready(&mut self, guilds: impl Iterator<Item = Id>) {
         self.guilds = guilds.take(GUILDS).collect();
     }

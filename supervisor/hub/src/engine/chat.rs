@@ -28,7 +28,7 @@ impl Engine {
             Command::Prompt { .. } | Command::Unknown { .. } => "",
         };
         let project = self.plan.projects.get(&conversation.project);
-        if project.is_some_and(|p| p.disabled_commands.iter().any(|no| no == name)) {
+        if project.is_some_and(|p| p.disabled_commands.iter().any(|no| no == name || no == "*")) {
             return self.notice(place, &Text::CommandDisabled { name }, lang, now);
         }
         match command {

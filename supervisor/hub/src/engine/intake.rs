@@ -376,16 +376,8 @@ impl Engine {
     }
 
     fn expand(&self, name: &str, args: &str) -> String {
-        let Some(found) = self.plan.commands.iter().find(|c| c.name == name) else {
-            return args.to_owned();
-        };
-        if found.prompt.contains("{args}") {
-            found.prompt.replace("{args}", args)
-        } else if args.is_empty() {
-            found.prompt.clone()
-        } else {
-            format!("{}\n\n{args}", found.prompt)
-        }
+        let found = self.plan.commands.iter().find(|c| c.name == name);
+        found.map_or_else(|| args.to_owned(), |c| command::expand(&c.prompt, args))
     }
 
     pub(super) fn is_admin(&self, project: &str, user: &str) -> bool {

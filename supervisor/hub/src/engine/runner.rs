@@ -399,6 +399,14 @@ impl Engine {
         self.spool.close_questions_of(&turn.id)?;
         self.spool.set_turn(&turn.id, state, turn.attempt, now)?;
         if let Some(session) = self.spool.session(&turn.session)? {
+            let (project, instance) = (&session.project, &session.instance);
+            let at = self
+                .spool
+                .conversation(project, instance, &session.conversation)?;
+            if at.is_some_and(|at| at.session != session.id) {
+                // `/new` was said while it ran: nobody comes back to it.
+                self.close_session(project, &session.id);
+            }
             self.spool.put_session(&spool::Session {
                 used_at: now,
                 ..session

@@ -10,10 +10,11 @@ use std::time::Duration;
 use fake_model::script::{Point, Script, ToolCall};
 use serde_json::{Value, json};
 
-use crate::history::{History, text_of};
+use crate::history::History;
 use crate::lines::{self, Stamp};
 use crate::options::Options;
 use crate::permission::TOOLS;
+use crate::queue::{Known, Waiting};
 use crate::stop::Then;
 use crate::turn::{Beat, Kind, Outcome, Turn, Wait};
 
@@ -95,30 +96,13 @@ pub(crate) struct Facts {
     pub(crate) key: Option<&'static str>,
 }
 
-/// How a uuid is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    FromFile,
-    Live,
-}
-
-/// A message that waits.
-#[derive(Debug, Clone)]
-struct Waiting {
-    uuid: String,
-    /// It came with a uuid, so the version speaks of its life.
-    named: bool,
-    content: Value,
-    text: String,
-}
-
 pub(crate) struct Engine {
     pub(crate) facts: Facts,
     pub(crate) leaf: Option<String>,
-    known: HashMap<String, Known>,
+    pub(crate) known: HashMap<String, Known>,
     /// A prompt that stands in the file and is run when it comes again.
-    bare: Option<String>,
-    queue: VecDeque<Waiting>,
+    pub(crate) bare: Option<String>,
+    pub(crate) queue: VecDeque<Waiting>,
     pub(crate) turn: Option<Turn>,
     /// What background work will say once the turn is over.
     later: VecDeque<String>,
@@ -280,98 +264,7 @@ impl Engine {
         self.hung = true;
     }
 
-    fn message(&mut self, line: &Value) {
-        let content = line["message"]["content"].clone();
-        let named = line["uuid"].as_str().map(str::to_owned);
-        let uuid = named.clone().unwrap_or_else(lines::uuid);
-        if let Some(known) = self.known.get(&uuid).copied() {
-            return self.echo_known(&uuid, &content, known);
-        }
-        self.known.insert(uuid.clone(), Known::Live);
-        let text = text_of(&content);
-        let row = self.facts.stamp.queue_row("enqueue", Some(&text));
-        self.actions.push(Action::Row { row, now: false });
-        if self.turn.is_none() {
-            self.tell_state("running");
-        }
-        if named.is_some() {
-            self.tell_lifecycle(std::slice::from_ref(&uuid), "queued");
-        }
-        self.queue.push_back(Waiting {
-            uuid,
-            named: named.is_some(),
-            content,
-            text,
-        });
-        if self.turn.is_none() {
-            self.next();
-        }
-    }
-
-    /// A prompt that was heard before is echoed and not run.
-    fn echo_known(&mut self, uuid: &str, content: &Value, known: Known) {
-        if self.facts.options.replay {
-            let line = self
-                .facts
-                .stamp
-                .user(uuid, content, json!({ "isReplay": true }));
-            self.print(line);
-        }
-        if known == Known::FromFile {
-            self.tell_lifecycle(&[uuid.to_owned()], "completed");
-        }
-        if self.turn.is_none() {
-            self.code = 0; // as if a turn had gone well
-            self.tell_state("idle");
-        }
-    }
-
-    /// Everything that waits becomes one turn.
-    fn next(&mut self) {
-        let waiting: Vec<_> = self.queue.drain(..).collect();
-        let Some((last, earlier)) = waiting.split_last() else {
-            return;
-        };
-        for _ in &waiting {
-            let row = self.facts.stamp.queue_row("dequeue", None);
-            self.actions.push(Action::Row { row, now: false });
-        }
-        for one in earlier {
-            if self.facts.options.replay {
-                let line =
-                    self.facts
-                        .stamp
-                        .user(&one.uuid, &one.content, json!({ "isReplay": true }));
-                self.print(line);
-            }
-        }
-        let texts: Vec<_> = waiting.iter().map(|one| one.text.as_str()).collect();
-        let text = texts.join("\n");
-        let content = if earlier.is_empty() {
-            last.content.clone()
-        } else {
-            json!(text)
-        };
-        let prompts = waiting.iter().map(|one| one.uuid.clone()).collect();
-        let mut turn = Turn::new(
-            Kind::Asked,
-            prompts,
-            content,
-            text.clone(),
-            Script::parse(&text),
-        );
-        turn.cycle = waiting
-            .iter()
-            .filter(|one| one.named)
-            .map(|one| one.uuid.clone())
-            .collect();
-        if turn.text.trim() == "/clear" {
-            return self.clear(&turn);
-        }
-        self.begin(turn);
-    }
-
-    fn begin(&mut self, mut turn: Turn) {
+    pub(crate) fn begin(&mut self, mut turn: Turn) {
         let (version, retries) = (self.facts.stamp.version, self.facts.retries);
         self.tell_lifecycle(&turn.cycle, "started");
         self.later.extend(
@@ -382,39 +275,6 @@ impl Engine {
         );
         turn.open(version, retries, self.facts.key.is_some());
         self.turn = Some(turn);
-    }
-
-    /// `/clear`: the session has a new id from here on.
-    fn clear(&mut self, turn: &Turn) {
-        self.tell_lifecycle(&turn.cycle, "started");
-        let id = lines::uuid();
-        self.actions.push(Action::Rename(id.clone()));
-        self.facts.stamp.session.clone_from(&id);
-        self.leaf = None;
-        let reset = json!({ "type": "conversation_reset", "new_conversation_id": id, "trigger": "clear",
-            "uuid": lines::uuid(), "session_id": id });
-        self.print(reset);
-        self.print_init();
-        let uuid = turn.prompts.last().cloned().unwrap_or_default();
-        let content = json!("<command-name>/clear</command-name>");
-        self.chain(
-            "user",
-            &uuid,
-            json!({ "message": { "role": "user", "content": content } }),
-            true,
-        );
-        if self.facts.options.replay {
-            let line = self
-                .facts
-                .stamp
-                .user(&uuid, &content, json!({ "isReplay": true }));
-            self.print(line);
-        }
-        let result = json!({ "subtype": "success", "is_error": false, "num_turns": 0, "result": "", "stop_reason": null });
-        let result = self.facts.stamp.result(result);
-        self.print(result);
-        self.tell_lifecycle(&turn.cycle, "completed");
-        self.rest();
     }
 
     pub(crate) fn print_init(&mut self) {
@@ -498,43 +358,6 @@ impl Engine {
         }
     }
 
-    /// The uuids that wait.
-    pub(crate) fn waiting(&self) -> Vec<String> {
-        self.queue.iter().map(|one| one.uuid.clone()).collect()
-    }
-
-    /// Takes a waiting message back; says whether it was there.
-    pub(crate) fn take_back(&mut self, uuid: &str) -> bool {
-        let before = self.queue.len();
-        self.queue.retain(|one| one.uuid != uuid);
-        before > self.queue.len()
-    }
-
-    /// What waits is told to the model together with a tool's outcome.
-    pub(crate) fn inject(&mut self) {
-        let waiting: Vec<_> = self.queue.drain(..).collect();
-        for one in &waiting {
-            if self.facts.options.replay {
-                let line =
-                    self.facts
-                        .stamp
-                        .user(&one.uuid, &one.content, json!({ "isReplay": true }));
-                self.print(line);
-            }
-            let row = self.facts.stamp.queue_row("remove", None);
-            self.actions.push(Action::Row { row, now: false });
-        }
-        let uuids: Vec<_> = waiting
-            .into_iter()
-            .filter(|one| one.named)
-            .map(|one| one.uuid)
-            .collect();
-        self.tell_lifecycle(&uuids, "started");
-        if let Some(turn) = &mut self.turn {
-            turn.injected.extend(uuids);
-        }
-    }
-
     /// Plays beats until the turn has to wait.
     fn play(&mut self) {
         while !self.hung
@@ -559,66 +382,5 @@ impl Engine {
                 beat => self.beat(beat),
             }
         }
-    }
-
-    /// The prompt's row, unless it is in the file already; below it one that every reader of the chain has to climb over.
-    pub(crate) fn keep(&mut self) {
-        let Some(turn) = &self.turn else { return };
-        let (kind, content) = (turn.kind, turn.content.clone());
-        let (prompt, row) = (turn.prompts.last().cloned(), turn.cycle.last().cloned());
-        let mode = self.facts.options.mode.clone();
-        match (kind, prompt) {
-            (Kind::Asked, Some(uuid)) if self.bare.as_ref() == Some(&uuid) => {
-                self.bare = None;
-                let filler = json!({ "type": "text", "text": "No response requested." });
-                let message = lines::message(
-                    &lines::uuid(),
-                    "<synthetic>",
-                    &filler,
-                    Some("stop_sequence"),
-                );
-                let leaf = self.leaf.clone();
-                self.chain(
-                    "assistant",
-                    &lines::uuid(),
-                    json!({ "message": message, "isApiErrorMessage": false }),
-                    true,
-                );
-                self.leaf = leaf; // the answer hangs below the prompt, not below the filler
-            }
-            (Kind::Asked, Some(uuid)) => {
-                let message = json!({ "role": "user", "content": content });
-                self.chain(
-                    "user",
-                    &uuid,
-                    json!({ "message": message, "permissionMode": mode, "promptSource": "sdk" }),
-                    true,
-                );
-            }
-            (Kind::Continued, Some(uuid)) => {
-                let text = json!([{ "type": "text", "text": fake_model::CONTINUE }]);
-                let mut more = json!({ "message": { "role": "user", "content": text }, "isMeta": true,
-                    "permissionMode": mode, "promptSource": "system" });
-                if self.facts.stamp.version.names_prompts() {
-                    more["carriesOnTurnOf"] = json!(uuid);
-                }
-                self.chain("user", &row.unwrap_or_default(), more, true);
-            }
-            _ => {
-                let message = json!({ "role": "user", "content": "<task-notification>" });
-                self.chain(
-                    "user",
-                    &lines::uuid(),
-                    json!({ "message": message, "promptSource": "system" }),
-                    true,
-                );
-            }
-        }
-        self.chain(
-            "attachment",
-            &lines::uuid(),
-            json!({ "attachment": { "type": "environment" } }),
-            false,
-        );
     }
 }

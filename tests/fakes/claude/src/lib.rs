@@ -14,6 +14,7 @@
 //! Promises: the rules of the fixtures in `agent-runner/tests/fixtures`, which its tests replay against it.
 //! Does not: talk to a model, load settings, play MCP, subagents, hooks or compaction.
 
+mod begin;
 mod control;
 mod engine;
 mod file;
@@ -23,6 +24,7 @@ mod link;
 mod options;
 mod permission;
 mod play;
+mod queue;
 mod run;
 mod stop;
 mod tools;
@@ -30,10 +32,10 @@ mod turn;
 mod verbs;
 mod version;
 
+pub use begin::run;
 pub use control::{ClaudeControl, Event, Stand};
 pub use fake_model::script::{Point, prose};
 pub use file::{session_file, slug};
 pub use link::{CONTROL, Hello};
-pub use run::run;
 pub use tools::{TOOL_LOG, ToolRun, tool_runs};
 pub use version::Version;

@@ -184,6 +184,67 @@ impl Engine {
         turn.index += 1;
     }
 
+    /// The prompt's row, unless it is in the file already; below it one that every reader of the chain has to climb over.
+    pub(crate) fn keep(&mut self) {
+        let Some(turn) = &self.turn else { return };
+        let (kind, content) = (turn.kind, turn.content.clone());
+        let (prompt, row) = (turn.prompts.last().cloned(), turn.cycle.last().cloned());
+        let mode = self.facts.options.mode.clone();
+        match (kind, prompt) {
+            (Kind::Asked, Some(uuid)) if self.bare.as_ref() == Some(&uuid) => {
+                self.bare = None;
+                let filler = json!({ "type": "text", "text": "No response requested." });
+                let message = lines::message(
+                    &lines::uuid(),
+                    "<synthetic>",
+                    &filler,
+                    Some("stop_sequence"),
+                );
+                let leaf = self.leaf.clone();
+                self.chain(
+                    "assistant",
+                    &lines::uuid(),
+                    json!({ "message": message, "isApiErrorMessage": false }),
+                    true,
+                );
+                self.leaf = leaf; // the answer hangs below the prompt, not below the filler
+            }
+            (Kind::Asked, Some(uuid)) => {
+                let message = json!({ "role": "user", "content": content });
+                self.chain(
+                    "user",
+                    &uuid,
+                    json!({ "message": message, "permissionMode": mode, "promptSource": "sdk" }),
+                    true,
+                );
+            }
+            (Kind::Continued, Some(uuid)) => {
+                let text = json!([{ "type": "text", "text": fake_model::CONTINUE }]);
+                let mut more = json!({ "message": { "role": "user", "content": text }, "isMeta": true,
+                    "permissionMode": mode, "promptSource": "system" });
+                if self.facts.stamp.version.names_prompts() {
+                    more["carriesOnTurnOf"] = json!(uuid);
+                }
+                self.chain("user", &row.unwrap_or_default(), more, true);
+            }
+            _ => {
+                let message = json!({ "role": "user", "content": "<task-notification>" });
+                self.chain(
+                    "user",
+                    &lines::uuid(),
+                    json!({ "message": message, "promptSource": "system" }),
+                    true,
+                );
+            }
+        }
+        self.chain(
+            "attachment",
+            &lines::uuid(),
+            json!({ "attachment": { "type": "environment" } }),
+            false,
+        );
+    }
+
     /// The tool's fate.
     fn decide(&mut self) {
         let Some(pending) = self.turn.as_ref().and_then(|turn| turn.pending.clone()) else {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::env;
 use std::fs;
 use std::io::{self, BufRead as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc as threads;
 
 use serde_json::{Value, json};
@@ -16,206 +16,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::engine::{Action, Engine, Facts, Input, Reach};
-use crate::file::{LATE, SessionFile, anywhere, session_file};
+use crate::begin::Begun;
+use crate::engine::{Action, Engine, Input, Reach};
+use crate::file::{LATE, SessionFile, session_file};
 use crate::history;
-use crate::lines::{Stamp, lossy};
+use crate::lines::Stamp;
 use crate::link::{At, CONTROL, Hello, Link, Said, Told};
-use crate::options::{Options, Refused, Session, parse};
 use crate::tools::{self, Group, TOOL_LOG};
-use crate::version::Version;
 
 /// Lines of stdin that may wait for the engine.
 const WAITING_LINES: usize = 1024;
-
-/// Plays the agent; gives the exit code.
-///
-/// # Errors
-/// The process cannot be set up: no home, no working directory, no signals.
-pub async fn run() -> io::Result<i32> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let version = match env::var("FAKE_CLAUDE_AS") {
-        Ok(name) => Version::named(&name).map_err(io::Error::other)?,
-        Err(_) => Version::default(),
-    };
-    let begun = parse(&args, version.number()).and_then(|options| Begun::new(options, version));
-    match begun {
-        Ok(begun) => begun.run(args).await,
-        Err(refused) => {
-            let mut out = io::stdout();
-            for (to, text) in [
-                (&mut out as &mut dyn io::Write, &refused.stdout),
-                (&mut io::stderr(), &refused.stderr),
-            ] {
-                if !text.is_empty() {
-                    writeln!(to, "{text}")?;
-                }
-            }
-            Ok(refused.code)
-        }
-    }
-}
-
-struct Begun {
-    facts: Facts,
-    config: PathBuf,
-    path: PathBuf,
-    resumed: bool,
-}
-
-impl Begun {
-    fn new(options: Options, version: Version) -> Result<Self, Refused> {
-        let set = |name: &str| {
-            env::var(name).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
-        };
-        if options.mode == "bypassPermissions" && is_root() && !set("IS_SANDBOX") {
-            return Err(Refused::saying(
-                "--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons",
-            ));
-        }
-        let cwd = env::current_dir()
-            .map_err(|error| Refused::saying(format!("no working directory: {error}")))?;
-        let config = env::var_os("CLAUDE_CONFIG_DIR").map(PathBuf::from);
-        let config = config.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".claude")));
-        let config =
-            config.ok_or_else(|| Refused::saying("neither CLAUDE_CONFIG_DIR nor HOME is set"))?;
-        let (session, path, resumed) = match &options.session {
-            Session::New(id) => {
-                let path = session_file(&config, &cwd, id);
-                if path.exists() {
-                    return Err(Refused::saying(format!(
-                        "Error: Session ID {id} is already in use."
-                    )));
-                }
-                (id.clone(), path, false)
-            }
-            Session::Resume(id) => {
-                let here = Some(session_file(&config, &cwd, id)).filter(|path| path.is_file());
-                let found =
-                    here.or_else(|| anywhere(&config, id).filter(|_| version.resumes_anywhere()));
-                (
-                    id.clone(),
-                    found.ok_or_else(|| missing(id, &cwd, version))?,
-                    true,
-                )
-            }
-        };
-        let facts = Facts {
-            stamp: Stamp {
-                session,
-                cwd: lossy(&cwd),
-                version,
-            },
-            options,
-            tells_state: set("CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"),
-            eager: set("CLAUDE_CODE_EAGER_FLUSH"),
-            resumes_turns: set("CLAUDE_CODE_RESUME_INTERRUPTED_TURN"),
-            retries: env::var("CLAUDE_CODE_MAX_RETRIES")
-                .ok()
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(10),
-            key: key(&config),
-            cwd,
-        };
-        Ok(Self {
-            facts,
-            config,
-            path,
-            resumed,
-        })
-    }
-
-    async fn run(self, args: Vec<String>) -> io::Result<i32> {
-        let link = match env::var(CONTROL) {
-            Ok(address) => {
-                let mut link = Link::connect(&address).await?;
-                let mut names: Vec<_> = env::vars_os()
-                    .map(|(name, _)| name.to_string_lossy().into_owned())
-                    .collect();
-                names.sort();
-                let Stamp { session, cwd, .. } = self.facts.stamp.clone();
-                let hello = Hello {
-                    pid: std::process::id(),
-                    session,
-                    resumed: self.resumed,
-                    args,
-                    cwd,
-                    env: names,
-                };
-                link.say(&Said::Hello(hello)).await?;
-                Some(link)
-            }
-            Err(_) => None,
-        };
-        let signals = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
-        let log = env::var_os("FAKE_CLAUDE_TOOL_LOG")
-            .map_or_else(|| self.facts.cwd.join(TOOL_LOG), PathBuf::from);
-        let history = if self.resumed {
-            history::read(&fs::read_to_string(&self.path)?)
-        } else {
-            history::History::default()
-        };
-        let (to, inputs) = mpsc::unbounded_channel();
-        let mut process = Process {
-            file: SessionFile::new(self.path, self.facts.eager),
-            late: None,
-            config: self.config,
-            cwd: self.facts.cwd.clone(),
-            session: self.facts.stamp.session.clone(),
-            log,
-            link,
-            group: None,
-            printer: Printer::start(),
-            to,
-            inputs,
-            engine: Engine::new(self.facts),
-        };
-        let actions = process.engine.resume(history);
-        let code = process.serve(signals, actions).await?;
-        Ok(code)
-    }
-}
-
-fn missing(id: &str, cwd: &Path, version: Version) -> Refused {
-    let words = format!("No conversation found with session ID: {id}");
-    let stamp = Stamp {
-        session: id.to_owned(),
-        cwd: lossy(cwd),
-        version,
-    };
-    let result = stamp.result(
-        json!({ "subtype": "error_during_execution", "is_error": true, "num_turns": 0,
-        "stop_reason": null, "errors": [words] }),
-    );
-    Refused {
-        code: 1,
-        stdout: result.to_string(),
-        stderr: words,
-    }
-}
-
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
-/// Where a key is found. With `FAKE_CLAUDE_LOGIN=checked` the fake looks where the real one looks; without, it is logged in.
-fn key(config: &Path) -> Option<&'static str> {
-    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("ANTHROPIC_API_KEY") {
-        return Some("ANTHROPIC_API_KEY");
-    }
-    let other = [
-        "ANTHROPIC_AUTH_TOKEN",
-        "CLAUDE_CODE_OAUTH_TOKEN",
-        "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
-    ];
-    let stored = config.join(".credentials.json").is_file();
-    let checked = env::var("FAKE_CLAUDE_LOGIN").is_ok_and(|login| login == "checked");
-    (other.iter().any(|name| set(name)) || stored || !checked).then_some("none")
-}
 
 /// Prints in a thread of its own: a reader that is slow holds up nothing else, as with the real one.
 struct Printer {
@@ -246,7 +56,7 @@ impl Printer {
     }
 }
 
-struct Process {
+pub(crate) struct Process {
     engine: Engine,
     file: SessionFile,
     /// When what has gathered for the file is written.
@@ -263,6 +73,66 @@ struct Process {
 }
 
 impl Process {
+    /// Serves until the agent's end; gives the exit code.
+    pub(crate) async fn run(begun: Begun, args: Vec<String>) -> io::Result<i32> {
+        let Begun {
+            facts,
+            config,
+            path,
+            resumed,
+        } = begun;
+        let link = match env::var(CONTROL) {
+            Ok(address) => {
+                let mut link = Link::connect(&address).await?;
+                let mut names: Vec<_> = env::vars_os()
+                    .map(|(name, _)| name.to_string_lossy().into_owned())
+                    .collect();
+                names.sort();
+                let Stamp { session, cwd, .. } = facts.stamp.clone();
+                let hello = Hello {
+                    pid: std::process::id(),
+                    session,
+                    resumed,
+                    args,
+                    cwd,
+                    env: names,
+                };
+                link.say(&Said::Hello(hello)).await?;
+                Some(link)
+            }
+            Err(_) => None,
+        };
+        let signals = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let log = env::var_os("FAKE_CLAUDE_TOOL_LOG")
+            .map_or_else(|| facts.cwd.join(TOOL_LOG), PathBuf::from);
+        let history = if resumed {
+            history::read(&fs::read_to_string(&path)?)
+        } else {
+            history::History::default()
+        };
+        let (to, inputs) = mpsc::unbounded_channel();
+        let mut process = Process {
+            file: SessionFile::new(path, facts.eager),
+            late: None,
+            config,
+            cwd: facts.cwd.clone(),
+            session: facts.stamp.session.clone(),
+            log,
+            link,
+            group: None,
+            printer: Printer::start(),
+            to,
+            inputs,
+            engine: Engine::new(facts),
+        };
+        let actions = process.engine.resume(history);
+        let code = process.serve(signals, actions).await?;
+        Ok(code)
+    }
+
     async fn serve(
         mut self,
         (mut term, mut int): (Signal, Signal),

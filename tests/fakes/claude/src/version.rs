@@ -40,7 +40,7 @@ impl Version {
         }
     }
 
-    const fn new(self) -> bool {
+    const fn is_newest(self) -> bool {
         matches!(self, Self::V2_1_329)
     }
 
@@ -51,71 +51,75 @@ impl Version {
 
     /// Prints `command_lifecycle` lines.
     pub(crate) const fn tells_lifecycle(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// Echoes the prompt before the first event of the stream; the others before the first finished block.
     pub(crate) const fn echoes_early(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// Names the prompts that a line answers, and in the answer to an interrupt those that wait.
     pub(crate) const fn names_prompts(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// Without the resume flag: a prompt that stands in the file with nothing after it runs when it is sent again.
     pub(crate) const fn reruns_bare_prompts(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// A line of white space is no error.
     pub(crate) const fn skips_blank_lines(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// `set_permission_mode` knows what modes there are.
     pub(crate) const fn judges_modes(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// `--resume` finds a session of another working directory.
     pub(crate) const fn resumes_anywhere(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// The blocks are in the file at `result` even without the eager flag.
     pub(crate) const fn saves_before_result(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// SIGINT in a turn ends it with a `result`.
     pub(crate) const fn results_on_sigint(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// SIGTERM ends a running tool too.
     pub(crate) const fn ends_tools(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// `terminal_reason` of a turn that an API error ended.
     pub(crate) const fn reason_of_trouble(self) -> &'static str {
-        if self.new() { "api_error" } else { "completed" }
+        if self.is_newest() {
+            "api_error"
+        } else {
+            "completed"
+        }
     }
 
     /// Marks a block that was cut in the session file.
     pub(crate) const fn marks_cut_blocks(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// Echoes an answer to a question before it says that it runs again.
     pub(crate) const fn echoes_answers_first(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 
     /// An `allow` may leave out `updatedInput`.
     pub(crate) const fn allows_without_input(self) -> bool {
-        self.new()
+        self.is_newest()
     }
 }

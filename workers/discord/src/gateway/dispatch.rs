@@ -42,7 +42,8 @@ fn take(bot: &Bot, ticket: Ticket, message: Message) -> bool {
     }
     let to = addressed(&message, &bot.world(), &bot.habits);
     let mut keep = bot.keep();
-    if to == Addressed::No {
+    let again = lock(&bot.accepted).contains(&message.id.to_string());
+    if to == Addressed::No || again {
         keep.floors.passed(message.channel_id, message.id);
         return false;
     }

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tracing::{debug, info, warn};
 use worker_kit::Stop;
 
-use crate::bot::{Bot, Command};
+use crate::bot::{Bot, Command, lock};
 use crate::events::Ready;
 use crate::inbox::Item;
 use crate::keep::IDENTIFY;
@@ -44,17 +44,20 @@ const SEND: Duration = Duration::from_secs(10);
 /// How long a peer may take to answer our close frame.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+type Dialed = Result<Box<Socket>, String>;
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 enum Link {
     None,
-    Dialing(Task<Result<Socket, String>>),
+    Dialing(Task<Dialed>),
     Open(Box<Socket>),
+    /// A frame could not be written.
+    Broken,
 }
 
 /// What happened around the session.
 enum Happened {
-    Dialed(Result<Socket, String>),
+    Dialed(Dialed),
     Read(Option<Result<Message, tungstenite::Error>>),
     Budget(Event),
     Deadline,
@@ -120,7 +123,7 @@ impl Gateway {
             let event = match self.happened().await {
                 Happened::Deadline => Event::Tick,
                 Happened::Dialed(Ok(socket)) => {
-                    self.link = Link::Open(Box::new(socket));
+                    self.link = Link::Open(socket);
                     Event::Opened
                 }
                 Happened::Dialed(Err(why)) => {
@@ -165,6 +168,7 @@ impl Gateway {
                 Link::None => std::future::pending().await,
                 Link::Dialing(dialing) => Happened::Dialed(dialing.await),
                 Link::Open(socket) => Happened::Read(socket.next().await),
+                Link::Broken => Happened::Read(None),
             }
         };
         let asking = async {
@@ -335,7 +339,7 @@ impl Gateway {
             let sent = tokio::time::timeout(SEND, socket.send(Message::text(frame))).await;
             if !matches!(sent, Ok(Ok(()))) {
                 debug!("a frame could not be written");
-                self.link = Link::Dialing(Box::pin(async { Err("the connection broke".into()) }));
+                self.link = Link::Broken;
             }
         }
     }
@@ -386,7 +390,7 @@ fn begin(stored: Option<Resumable>, timing: &Timing) -> Session {
     )
 }
 
-async fn connect(bot: Arc<Bot>, host: Host, proxy: Option<Arc<Proxy>>) -> Result<Socket, String> {
+async fn connect(bot: Arc<Bot>, host: Host, proxy: Option<Arc<Proxy>>) -> Dialed {
     let told = match host {
         Host::Resume(url) => url,
         Host::Base => {
@@ -397,13 +401,18 @@ async fn connect(bot: Arc<Bot>, host: Host, proxy: Option<Arc<Proxy>>) -> Result
                 .url
         }
     };
-    dial::dial(dial::address(&told, bot.rest.is_encrypted())?, proxy).await
+    dial::dial(dial::address(&told, bot.rest.is_encrypted())?, proxy)
+        .await
+        .map(Box::new)
 }
 
 /// Asks whether an IDENTIFY may go; it is committed as spent before the answer is yes.
 async fn ask_budget(bot: Arc<Bot>, reserved: Arc<std::sync::atomic::AtomicBool>) -> Event {
     let limit = match bot.rest.gateway_bot().await {
-        Ok(told) => told.session_start_limit,
+        Ok(told) => {
+            *lock(&bot.gateway_url) = Some(told.url);
+            told.session_start_limit
+        }
         Err(why) => {
             warn!("cannot ask Discord whether a session may be begun: {why}");
             return Event::BudgetUnknown;

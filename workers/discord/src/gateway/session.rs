@@ -213,6 +213,7 @@ impl Session {
     }
 
     /// Whether the session stands.
+    #[cfg(test)]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live { .. })
     }

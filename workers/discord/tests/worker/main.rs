@@ -1,0 +1,14 @@
+//! The real worker against a faithful fake Discord and a hub without a mind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+mod ends;
+mod gateway;
+mod inbound;
+mod outbound;
+mod stage;
