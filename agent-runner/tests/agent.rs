@@ -236,7 +236,7 @@ async fn what_an_agent_left_behind_is_ended_before_the_session_goes_on() {
     desk.prompt(
         "s",
         "t",
-        "#tool Bash setsid sleep 7020 & touch up\n#say done\n#hold before-result",
+        "#tool Bash setsid sleep 7020 >/dev/null 2>&1 & touch up\n#say done\n#hold before-result",
     );
     desk.control.held(Point::BeforeResult, SOON).await.unwrap();
     assert!(!processes("sleep 7020").is_empty());

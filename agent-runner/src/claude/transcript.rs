@@ -3,7 +3,9 @@
 //! The file is a tree: each line names its parent, and a turn that went on after a crash hangs
 //! below a line of the CLI's own ("Continue …"), not below what the crash cut off. What stands in
 //! the agent's history is therefore the way from the last line back to the prompt; a block that is
-//! off that way was dropped by the CLI and is no part of the answer.
+//! off that way was dropped by the CLI and is no part of the answer. Neither is a message on the way
+//! that calls a tool which never answered: the model's API takes no such message, so the CLI leaves
+//! it out.
 //!
 //! Pure but for reading lines. Memory is bounded by one turn's text ([`TURN_BYTES`]); longer lines
 //! than [`LINE_BYTES`] are passed over.
@@ -101,7 +103,7 @@ enum Kind {
     Error,
     /// A person stopped it here.
     Stopped,
-    /// Tool results, lines of the CLI's own.
+    /// Lines of the CLI's own.
     Other,
 }
 
@@ -161,28 +163,25 @@ pub fn read(mut file: impl BufRead, prompt: &str, known: &BTreeSet<String>) -> i
 
 /// Walks back from the last line to the prompt.
 fn follow(prompt: &str, last: String, mut nodes: HashMap<String, Node>) -> Reading {
-    let mut blocks = Vec::new();
+    let mut said = Vec::new();
     let mut standing = None;
+    let mut answered = BTreeSet::new();
+    let mut left_out = BTreeSet::new();
     let mut at = Some(last);
     while let Some(uuid) = at.take_if(|uuid| uuid != prompt) {
         // Taken out, so that lines which name each other in a ring cannot hold us.
-        let Some(node) = nodes.remove(&uuid) else {
-            break;
-        };
+        let Some(node) = nodes.remove(&uuid) else { break };
         at = node.parent;
         match node.kind {
-            Kind::Said {
-                blocks: said,
-                calls,
-                ends,
-            } => {
-                standing.get_or_insert(if ends && !calls {
-                    Standing::Answered
-                } else {
-                    Standing::Open
-                });
-                blocks.extend(said.into_iter().rev());
+            Kind::Said { message, blocks, calls, ends } => {
+                let done = ends && calls.is_empty();
+                standing.get_or_insert(if done { Standing::Answered } else { Standing::Open });
+                if !calls.iter().all(|call| answered.contains(call)) {
+                    left_out.insert(message.clone());
+                }
+                said.push((message, blocks));
             }
+            Kind::Answers(calls) => answered.extend(calls),
             Kind::Error => {
                 standing.get_or_insert(Standing::Open);
             }
@@ -192,11 +191,9 @@ fn follow(prompt: &str, last: String, mut nodes: HashMap<String, Node>) -> Readi
             Kind::Other => {}
         }
     }
-    blocks.reverse();
-    Reading {
-        standing: standing.unwrap_or(Standing::Open),
-        blocks,
-    }
+    let kept = said.into_iter().rev().filter(|(message, _)| !left_out.contains(message));
+    let blocks = kept.flat_map(|(_, blocks)| blocks).collect();
+    Reading { standing: standing.unwrap_or(Standing::Open), blocks }
 }
 
 fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
@@ -208,7 +205,8 @@ fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
             entry.message.stop_reason.as_deref(),
             None | Some("tool_use" | "pause_turn")
         );
-        let mut calls = false;
+        let message = entry.message.id;
+        let mut calls = Vec::new();
         let mut blocks = Vec::new();
         for part in entry.message.content.into_parts() {
             match part {
@@ -218,7 +216,7 @@ fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
                         text,
                     });
                 }
-                super::lines::Part::Tool { .. } => calls = true,
+                super::lines::Part::Tool { id, .. } => calls.push(id),
             }
         }
         blocks.retain(|block| !known.contains(&block.id));
@@ -230,6 +228,9 @@ fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
     }
     if entry.r#type == "user" && is_stop(&entry.message.content) {
         return Kind::Stopped;
+    }
+    if let ("user", Content::Blocks(blocks)) = (entry.r#type.as_str(), entry.message.content) {
+        return Kind::Answers(blocks.into_iter().map(|block| block.tool_use_id).collect());
     }
     Kind::Other
 }
@@ -435,6 +436,26 @@ mod tests {
         let reading = reading(&lines.each_ref().map(String::as_str));
         assert_eq!(reading.standing, Standing::Answered);
         assert_eq!(texts(&reading), ["one"]);
+    }
+
+    #[test]
+    fn a_message_whose_tool_never_answered_is_left_out() {
+        let calls = |uuid: &str, parent: &str, call: &str| {
+            format!(
+                r#"{{"type":"assistant","uuid":"{uuid}","parentUuid":"{parent}","message":{{"id":"{uuid}","content":[
+                    {{"type":"text","text":"{uuid}"}},{{"type":"tool_use","id":"{call}"}}],"stop_reason":"tool_use"}}}}"#
+            )
+            .replace('\n', "")
+        };
+        let result = r#"{"type":"user","uuid":"r","parentUuid":"b","message":{"content":[{"type":"tool_result","tool_use_id":"c2"}]}}"#;
+        let lines = [
+            prompt("p-1", "x"),
+            calls("a", "p-1", "c1"),
+            calls("b", "a", "c2"),
+            result.to_owned(),
+            said("d", "r", "end", "\"end_turn\""),
+        ];
+        assert_eq!(texts(&reading(&lines.each_ref().map(String::as_str))), ["b", "end"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::backfill;
 use crate::bot::{Bot, Command, lock};
 use crate::events::Message;
 use crate::intake::{self, Addressed};
-use crate::rest::{NoAnswer, calls};
+use crate::rest::{NoAnswer, Once, calls};
 use crate::watermark::Ticket;
 
 /// Messages that wait.
@@ -140,11 +140,16 @@ async fn follow(bot: Arc<Bot>, mut offer: Offer, ticket: Option<Ticket>, message
     }
 }
 
-/// Best effort: it may lack the permission.
+/// Best effort: it may lack the permission, and reactions are limited tightly.
 async fn mark(bot: &Bot, message: &Message, on: bool) {
     let call = calls::react(message.channel_id, message.id, HOURGLASS, on);
-    if bot.rest.place(&call.key, PUT_OFF).await.is_ok() {
-        bot.rest.once(&call).await;
+    for _ in 0..3 {
+        if bot.rest.place(&call.key, PUT_OFF).await.is_err() {
+            return;
+        }
+        if !matches!(bot.rest.once(&call).await, Once::Limited) {
+            return;
+        }
     }
 }
 

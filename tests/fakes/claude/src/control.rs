@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::link::{At, Hello, Said, Told};
 
@@ -93,11 +93,17 @@ impl Shared {
     }
 }
 
-struct Listening(JoinHandle<()>);
+/// The accept loop; the connections' tasks are its own, so they end with it.
+struct Listening {
+    task: JoinHandle<()>,
+    shared: Arc<Shared>,
+}
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        // What is held hears that nobody is there any more when the last end of its connection is gone.
+        self.shared.state().held.clear();
     }
 }
 
@@ -126,9 +132,11 @@ impl ClaudeControl {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
         Ok(Self::with(address, move |shared| async move {
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true); // else it is merely slower
-                tokio::spawn(attend(stream, Arc::clone(&shared)));
+                connections.spawn(attend(stream, Arc::clone(&shared)));
+                while connections.try_join_next().is_some() {} // ended ones are let go
             }
         }))
     }
@@ -142,8 +150,10 @@ impl ClaudeControl {
         Ok(Self::with(
             path.to_string_lossy().into_owned(),
             move |shared| async move {
+                let mut connections = JoinSet::new();
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(attend(stream, Arc::clone(&shared)));
+                    connections.spawn(attend(stream, Arc::clone(&shared)));
+                    while connections.try_join_next().is_some() {}
                 }
             },
         ))
@@ -158,11 +168,15 @@ impl ClaudeControl {
             state: Mutex::default(),
             connections: AtomicU64::new(0),
         });
-        let listening = tokio::spawn(accept(Arc::clone(&shared)));
+        let task = tokio::spawn(accept(Arc::clone(&shared)));
+        let listening = Arc::new(Listening {
+            task,
+            shared: Arc::clone(&shared),
+        });
         Self {
             shared,
             address,
-            _listening: Arc::new(Listening(listening)),
+            _listening: listening,
         }
     }
 

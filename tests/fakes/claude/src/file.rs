@@ -1,7 +1,7 @@
 //! The session file: where it is, and when lines reach it.
 //!
 //! Promises: with the eager flag a prompt is in the file before anything is said about it and every block before the result; without it
-//! lines gather for [`LATE`]. A line is appended whole.
+//! lines gather for a tenth of a second. A line is appended whole.
 //! Does not: sync to disk, lock (the real one does neither).
 
 use std::fs::{self, OpenOptions};
@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long lines gather that need not be in the file at once.
-pub(crate) const LATE: Duration = Duration::from_millis(100);
+/// How long lines gather without the eager flag.
+const LATE: Duration = Duration::from_millis(100);
+/// How long lines gather with it that nothing waits for.
+const SOON: Duration = Duration::from_millis(10);
 
 /// The directory of a working directory's sessions below `projects`: everything but letters and digits of ASCII becomes `-`.
 #[must_use]
@@ -81,8 +83,9 @@ impl SessionFile {
         }
     }
 
-    pub(crate) fn has_gathered(&self) -> bool {
-        !self.gathered.is_empty()
+    /// How long what has gathered may wait; `None` if nothing has.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        (!self.gathered.is_empty()).then_some(if self.eager { SOON } else { LATE })
     }
 
     /// Writes what has gathered.

@@ -39,7 +39,11 @@ impl Engine {
             }
             Beat::Init => self.print_init(),
             Beat::Requesting => {
-                self.print(stamp.system("status", json!({ "status": "requesting" })))
+                self.print(stamp.system("status", json!({ "status": "requesting" })));
+                if self.facts.eager {
+                    // The model takes longer than the file.
+                    self.actions.push(Action::Save);
+                }
             }
             Beat::Echo => self.echo(&mut turn),
             Beat::MessageStart => {
@@ -340,5 +344,84 @@ fn told_status(trouble: Trouble) -> Option<u16> {
     match trouble {
         Trouble::LoggedOut => None,
         Trouble::Status(status) => Some(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Facts, Input};
+    use crate::lines::Stamp;
+    use crate::options::parse;
+    use crate::version::Version;
+
+    /// A whole turn without a control: what is done, one word an action.
+    fn turn(version: Version, eager: bool) -> Vec<String> {
+        let line = "-p --verbose --input-format stream-json --output-format stream-json --replay-user-messages";
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        let stamp = Stamp {
+            session: "s".into(),
+            cwd: "/w".into(),
+            version,
+        };
+        let options = parse(&words, "").expect("a good line");
+        let facts = Facts {
+            stamp,
+            options,
+            cwd: "/w".into(),
+            tells_state: true,
+            eager,
+            resumes_turns: false,
+            retries: 0,
+            key: Some("none"),
+        };
+        let mut engine = Engine::new(facts);
+        let prompt = json!({ "type": "user", "uuid": "u", "message": { "role": "user", "content": "hello" } });
+        let mut inputs = vec![Input::Line(prompt.to_string())];
+        let mut done = Vec::new();
+        while let Some(input) = inputs.pop() {
+            for action in engine.hear(input) {
+                done.push(match action {
+                    Action::Print(line) => {
+                        format!("print {}", line["type"].as_str().unwrap_or("?"))
+                    }
+                    Action::Row { row, now } => {
+                        format!("row {} {now}", row["type"].as_str().unwrap_or("?"))
+                    }
+                    Action::Reach(reach) => {
+                        inputs.push(Input::Passed(reach.n));
+                        continue;
+                    }
+                    Action::Save => "save".to_owned(),
+                    other => panic!("{other:?}"),
+                });
+            }
+        }
+        done
+    }
+
+    #[test]
+    fn what_is_in_the_file_at_the_result_depends_on_the_flag_and_the_version() {
+        for (version, eager, saved) in [
+            (Version::V2_1_329, true, true),
+            (Version::V2_1_329, false, true),
+            (Version::V2_1_197, true, true),
+            (Version::V2_1_197, false, false),
+        ] {
+            let done = turn(version, eager);
+            let place = |word: &str| done.iter().position(|done| done == word).expect(word);
+            let (said, kept, result) = (
+                place("print assistant"),
+                place("row assistant false"),
+                place("print result"),
+            );
+            assert!(said < kept && kept < result, "{version:?}: {done:#?}");
+            assert_eq!(
+                done[kept..result].contains(&"save".to_owned()),
+                saved,
+                "{version:?} eager={eager}: {done:#?}"
+            );
+            assert!(place("row user true") < said);
+        }
     }
 }

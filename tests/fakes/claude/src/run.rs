@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::begin::Begun;
 use crate::engine::{Action, Engine, Input, Reach};
-use crate::file::{LATE, SessionFile, session_file};
+use crate::file::{SessionFile, session_file};
 use crate::history;
 use crate::lines::Stamp;
 use crate::link::{At, CONTROL, Hello, Link, Said, Told};
@@ -199,8 +199,8 @@ impl Process {
                 }
                 Action::Row { row, now } => {
                     self.file.add(&row, now)?;
-                    if self.file.has_gathered() && self.late.is_none() {
-                        self.late = Some(Instant::now() + LATE);
+                    if let (Some(due), None) = (self.file.due(), self.late) {
+                        self.late = Some(Instant::now() + due);
                     }
                 }
                 Action::Save => self.file.save()?,

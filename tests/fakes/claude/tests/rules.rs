@@ -54,7 +54,11 @@ fn prompt_of(rows: &[Value], row: &Value) -> Option<String> {
 
 #[tokio::test]
 async fn the_answer_echoes_the_prompt_and_stands_in_the_file_under_its_uuid() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start.new_session(SESSION);
     agent.prompt(&uuid(1), "Ann says:\nquestion 17").await;
     let said = agent.until_type("assistant").await;
@@ -77,7 +81,11 @@ async fn the_answer_echoes_the_prompt_and_stands_in_the_file_under_its_uuid() {
 
 #[tokio::test]
 async fn a_long_answer_comes_whole_in_deltas() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start.new_session(SESSION);
     agent
         .prompt(&uuid(1), "Ann says:\n#chars 6000\n(be short)")
@@ -114,38 +122,6 @@ async fn lines_run_ahead_of_the_file_until_the_message_ends() {
     assert_eq!(kinds(&start.rows(SESSION)), ["user"]);
     agent.kill().await;
     assert_eq!(kinds(&start.rows(SESSION)), ["user"]);
-}
-
-#[tokio::test]
-async fn without_the_eager_flag_a_kill_after_the_result_loses_the_turn_of_the_older_one() {
-    let Bench {
-        start,
-        control,
-        _dir,
-    } = bench().await;
-    let start = start.without("CLAUDE_CODE_EAGER_FLUSH");
-    for (version, session, kept) in [("2.1.197", uuid(10), false), ("2.1.329", uuid(11), true)] {
-        let mut agent = start
-            .clone()
-            .with("FAKE_CLAUDE_AS", version)
-            .new_session(&session);
-        // Held before the file is due: the agent waits for us, so nothing here depends on how fast we are.
-        control.hold_next(Point::Received);
-        agent.prompt(&uuid(1), "hello").await;
-        control.held(Point::Received, SOON).await.expect("held");
-        assert!(
-            !start.session_file(&session).exists(),
-            "nothing is in the file yet"
-        );
-        if kept {
-            control.hold_next(Point::AfterResult);
-            control.release_all();
-            control.held(Point::AfterResult, SOON).await.expect("held");
-            assert_eq!(kinds(&start.rows(&session)), ["user", "assistant"]);
-        }
-        agent.kill().await;
-        assert_eq!(start.session_file(&session).exists(), kept, "{version}");
-    }
 }
 
 #[tokio::test]
@@ -332,7 +308,11 @@ async fn sigterm_is_143_and_the_older_one_leaves_its_tool_running() {
 
 #[tokio::test]
 async fn a_question_can_be_answered_once() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start.new_session(SESSION);
     agent.prompt(&uuid(1), "#ask Which? | a | b").await;
     let asked = agent.until_type("control_request").await;
@@ -363,7 +343,11 @@ async fn a_question_can_be_answered_once() {
 
 #[tokio::test]
 async fn always_is_for_exactly_that_and_goes_into_the_local_settings() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start.new_session(SESSION);
     agent.prompt(&uuid(1), "#tool Bash touch x").await;
     let asked = agent.until_type("control_request").await;
@@ -399,7 +383,11 @@ async fn always_is_for_exactly_that_and_goes_into_the_local_settings() {
 #[tokio::test]
 async fn the_older_one_wants_the_input_back() {
     for (version, runs) in [("2.1.329", true), ("2.1.197", false)] {
-        let Bench { start, _dir, .. } = bench().await;
+        let Bench {
+            start,
+            control: _control,
+            _dir,
+        } = bench().await;
         let mut agent = start
             .clone()
             .with("FAKE_CLAUDE_AS", version)
@@ -414,7 +402,11 @@ async fn the_older_one_wants_the_input_back() {
 
 #[tokio::test]
 async fn the_oldest_tells_no_state() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start.with("FAKE_CLAUDE_AS", "older").new_session(SESSION);
     agent.prompt(&uuid(1), "hello").await;
     agent.until_type("result").await;
@@ -435,7 +427,11 @@ async fn the_oldest_tells_no_state() {
 
 #[tokio::test]
 async fn the_modes_are_judged() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start.clone().new_session(SESSION);
     let mut asked = 0;
     let mut switch = async |agent: &mut agent::Agent, mode: &str| {
@@ -474,7 +470,11 @@ async fn the_modes_are_judged() {
 
 #[tokio::test]
 async fn trouble_passes_or_ends_the_turn() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start
         .with("CLAUDE_CODE_MAX_RETRIES", "2")
         .new_session(SESSION);
@@ -502,7 +502,11 @@ async fn trouble_passes_or_ends_the_turn() {
 
 #[tokio::test]
 async fn bad_agents_are_played() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start.new_session(&uuid(20));
     agent
         .prompt(&uuid(1), "#junk\n#flood 100000\n#say after all that")
@@ -548,7 +552,11 @@ async fn bad_agents_are_played() {
 
 #[tokio::test]
 async fn background_work_begins_a_turn_that_nobody_asked_for() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let mut agent = start.new_session(SESSION);
     agent
         .prompt(&uuid(1), "#later the build is done\n#say I build")
@@ -593,7 +601,11 @@ async fn a_waiting_message_can_be_taken_back() {
 #[tokio::test]
 async fn only_the_older_one_refuses_a_session_of_another_directory() {
     for (version, found) in [("2.1.329", true), ("2.1.197", false)] {
-        let Bench { start, _dir, .. } = bench().await;
+        let Bench {
+            start,
+            control: _control,
+            _dir,
+        } = bench().await;
         let mut start = start.with("FAKE_CLAUDE_AS", version);
         let mut agent = start.new_session(SESSION);
         agent.prompt(&uuid(1), "hello").await;
@@ -611,7 +623,11 @@ async fn only_the_older_one_refuses_a_session_of_another_directory() {
 
 #[tokio::test]
 async fn a_key_is_wanted_where_that_is_checked() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let start = start.with("FAKE_CLAUDE_LOGIN", "checked");
     for (n, name, well) in [
         (30, "NOTHING", false),
@@ -630,7 +646,11 @@ async fn a_key_is_wanted_where_that_is_checked() {
 
 #[tokio::test]
 async fn the_configuration_directory_can_be_elsewhere() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let config = start.home.join("elsewhere");
     let mut agent = start
         .clone()
@@ -692,7 +712,11 @@ async fn the_control_knows_who_started_and_a_socket_will_do() {
 
 #[tokio::test]
 async fn what_cannot_be_begun_says_why() {
-    let Bench { start, _dir, .. } = bench().await;
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
     let ends = async |args: &[&str]| start.start(args).end().await;
     assert_eq!(
         ends(&["--florp"]).await,

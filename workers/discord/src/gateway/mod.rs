@@ -394,11 +394,15 @@ async fn connect(bot: Arc<Bot>, host: Host, proxy: Option<Arc<Proxy>>) -> Dialed
     let told = match host {
         Host::Resume(url) => url,
         Host::Base => {
-            bot.rest
-                .gateway_bot()
-                .await
-                .map_err(|why| why.to_string())?
-                .url
+            // Taken: if it does not work Discord is asked again.
+            let known = lock(&bot.gateway_url).take();
+            match known {
+                Some(url) => url,
+                None => {
+                    let told = bot.rest.gateway_bot().await;
+                    told.map_err(|why| why.to_string())?.url
+                }
+            }
         }
     };
     dial::dial(dial::address(&told, bot.rest.is_encrypted())?, proxy)

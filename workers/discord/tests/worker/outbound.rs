@@ -82,7 +82,7 @@ async fn nonce_retry() {
     let lines = stage.discord.transcript(scene.general);
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].message.to_string(), id);
-    assert!(stage.posts().len() >= 2, "it was tried again");
+    assert!(stage.posts().len() >= 2, "it was tried again: {:?}", stage.discord.wire().snapshot());
 }
 
 #[tokio::test]
