@@ -24,6 +24,19 @@ pub fn programs() -> &'static Path {
             .current_dir(workspace())
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
+        // What cargo told this process about its own package would have build scripts run again that
+        // look at it, here and in every build after.
+        for (name, _) in std::env::vars_os() {
+            let of_a_package = |name: &str| {
+                ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
+                    .iter()
+                    .any(|start| name.starts_with(start))
+                    || name == "CARGO_CRATE_NAME"
+            };
+            if name.to_str().is_some_and(of_a_package) {
+                build.env_remove(&name);
+            }
+        }
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }
@@ -50,14 +63,14 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// The real Claude Code command line, if `BULKHEAD_CLAUDE` names one. Says so if not, in words that
-/// CI looks for.
-pub fn real_cli() -> Option<PathBuf> {
-    let cli = std::env::var_os("BULKHEAD_CLAUDE").map(PathBuf::from);
-    if cli.is_none() {
-        eprintln!("ignored: no real CLI; BULKHEAD_CLAUDE=/path/to/claude runs this test");
-    }
-    cli
+/// The real Claude Code command line that `BULKHEAD_CLAUDE` names.
+///
+/// # Panics
+/// If it names none.
+pub fn real_cli() -> PathBuf {
+    std::env::var_os("BULKHEAD_CLAUDE")
+        .map(PathBuf::from)
+        .expect("BULKHEAD_CLAUDE=/path/to/claude names the real command line")
 }
 
 fn workspace() -> PathBuf {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::bot::Bot;
+use crate::bot::{Bot, lock};
 use crate::events::Message;
 use crate::floors::Floor;
 use crate::inbox;
@@ -27,22 +27,23 @@ pub(crate) async fn run(bot: &Arc<Bot>) {
     if !bot.keep().owes() {
         return; // a later session has been read back already
     }
-    let floors = bot.keep().floors.all();
+    let floors = bot.keep().floors.pinned();
     let mut found = 0;
     for (channel, floor) in floors {
         for message in channel_since(bot, channel, floor).await {
             let to = addressed(&message, &bot.world(), &bot.habits);
-            match to {
-                Addressed::No => bot.keep().floors.passed(channel, message.id),
-                _ => {
-                    bot.keep()
-                        .floors
-                        .open(channel, message.guild_id, message.id);
-                    inbox::take(bot, None, message).await;
-                    found += 1;
-                }
+            let again = lock(&bot.accepted).contains(&message.id.to_string());
+            if to == Addressed::No || again {
+                bot.keep().floors.passed(channel, message.id);
+            } else {
+                bot.keep()
+                    .floors
+                    .open(channel, message.guild_id, message.id);
+                inbox::take(bot, None, message).await;
+                found += 1;
             }
         }
+        bot.keep().floors.unpin(channel);
     }
     bot.keep().read_back();
     bot.dirty.notify_one();

@@ -1,6 +1,7 @@
 //! How far each channel is read, so that a new session can ask for what came in between. Pure.
 //!
-//! A channel's floor is the id at or below which every message is Accepted or not for us. Only
+//! A channel's floor is the id at or below which every message is Accepted or not for us. While a
+//! channel is still to be read back its floor stays, whatever comes in meanwhile. Only
 //! channels that the bot was spoken to in have one, at most [`MOST`]; the one that was quiet longest
 //! is forgotten first. A channel without a floor is not read back.
 
@@ -30,13 +31,17 @@ struct Channel {
     /// The highest message that was looked at.
     high: Id,
     open: BTreeSet<Id>,
+    /// It is to be read back from here.
+    pin: Option<Id>,
 }
 
 impl Channel {
     fn floor(&self) -> Id {
-        self.open
+        let floor = self
+            .open
             .first()
-            .map_or(self.high, |open| Id(open.0.saturating_sub(1)))
+            .map_or(self.high, |open| Id(open.0.saturating_sub(1)));
+        self.pin.map_or(floor, |pin| pin.min(floor))
     }
 }
 
@@ -54,6 +59,7 @@ impl Floors {
             guild: floor.guild,
             high: floor.message,
             open: BTreeSet::new(),
+            pin: None,
         };
         let channels = kept
             .into_iter()
@@ -109,6 +115,34 @@ impl Floors {
         }
     }
 
+    /// All channels are to be read back.
+    pub(crate) fn pin(&mut self) {
+        for it in self.channels.values_mut() {
+            it.pin = Some(it.floor());
+        }
+    }
+
+    /// The channel is read back.
+    pub(crate) fn unpin(&mut self, channel: Id) {
+        if let Some(it) = self.channels.get_mut(&channel) {
+            it.pin = None;
+        }
+    }
+
+    /// From where each channel is to be read back.
+    pub(crate) fn pinned(&self) -> BTreeMap<Id, Floor> {
+        let floor = |it: &Channel| {
+            Some(Floor {
+                guild: it.guild,
+                message: it.pin?,
+            })
+        };
+        self.channels
+            .iter()
+            .filter_map(|(id, it)| Some((*id, floor(it)?)))
+            .collect()
+    }
+
     /// The oldest message that is open anywhere.
     pub(crate) fn oldest_open(&self) -> Option<Id> {
         self.channels
@@ -127,7 +161,10 @@ impl Floors {
     }
 
     fn make_room(&mut self) {
-        let settled = self.channels.iter().filter(|(_, it)| it.open.is_empty());
+        let settled = self
+            .channels
+            .iter()
+            .filter(|(_, it)| it.open.is_empty() && it.pin.is_none());
         if self.channels.len() >= MOST
             && let Some((quietest, _)) = settled.min_by_key(|(_, it)| it.high)
         {
@@ -176,6 +213,28 @@ mod tests {
         assert_eq!(Floors::read(&floors.write()).all(), floors.all());
         assert!(Floors::read(b"junk").all().is_empty());
         assert!(Floors::read(b"").all().is_empty());
+    }
+
+    #[test]
+    fn what_comes_in_meanwhile_does_not_move_a_floor_that_is_to_be_read_from() {
+        let mut floors = Floors::default();
+        floors.open(Id(1), None, Id(10));
+        floors.done(Id(1), Id(10));
+        floors.pin();
+        floors.passed(Id(1), Id(20));
+        floors.open(Id(1), None, Id(30));
+        floors.done(Id(1), Id(30));
+        assert_eq!(floors.pinned()[&Id(1)].message, Id(10));
+        assert_eq!(Floors::read(&floors.write()).all()[&Id(1)].message, Id(10));
+        floors.pin();
+        assert_eq!(
+            floors.pinned()[&Id(1)].message,
+            Id(10),
+            "another session: still from there"
+        );
+        floors.unpin(Id(1));
+        assert_eq!(floors.all()[&Id(1)].message, Id(30));
+        assert!(floors.pinned().is_empty());
     }
 
     #[test]

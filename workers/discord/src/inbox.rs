@@ -157,7 +157,7 @@ async fn mark(bot: &Bot, message: &Message, on: bool) {
 async fn know(bot: &Bot, message: &mut Message) -> Addressed {
     let mut addressed = intake::addressed(message, &bot.world(), &bot.habits);
     if let (Addressed::PerhapsByRole, Some(guild)) = (addressed, message.guild_id) {
-        let roles = ask(bot, || bot.rest.roles(guild)).await;
+        let roles = ask(|| bot.rest.roles(guild)).await;
         bot.world().set_roles(guild, roles.unwrap_or_default());
         addressed = intake::addressed(message, &bot.world(), &bot.habits);
     }
@@ -171,19 +171,19 @@ async fn know(bot: &Bot, message: &mut Message) -> Addressed {
         unknown.insert(message.channel_id);
     }
     for channel in unknown {
-        if let Some(channel) = ask(bot, || bot.rest.channel(channel)).await {
+        if let Some(channel) = ask(|| bot.rest.channel(channel)).await {
             bot.world().channel(channel);
         }
     }
     let author = message.author.id;
     if message.member.is_none() && bot.rules.needs_roles(author) {
-        message.member = ask(bot, || bot.rest.member(guild, author)).await;
+        message.member = ask(|| bot.rest.member(guild, author)).await;
     }
     addressed
 }
 
 /// Asks until there is an answer; none if Discord will not say.
-async fn ask<T, F>(bot: &Bot, question: impl Fn() -> F) -> Option<T>
+async fn ask<T, F>(question: impl Fn() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, NoAnswer>>,
 {
@@ -200,8 +200,6 @@ where
             Err(NoAnswer::Unauthorized) => std::future::pending().await, // the worker ends
             Err(NoAnswer::Trouble(why)) => {
                 warn!("cannot look up what a message needs known, trying on: {why}");
-                bot.status
-                    .connection(format!("Discord's REST API has trouble: {why}"));
                 tokio::time::sleep(ASK_AGAIN).await;
             }
         }

@@ -62,14 +62,15 @@ impl Keep {
         let kept: Option<Kept> = gateway.and_then(|kept| serde_json::from_slice(kept).ok());
         let kept = kept.filter(|kept| !kept.session.is_empty());
         let seq = kept.as_ref().map_or(0, |kept| kept.seq);
+        let owed = kept.as_ref().is_some_and(|kept| kept.owed);
+        let mut floors = Floors::read(floors.unwrap_or_default());
+        if owed {
+            floors.pin();
+        }
         Keep {
             mark: Watermark::resumed_at(seq),
-            floors: Floors::read(floors.unwrap_or_default()),
-            owed: if kept.as_ref().is_some_and(|kept| kept.owed) {
-                Owed::Yes
-            } else {
-                Owed::No
-            },
+            floors,
+            owed: if owed { Owed::Yes } else { Owed::No },
             committed: kept.as_ref().map(|_| (0, seq)),
             session: kept.map(|kept| Resumable {
                 session: kept.session,
@@ -89,6 +90,7 @@ impl Keep {
         let ready = self.mark.seen(seq);
         self.mark.done(ready);
         self.owed = Owed::Yes;
+        self.floors.pin();
     }
 
     /// Whether the channels are still to be read back.

@@ -107,8 +107,8 @@ impl Default for Timing {
     }
 }
 
-/// The options of one bot. What is accepted here and read nowhere (`progress_style`,
-/// `thread_isolation`, `reply_hud`) is either the hub's or of no effect yet.
+/// The options of one bot. `guild_id`, `progress_style` and `reply_hud` are accepted and read elsewhere, if at
+/// all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Options {
@@ -117,10 +117,10 @@ pub struct Options {
     allow_roles: Texts,
     allow_channels: Texts,
     allow_guilds: Texts,
-    guild_id: String,
     group_reply_all: bool,
     group_reply_all_guilds: Texts,
     share_session_in_channel: bool,
+    pub(crate) thread_isolation: bool,
     respond_to_at_everyone_and_here: bool,
     pub(crate) proxy: Option<SecretString>,
     pub(crate) proxy_username: String,
@@ -148,18 +148,11 @@ impl Options {
 
     /// Who may talk to the agent, and where.
     pub(crate) fn rules(&self) -> crate::access::Rules {
-        let mut guilds = self.allow_guilds.ids();
-        let only: Option<Id> = self.guild_id.trim().parse().ok();
-        if let Some(only) = only {
-            // Both have to hold: a server that `allow_guilds` leaves out stays out.
-            let allowed = guilds.is_empty() || guilds.contains(&only);
-            guilds = BTreeSet::from([if allowed { only } else { Id(0) }]);
-        }
         crate::access::Rules {
             people: self.allow_from.people(),
             roles: self.allow_roles.ids(),
             channels: self.allow_channels.ids(),
-            guilds,
+            guilds: self.allow_guilds.ids(),
         }
     }
 
@@ -286,25 +279,5 @@ mod tests {
         assert_eq!(rules.channels, BTreeSet::from([Id(5)]));
         assert!(options.habits().reply_all_guilds.is_some());
         assert!(!format!("{options:?}").contains("a.b.c"));
-    }
-
-    #[test]
-    fn guild_id_narrows_and_never_widens() {
-        let rules = |json: Value| {
-            serde_json::from_value::<Options>(json)
-                .unwrap()
-                .rules()
-                .guilds
-        };
-        assert_eq!(rules(json!({"guild_id": "7"})), BTreeSet::from([Id(7)]));
-        assert_eq!(
-            rules(json!({"guild_id": "7", "allow_guilds": ["7", "8"]})),
-            BTreeSet::from([Id(7)])
-        );
-        assert_eq!(
-            rules(json!({"guild_id": "7", "allow_guilds": ["8"]})),
-            BTreeSet::from([Id(0)])
-        );
-        assert_eq!(rules(json!({"guild_id": ""})), BTreeSet::new());
     }
 }

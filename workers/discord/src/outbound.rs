@@ -28,10 +28,10 @@ const LONGEST_KEY: usize = 25;
 /// The longest wait for a limit that stays in here; longer ones are the hub's to see.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Tries before the hub is told to come back, and when.
-const TRIES: u32 = 6;
+const TRIES: u32 = 5;
 const COME_BACK_MS: u64 = 15_000;
 
-type Lanes = Arc<Mutex<HashMap<String, VecDeque<Deliver>>>>;
+type Lanes = Arc<Mutex<HashMap<String, VecDeque<(Deliver, Instant)>>>>;
 
 /// What became of a chunk.
 enum Outcome {
@@ -52,10 +52,10 @@ pub(crate) async fn run(bot: Arc<Bot>) {
                 let address = deliver.address.clone();
                 let mut all = lock(&lanes);
                 if let Some(lane) = all.get_mut(&address) {
-                    lane.push_back(deliver);
+                    lane.push_back((deliver, Instant::now()));
                     continue;
                 }
-                all.insert(address.clone(), VecDeque::from([deliver]));
+                all.insert(address.clone(), VecDeque::from([(deliver, Instant::now())]));
                 drop(all);
                 tokio::spawn(lane(
                     Arc::clone(&bot),
@@ -71,20 +71,19 @@ pub(crate) async fn run(bot: Arc<Bot>) {
 /// Works one lane off. It exists as long as something is in it.
 async fn lane(bot: Arc<Bot>, lanes: Lanes, typing: Arc<Typing>, address: String) {
     loop {
-        let deliver = {
+        let (deliver, received) = {
             let mut lanes = lock(&lanes);
             match lanes.get_mut(&address).and_then(VecDeque::pop_front) {
-                Some(deliver) => deliver,
+                Some(next) => next,
                 None => {
                     lanes.remove(&address);
                     return;
                 }
             }
         };
-        let started = Instant::now();
-        match work_off(&bot, &deliver).await {
+        match work_off(&bot, &deliver, received).await {
             Outcome::Delivered(id) => {
-                let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let ms = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
                 debug!(key = deliver.key, ms, "posted");
                 typing.posted(&address);
                 bot.hub.delivered(&deliver.key, &id);
@@ -102,7 +101,7 @@ async fn lane(bot: Arc<Bot>, lanes: Lanes, typing: Arc<Typing>, address: String)
     }
 }
 
-async fn work_off(bot: &Bot, deliver: &Deliver) -> Outcome {
+async fn work_off(bot: &Bot, deliver: &Deliver, received: Instant) -> Outcome {
     if deliver.key.len() > LONGEST_KEY || deliver.address.parse::<Id>().is_err() {
         error!(
             key = deliver.key,
@@ -113,7 +112,6 @@ async fn work_off(bot: &Bot, deliver: &Deliver) -> Outcome {
             "its key or address is not of our making".into(),
         );
     }
-    let received = Instant::now();
     let mut backoff = Backoff::new(
         Duration::from_millis(200),
         Duration::from_secs(10),

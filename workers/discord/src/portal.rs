@@ -7,26 +7,26 @@ use crate::snowflake::Id;
 const PORTAL: &str = "https://discord.com/developers/applications";
 
 /// The token is refused.
-pub(crate) fn bad_token(instance: &str) -> String {
+pub(crate) fn bad_token() -> String {
     format!(
         "Discord refused the bot token: open {PORTAL} → your application → Bot → Reset Token, put \
-         the new one in config.toml, then: bulkhead restart discord:{instance}"
+         the new one in config.toml, then: bulkhead reload"
     )
 }
 
 /// The content intent is off. Short: it stands in the status line.
 pub(crate) fn no_content_intent(application: Id) -> String {
     format!(
-        "reads only direct messages and mentions: open {PORTAL}/{application}/bot, switch on \
-         Message Content Intent, Save Changes"
+        "reads only mentions and direct messages: switch on Message Content Intent at \
+         {PORTAL}/{application}/bot"
     )
 }
 
 /// The gateway closed for a reason that no retry mends.
 pub(crate) fn fatal(fatal: Fatal, application: Id, instance: &str) -> String {
-    let restart = format!("then: bulkhead restart discord:{instance}");
+    let restart = format!("then: bulkhead restart discord-{instance}");
     match fatal {
-        Fatal::Token => bad_token(instance),
+        Fatal::Token => bad_token(),
         Fatal::Intents => format!(
             "Discord refuses an intent (4014) although the application has it: open \
              {PORTAL}/{application}/bot, switch Message Content Intent off and on again, Save \

@@ -43,7 +43,7 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
         status.connection("waits for the hub");
         hub.linked().await;
         status.connection("asks Discord who it is");
-        let (application, me) = start::who_am_i(&rest, &status, &instance).await?;
+        let (application, me) = start::who_am_i(&rest, &status).await?;
         Ok::<_, Stop>((lock, rest, application, me))
     };
     let (_lock, rest, application, me) = tokio::select! {
@@ -83,29 +83,25 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
     if application.interactions_endpoint_url.is_some() {
         warn!("{}", portal::interactions_endpoint(application.id));
     }
+    if options.thread_isolation {
+        warn!("thread_isolation has no effect yet: each channel and thread is a place of its own");
+    }
     if bot.owners.is_empty() {
         warn!("Discord names no owner of the application; without allow_from nobody may write");
     }
     bot.status.connection("connects");
-    let gateway = Gateway::new(
-        Arc::clone(&bot),
-        instance.clone(),
-        &options,
-        asked,
-        content,
-        rng,
-    );
-    live(&bot, gateway, &instance).await
+    let gateway = Gateway::new(Arc::clone(&bot), instance, &options, asked, content, rng);
+    live(&bot, gateway).await
 }
 
-async fn live(bot: &Arc<Bot>, mut gateway: Gateway, instance: &str) -> Result<(), Stop> {
+async fn live(bot: &Arc<Bot>, mut gateway: Gateway) -> Result<(), Stop> {
     let mut tasks = JoinSet::new();
     tasks.spawn(inbox::run(Arc::clone(bot)));
     tasks.spawn(outbound::run(Arc::clone(bot)));
     tasks.spawn(commit::run(Arc::clone(bot)));
     let ended = tokio::select! {
         stop = gateway.run() => Err(stop),
-        () = bot.rest.refused() => Err(Stop::Credentials(portal::bad_token(instance))),
+        () = bot.rest.refused() => Err(Stop::Credentials(portal::bad_token())),
         () = bot.life.draining() => Ok(()),
     };
     // No new work is taken; what waits is handed out, or sent by Discord, again.

@@ -17,11 +17,7 @@ use crate::status::Status;
 ///
 /// # Errors
 /// [`Stop::Credentials`] if the token is refused.
-pub(crate) async fn who_am_i(
-    rest: &Rest,
-    status: &Status,
-    instance: &str,
-) -> Result<(Application, User), Stop> {
+pub(crate) async fn who_am_i(rest: &Rest, status: &Status) -> Result<(Application, User), Stop> {
     let mut backoff = Backoff::new(
         Duration::from_secs(1),
         Duration::from_secs(60),
@@ -33,7 +29,7 @@ pub(crate) async fn who_am_i(
             (Err(why), _) | (_, Err(why)) => why,
         };
         if why == NoAnswer::Unauthorized {
-            return Err(Stop::Credentials(portal::bad_token(instance)));
+            return Err(Stop::Credentials(portal::bad_token()));
         }
         warn!("cannot reach Discord, trying on: {why}");
         status.connection(format!("cannot reach Discord, trying on: {why}"));

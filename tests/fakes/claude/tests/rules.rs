@@ -3,6 +3,9 @@
 
 mod agent;
 
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+
 use agent::{SOON, Start};
 use fake_claude::{CONTROL, ClaudeControl, Event, Point, prose, tool_runs};
 use nix::sys::signal::Signal;
@@ -275,34 +278,38 @@ async fn sigterm_is_143_and_the_older_one_leaves_its_tool_running() {
     for (version, lives) in [("2.1.329", false), ("2.1.197", true)] {
         let Bench {
             start,
-            control,
+            control: _control,
             _dir,
         } = bench().await;
         let start = start.with("FAKE_CLAUDE_AS", version);
         let mut agent = start.start(&["--session-id", SESSION, "--allowedTools", "Bash"]);
-        // The tool waits for a line in a pipe that we hold: it ends when we say so, or when it is killed.
-        let pipe = start.cwd.join("pipe");
-        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        // The tool waits for a line in one pipe and holds another open for as long as it lives.
+        let [line, alive] = ["line", "alive"].map(|name| start.cwd.join(name));
+        for pipe in [&line, &alive] {
+            nix::unistd::mkfifo(pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        }
         agent
-            .prompt(&uuid(1), "#tool Bash read line < pipe; echo $line > out")
+            .prompt(
+                &uuid(1),
+                "#tool Bash exec 3> alive; read line < line; echo $line > out",
+            )
             .await;
-        control
-            .ledger()
-            .wait_for(|event| matches!(event, Event::Tool { .. }), SOON)
-            .await
-            .expect("the tool");
         // Opening waits until the tool has the other end.
-        let opened = pipe.clone();
-        let end = tokio::task::spawn_blocking(move || {
-            std::fs::OpenOptions::new().write(true).open(opened)
-        });
-        let mut end = end.await.expect("no panic").expect("the pipe");
+        let ends = move || (File::open(alive), OpenOptions::new().write(true).open(line));
+        let (alive, line) = tokio::task::spawn_blocking(ends).await.expect("no panic");
+        let (mut alive, mut line) = (alive.expect("a pipe"), line.expect("a pipe"));
         agent.signal(Signal::SIGTERM);
         assert_eq!(agent.end().await.0, 143, "{version}");
         assert!(!agent.seen.iter().any(|line| line["type"] == "result"));
-        // A pipe without a reader refuses: then the tool is gone.
-        let reads = std::io::Write::write_all(&mut end, b"line\n").is_ok();
-        assert_eq!(reads, lives, "{version}");
+        let over = move || {
+            let _ = line.write_all(b"I live\n"); // nobody may be there
+            alive.read_to_end(&mut Vec::new())
+        };
+        tokio::task::spawn_blocking(over)
+            .await
+            .expect("no panic")
+            .expect("the tool's end");
+        assert_eq!(start.cwd.join("out").exists(), lives, "{version}");
     }
 }
 

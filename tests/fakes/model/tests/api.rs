@@ -20,7 +20,10 @@ impl Client {
         // Another test of this binary may have been first; one provider is as good as the other.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
-            http: reqwest::Client::new(),
+            http: reqwest::Client::builder()
+                .timeout(SOON)
+                .build()
+                .expect("a client"),
             url: model.url(),
         }
     }

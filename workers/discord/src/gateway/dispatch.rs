@@ -43,12 +43,15 @@ fn take(bot: &Bot, ticket: Ticket, message: Message) -> bool {
     let to = addressed(&message, &bot.world(), &bot.habits);
     let mut keep = bot.keep();
     let again = lock(&bot.accepted).contains(&message.id.to_string());
+    let dropped = keep.mark.has_dropped();
     if to == Addressed::No || again {
-        keep.floors.passed(message.channel_id, message.id);
+        if !dropped {
+            // Else it would move the floor past what was dropped.
+            keep.floors.passed(message.channel_id, message.id);
+        }
         return false;
     }
     let (channel, guild, id) = (message.channel_id, message.guild_id, message.id);
-    let dropped = keep.mark.has_dropped();
     if dropped || !bot.inbox.push(Item::Message(ticket, Box::new(message))) {
         if !dropped {
             warn!(

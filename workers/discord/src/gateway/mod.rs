@@ -307,7 +307,7 @@ impl Gateway {
                 Action::Close(code) => self.farewell(code),
                 Action::Drop => self.link = Link::None,
                 Action::Down(why) => {
-                    warn!("not connected to Discord: {why}; trying again");
+                    info!("not connected to Discord: {why}; trying again");
                     self.bot
                         .status
                         .connection(format!("not connected: {why}; trying again"));
@@ -372,9 +372,7 @@ impl Gateway {
                 crate::start::probe_content(&self.bot, &self.timing);
                 None
             }
-            Err(rest::NoAnswer::Unauthorized) => {
-                Some(Stop::Credentials(portal::bad_token(&self.instance)))
-            }
+            Err(rest::NoAnswer::Unauthorized) => Some(Stop::Credentials(portal::bad_token())),
             _ => Some(Stop::Config(words)),
         }
     }
@@ -394,8 +392,7 @@ async fn connect(bot: Arc<Bot>, host: Host, proxy: Option<Arc<Proxy>>) -> Dialed
     let told = match host {
         Host::Resume(url) => url,
         Host::Base => {
-            // Taken: if it does not work Discord is asked again.
-            let known = lock(&bot.gateway_url).take();
+            let known = lock(&bot.gateway_url).clone();
             match known {
                 Some(url) => url,
                 None => {
@@ -405,9 +402,12 @@ async fn connect(bot: Arc<Bot>, host: Host, proxy: Option<Arc<Proxy>>) -> Dialed
             }
         }
     };
-    dial::dial(dial::address(&told, bot.rest.is_encrypted())?, proxy)
-        .await
-        .map(Box::new)
+    let dialed = dial::dial(dial::address(&told, bot.rest.is_encrypted())?, proxy).await;
+    if dialed.is_err() {
+        // Perhaps it is no longer there: Discord is asked again.
+        *lock(&bot.gateway_url) = None;
+    }
+    dialed.map(Box::new)
 }
 
 /// Asks whether an IDENTIFY may go; it is committed as spent before the answer is yes.

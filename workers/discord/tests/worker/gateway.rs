@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fake_discord::{Act, GatewayFault, Host, Outcome, Part, Portal, Times, Wire};
+use fake_discord::{
+    Act, Fault, GatewayFault, Host, Outcome, Part, Portal, RestAct, RestFault, Times, Wire,
+};
 use serde_json::json;
 
 use crate::stage::{SOON, Stage};
@@ -136,8 +138,22 @@ async fn op9_false_and_ready_backfill() {
         GatewayFault::RefuseResume { resumable: false },
         Times::Next(1),
     );
+    let history = RestFault {
+        method: Some("GET".into()),
+        route: Some("/channels/{channel.id}/messages".into()),
+        skip: 0,
+        times: Times::Next(1),
+        what: RestAct::HoldRequest,
+    };
+    let hold = stage.discord.fault(Fault::Rest(history)).unwrap();
     let _worker = stage.up(json!({})).await;
+    assert!(hold.reached(SOON).await);
+    // What comes meanwhile must not hide what was missed, nor overtake it.
+    stage
+        .discord
+        .user_says(scene.owner, scene.general, "not for the bot either");
     stage.mention(scene.owner, scene.general, "four");
+    hold.release();
     stage.heard("four").await;
     let texts = stage.texts();
     let in_general: Vec<_> = texts
@@ -217,6 +233,50 @@ async fn identify_budget_zero() {
 }
 
 #[tokio::test]
+async fn crash_loop_budget() {
+    let stage = Stage::new().await;
+    for _ in 0..3 {
+        let worker = stage.up(json!({})).await;
+        worker.kill().await;
+        stage.hub.set_cursor("gateway", b""); // it dies before the session is kept
+    }
+    let _worker = stage.spawn(json!({}));
+    stage.said("a session may be begun in").await;
+    assert_eq!(stage.identifies().len(), 3);
+}
+
+#[tokio::test]
+async fn slow_acks_flood() {
+    let stage = Stage::with(|options| options.heartbeat_ms = 100).await;
+    let scene = stage.discord.scene();
+    let _worker = stage.up(json!({})).await;
+    stage.discord.now(Act::NoAcks);
+    let mut since = stage.discord.wire().next();
+    for _ in 0..5 {
+        stage
+            .discord
+            .user_says(scene.owner, scene.general, "not for the bot");
+        let beat = |wire: &Wire| matches!(wire, Wire::Heartbeat { acked: false, .. });
+        since = stage
+            .discord
+            .wire()
+            .wait_for_since(since, beat, SOON)
+            .await
+            .unwrap()
+            .index
+            + 1;
+        stage
+            .discord
+            .user_says(scene.owner, scene.general, "not for the bot");
+    }
+    let connects = stage
+        .discord
+        .wire()
+        .count(|wire| matches!(wire, Wire::Connected { .. }));
+    assert_eq!(connects, 1);
+}
+
+#[tokio::test]
 async fn kill9_resume() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
@@ -260,7 +320,8 @@ async fn seq_after_handoff() {
     };
     let undelivered = stage.discord.wire().filter_map(create)[0];
     let mut since = stage.discord.wire().next();
-    for _ in 0..4 {
+    // Long enough for a commit, if there were anything to commit.
+    for _ in 0..12 {
         let beat = |wire: &Wire| matches!(wire, Wire::Heartbeat { .. });
         let entry = stage
             .discord
@@ -365,7 +426,7 @@ async fn malformed_event() {
 async fn oversize_fragmented() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
-    let _worker = stage.up(json!({})).await;
+    let worker = stage.up(json!({})).await;
     for act in [
         Act::EndlessFragments {
             count: 40,
@@ -380,6 +441,8 @@ async fn oversize_fragmented() {
     }
     stage.discord.dm(scene.owner, "hello");
     stage.heard("hello").await;
+    let peak = worker.peak_kib();
+    assert!(peak < 80 * 1024, "{peak} KiB");
 }
 
 #[tokio::test]

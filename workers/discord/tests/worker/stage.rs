@@ -236,6 +236,17 @@ impl Worker {
         kill(Pid::from_raw(pid), signal).unwrap();
     }
 
+    /// The most memory that it ever had, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Waits for its end: the exit code.
     pub(crate) async fn ended(&mut self) -> i32 {
         let status = tokio::time::timeout(SOON, self.child.wait())
