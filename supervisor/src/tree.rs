@@ -15,7 +15,7 @@ use ipc_schema::LinkSecret;
 use monitor::{Links, ProcessSpec, Role, SecretBytes, Timing};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use supervisor_config::{AgentKind, Plan, Platform, Project, Reply};
+use supervisor_config::{AgentKind, Plan, Platform, Project, RateLimit, Reply, Users};
 
 use crate::places::{self, Places};
 
@@ -235,6 +235,7 @@ fn hub_plan(
         inject_sender: project.inject_sender,
         style_hint: project.style_hint,
         disabled_commands: project.disabled_commands.clone(),
+        users: project.users.as_ref().map(users).unwrap_or_default(),
         reset_on_idle_mins: project.reset_on_idle_mins.unwrap_or(0).into(),
         agent: project.agent.cmd.clone(),
         mode: project.agent.mode.name().to_owned(),
@@ -252,6 +253,13 @@ fn hub_plan(
             Reply::Final => told::Reply::Final,
             Reply::All => told::Reply::All,
         },
+        pace: plan
+            .outgoing_rate_limit
+            .pace(&platform.kind)
+            .map(|pace| told::Pace {
+                max_per_second: pace.max_per_second,
+                burst: pace.burst,
+            }),
     };
     told::Plan {
         generation: 0,
@@ -269,10 +277,7 @@ fn hub_plan(
             .map(|lang| lang.code().to_owned())
             .unwrap_or_default(),
         queue_depth: plan.queue.max_depth.into(),
-        rate: told::Rate {
-            max_messages: plan.rate_limit.max_messages,
-            window_secs: plan.rate_limit.window_secs.into(),
-        },
+        rate: rate(plan.rate_limit),
         banned_words: plan.banned_words.clone(),
         commands: plan
             .commands
@@ -293,6 +298,10 @@ fn hub_plan(
                 )
             })
             .collect(),
+        instant_reply: plan
+            .instant_reply
+            .enabled
+            .then(|| plan.instant_reply.content.clone().unwrap_or_default()),
         projects: plan
             .projects
             .iter()
@@ -311,6 +320,28 @@ fn hub_plan(
     }
 }
 
+fn users(users: &Users) -> told::Users {
+    let roles = users.roles.iter().map(|(name, role)| {
+        let role = told::Role {
+            user_ids: role.user_ids.clone(),
+            disabled_commands: role.disabled_commands.clone(),
+            rate: role.rate_limit.map(rate),
+        };
+        (name.clone(), role)
+    });
+    told::Users {
+        default_role: users.default_role.clone(),
+        roles: roles.collect(),
+    }
+}
+
+fn rate(limit: RateLimit) -> told::Rate {
+    told::Rate {
+        max_messages: limit.max_messages,
+        window_secs: limit.window_secs.into(),
+    }
+}
+
 /// Tells two configurations of a process apart; it never leaves the monitor.
 fn fingerprint(told: &Value) -> String {
     let mut hasher = DefaultHasher::new();
@@ -323,3 +354,6 @@ fn fingerprint(told: &Value) -> String {
 fn secret(written: serde_json::Result<Vec<u8>>) -> SecretBytes {
     SecretBytes::from(written.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::schema::{ALL, Class, DISCORD, Kind, PLUGIN, TOP, Table, WEIBO};
+use crate::schema::{ALL, Class, DISCORD, Key, Kind, PLUGIN, TOP, Table, WEIBO};
 use crate::{Checked, Context, Place, SecretMode, Severity, check};
 
 const EVERY_KEY: &str = include_str!("../tests/every_key.toml");
@@ -172,33 +172,38 @@ fn every_key_loads_and_lands_in_its_class() {
         assert_eq!(problem.severity, Severity::Warning, "{problem}");
     }
     assert!(plan.is_some());
-    // Known by their last part and their line: each key stands on a line of its own.
-    let without_effect = |class: Class| -> BTreeSet<String> {
-        let start = match class {
-            Class::Later => "not in this version yet, it has no effect",
-            _ => "accepted, but it has no effect",
-        };
-        problems
+    let file = EVERY_KEY.parse().unwrap();
+    let cases: [(&str, Which); 3] = [
+        ("not in this version yet, it has no effect", |key| {
+            key.class == Class::Later
+        }),
+        ("accepted, but it has no effect", |key| {
+            key.class == Class::Never
+        }),
+        ("has no effect in this version", |key| key.idle),
+    ];
+    for (start, which) in cases {
+        let told: BTreeSet<String> = problems
             .iter()
             .filter(|problem| problem.message.starts_with(start))
             .map(|problem| problem.key_path.clone())
-            .collect()
-    };
-    for class in [Class::Later, Class::Never] {
-        let told = without_effect(class);
+            .collect();
         let mut expected = BTreeSet::new();
-        collect(&TOP, &EVERY_KEY.parse().unwrap(), "", class, &mut expected);
-        assert_eq!(told, expected, "{class:?}");
+        collect(&TOP, &file, "", which, &mut expected);
+        assert_eq!(told, expected, "{start}");
         assert!(expected.len() > 10);
     }
 }
 
-/// The paths of all keys of a class in a file.
+/// Picks keys.
+type Which = fn(&Key) -> bool;
+
+/// The paths of the picked keys that a file has.
 fn collect(
     schema: &Table,
     table: &toml::Table,
     path: &str,
-    class: Class,
+    which: Which,
     out: &mut BTreeSet<String>,
 ) {
     for key in schema.keys {
@@ -210,12 +215,12 @@ fn collect(
         } else {
             format!("{path}.{}", key.name)
         };
-        if key.class == class {
+        if which(key) {
             out.insert(path.clone());
         }
         match (&key.kind, value) {
             (Kind::Table(inner), toml::Value::Table(table)) => {
-                collect(inner, table, &path, class, out)
+                collect(inner, table, &path, which, out)
             }
             (Kind::Tables(inner), toml::Value::Array(tables)) => {
                 for (n, table) in tables.iter().enumerate() {
@@ -223,17 +228,17 @@ fn collect(
                         inner,
                         table.as_table().unwrap(),
                         &format!("{path}[{n}]"),
-                        class,
+                        which,
                         out,
                     );
                 }
             }
             (Kind::AgentOptions, toml::Value::Table(table)) => {
-                collect(&crate::schema::AGENT_OPTIONS, table, &path, class, out);
+                collect(&crate::schema::AGENT_OPTIONS, table, &path, which, out);
             }
             (Kind::PlatformOptions, toml::Value::Table(options)) => {
                 let options_table = options_of(table.get("type").and_then(|t| t.as_str()));
-                collect(options_table, options, &path, class, out);
+                collect(options_table, options, &path, which, out);
             }
             _ => {}
         }
@@ -254,12 +259,10 @@ fn the_sample_loads_as_it_is_and_with_every_comment_taken_away() {
     let mut cx = context();
     cx.env = Box::new(|name| Some(format!("value-of-{name}")));
     cx.secrets = SecretMode::Resolve;
-    let clean = |text: &str| {
-        let Checked { plan, problems } = check(text, Path::new("config.example.toml"), &cx);
-        assert!(problems.is_empty(), "{}\n{text}", problems[0]);
-        plan.unwrap()
-    };
-    assert_eq!(clean(sample).projects.len(), 1);
+    let load = |text: &str| check(text, Path::new("config.example.toml"), &cx);
+    let as_it_is = load(sample);
+    assert_eq!(as_it_is.problems, []);
+    assert_eq!(as_it_is.plan.as_ref().unwrap().projects.len(), 1);
     // `#key = …` is a key that is switched off; `# words` is a comment.
     let all: String = sample
         .lines()
@@ -268,18 +271,41 @@ fn the_sample_loads_as_it_is_and_with_every_comment_taken_away() {
             _ => line,
         })
         .fold(String::new(), |all, line| all + line + "\n");
-    assert_ne!(clean(&all), clean(sample));
+    let Checked { plan, problems } = load(&all);
+    for problem in problems {
+        assert_eq!(problem.severity, Severity::Warning, "{problem}");
+        assert!(problem.message.contains("has no effect"), "{problem}");
+    }
+    assert!(plan.is_some() && plan != as_it_is.plan);
+}
+
+/// What the user's page calls a table.
+fn title(table: &Table) -> String {
+    match table.header.split_once(" of ") {
+        Some((header, of)) if header.starts_with('[') => format!("`{header}` of {of}"),
+        _ if table.header.starts_with('[') => format!("`{}`", table.header),
+        _ => "Top of the file".to_owned(),
+    }
+}
+
+/// The keys of the user's page that this version does nothing with.
+fn idle() -> String {
+    let mut list = String::from("\n");
+    for table in ALL {
+        let keys = table.keys.iter().filter(|key| key.idle);
+        let names: Vec<String> = keys.map(|key| format!("`{}`", key.name)).collect();
+        if !names.is_empty() {
+            let _ = writeln!(list, "- {}: {}", title(table), names.join(", "));
+        }
+    }
+    list
 }
 
 /// The tables of the user's page.
 fn page() -> String {
     let mut page = String::new();
     for table in ALL {
-        let header = match table.header.split_once(" of ") {
-            Some((header, of)) if header.starts_with('[') => format!("`{header}` of {of}"),
-            _ if table.header.starts_with('[') => format!("`{}`", table.header),
-            _ => "Top of the file".to_owned(),
-        };
+        let header = title(table);
         let _ = write!(
             page,
             "\n### {header}\n\n| key | class | what it does |\n|---|---|---|\n"
@@ -299,20 +325,21 @@ fn page() -> String {
 
 #[test]
 fn the_page_on_migrating_names_every_key() {
-    const BEGIN: &str = "<!-- keys: begin -->\n";
-    const END: &str = "\n<!-- keys: end -->";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/migrating.md");
     let text = std::fs::read_to_string(&path).unwrap();
-    let begin = text.find(BEGIN).expect("the begin mark") + BEGIN.len();
-    let end = text.find(END).expect("the end mark");
+    let mut right = text.clone();
+    for (name, part) in [("without effect", idle()), ("keys", page())] {
+        let begin = format!("<!-- {name}: begin -->\n");
+        let begin = right.find(&begin).expect("the begin mark") + begin.len();
+        let end = right.find(&format!("\n<!-- {name}: end -->"));
+        right.replace_range(begin..end.expect("the end mark"), &part);
+    }
     if std::env::var_os("BLESS").is_some() {
-        let new = format!("{}{}{}", &text[..begin], page(), &text[end..]);
-        std::fs::write(&path, new).unwrap();
+        std::fs::write(&path, right).unwrap();
         return;
     }
     assert_eq!(
-        &text[begin..end],
-        page(),
+        text, right,
         "write it anew: BLESS=1 cargo test -p supervisor-config"
     );
 }

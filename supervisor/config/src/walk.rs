@@ -2,7 +2,7 @@
 //!
 //! Promises: every key is met once. A known one becomes a typed [`Value`] or a problem; an unknown
 //! one is a problem with the nearest known key; one of a later or another program's world is a
-//! warning. What has no effect is not looked into, so its mistakes cost nobody a start.
+//! warning, and so is one that is set although this version does nothing with it. What has no effect is not looked into, so its mistakes cost nobody a start.
 //! Does not: know which keys are required or how they depend on each other.
 
 use std::collections::BTreeMap;
@@ -37,6 +37,20 @@ pub(crate) enum Value {
     /// Written, and unusable or not to be read here; whoever must know has been told.
     Unknown,
 }
+
+impl Value {
+    /// Whether it says anything: what is empty or unusable doesn't.
+    fn is_set(&self) -> bool {
+        match self {
+            Self::Unset | Self::Unknown => false,
+            Self::Table(section) => section.entries.values().any(|entry| entry.value.is_set()),
+            _ => true,
+        }
+    }
+}
+
+/// What is said of a key that is checked and nothing more.
+const IDLE: &str = "has no effect in this version; it is checked, and may stay for a later one";
 
 /// A value and the place of its key.
 #[derive(Debug)]
@@ -90,7 +104,13 @@ impl Walker<'_, '_> {
                     self.without_effect(key, value, &path, at);
                     Value::Unset
                 }
-                Some(key) => self.value(key, value, &path, table),
+                Some(key) => {
+                    let value = self.value(key, value, &path, table);
+                    if key.idle && value.is_set() {
+                        self.problems.warn(at, &path, IDLE);
+                    }
+                    value
+                }
                 None if schema.open => self.opaque_top(name, value, &path),
                 None => {
                     let hint = nearest::hint(schema, name);

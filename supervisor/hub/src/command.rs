@@ -34,8 +34,23 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The known name that it goes by, without its slash; of a slip, the one that was meant.
+    pub fn name(&self) -> &str {
+        match self {
+            Command::New => "new",
+            Command::Stop => "stop",
+            Command::Status => "status",
+            Command::Help => "help",
+            Command::Whoami => "whoami",
+            Command::Prompt { name, .. } => name,
+            Command::Unknown { nearest, .. } => nearest,
+        }
+    }
+}
+
 /// The hub's own, in the order of `/help`.
-pub const BUILT_IN: [&str; 5] = ["new", "stop", "status", "help", "whoami"];
+pub const BUILT_IN: [&str; 5] = ["new", "stop", "status", "whoami", "help"];
 
 /// Reads a message; `None` = a prompt. `aliases` maps names to names, `prompts` names the
 /// operator's commands.
@@ -159,6 +174,15 @@ mod tests {
                 args: "the last commit".into()
             })
         );
+    }
+
+    #[test]
+    fn the_hubs_own_go_by_the_names_that_they_are_read_from() {
+        for name in BUILT_IN {
+            assert_eq!(plain(&format!("/{name}")).unwrap().name(), name);
+        }
+        assert_eq!(plain("/review x").unwrap().name(), "review");
+        assert_eq!(plain("/stp").unwrap().name(), "stop");
     }
 
     #[test]

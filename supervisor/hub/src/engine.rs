@@ -22,6 +22,7 @@ use ipc_schema::{Activity, Body, Capabilities, CursorKept, CursorPut, Nack};
 use spool::{Spool, SpoolError, Turn};
 
 use crate::ids::Ids;
+use crate::pace::Bucket;
 use crate::plan::Plan;
 use crate::rate::RateLimit;
 
@@ -80,6 +81,7 @@ struct Worker {
     up: bool,
     capabilities: Capabilities,
     in_flight: HashSet<String>,
+    bucket: Bucket,
 }
 
 #[derive(Default)]

@@ -40,6 +40,10 @@ pub struct Plan {
     /// `/name` → another command.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
+    /// Said at once when a message becomes a turn with nothing ahead of it; empty = a word of the
+    /// catalogue, absent = nothing.
+    #[serde(default)]
+    pub instant_reply: Option<String>,
     /// By name.
     pub projects: BTreeMap<String, Project>,
     /// By process name, for example `discord-main`.
@@ -49,7 +53,7 @@ pub struct Plan {
 }
 
 /// A limit a person.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// Messages in one window; 0 = no limit.
     pub max_messages: u32,
@@ -70,7 +74,7 @@ pub struct PromptCommand {
 }
 
 /// One project.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Project {
     /// The process that runs its agents, for example `runner-demo`.
     pub runner: String,
@@ -85,6 +89,9 @@ pub struct Project {
     /// Commands that nobody may use here, without the slash; `*` = all.
     #[serde(default)]
     pub disabled_commands: Vec<String>,
+    /// Who may use less than that, and how often anyone may write ([`crate::roles`]).
+    #[serde(default)]
+    pub users: Users,
     /// A session that nobody used for so many minutes is followed by a new one; 0 = never.
     #[serde(default)]
     pub reset_on_idle_mins: u64,
@@ -96,6 +103,30 @@ pub struct Project {
     /// Its model, for `/status`; may be empty.
     #[serde(default)]
     pub model: String,
+}
+
+/// The roles of a project; without any, all people are alike.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Users {
+    /// The role of whoever is in none.
+    #[serde(default)]
+    pub default_role: Option<String>,
+    /// By name.
+    #[serde(default)]
+    pub roles: BTreeMap<String, Role>,
+}
+
+/// What people of a role may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Who has it: platform ids, or `*` for everyone without another one.
+    pub user_ids: Vec<String>,
+    /// Commands that they may not use, beside the project's; without the slash; `*` = all.
+    #[serde(default)]
+    pub disabled_commands: Vec<String>,
+    /// Instead of [`Plan::rate`].
+    #[serde(default)]
+    pub rate: Option<Rate>,
 }
 
 /// One account on one platform.
@@ -111,6 +142,18 @@ pub struct Platform {
     /// What is posted of an answer.
     #[serde(default)]
     pub reply: Reply,
+    /// How fast messages may go out; absent = as fast as the worker takes them.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+}
+
+/// A steady rate, and how much may go at once.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Messages a second; above 0.
+    pub max_per_second: f64,
+    /// Messages at once; 0 counts as 1.
+    pub burst: u32,
 }
 
 /// What is posted of an answer.

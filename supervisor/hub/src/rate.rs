@@ -13,7 +13,14 @@ const PEOPLE: usize = 10_000;
 /// Times of each person's recent messages.
 #[derive(Default)]
 pub struct RateLimit {
-    recent: HashMap<(String, String), VecDeque<u64>>,
+    recent: HashMap<(String, String), Recent>,
+}
+
+#[derive(Default)]
+struct Recent {
+    times: VecDeque<u64>,
+    /// Milliseconds; roles have windows of their own.
+    window: u64,
 }
 
 impl RateLimit {
@@ -25,12 +32,14 @@ impl RateLimit {
         }
         let window = rate.window_secs * 1000;
         if self.recent.len() >= PEOPLE {
-            self.forget_quiet(window, now);
+            self.forget_quiet(now);
         }
-        let times = self
+        let recent = self
             .recent
             .entry((instance.to_owned(), user.to_owned()))
             .or_default();
+        recent.window = window;
+        let times = &mut recent.times;
         while times.front().is_some_and(|time| time + window <= now) {
             times.pop_front();
         }
@@ -45,9 +54,11 @@ impl RateLimit {
         }
     }
 
-    fn forget_quiet(&mut self, window: u64, now: u64) {
-        self.recent
-            .retain(|_, times| times.back().is_some_and(|last| last + window > now));
+    fn forget_quiet(&mut self, now: u64) {
+        self.recent.retain(|_, recent| {
+            let last = recent.times.back();
+            last.is_some_and(|last| last + recent.window > now)
+        });
         if self.recent.len() >= PEOPLE {
             self.recent.clear();
         }
@@ -78,6 +89,22 @@ mod tests {
         for now in 0..100 {
             assert_eq!(limit.admit(Rate::default(), "d", "ann", now), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_short_window_does_not_forgive_who_has_a_long_one() {
+        let rate = |window_secs| Rate {
+            max_messages: 1,
+            window_secs,
+        };
+        let mut limit = RateLimit::default();
+        assert_eq!(limit.admit(rate(3600), "d", "ann", 0), Ok(()));
+        for user in 1..PEOPLE {
+            let _ = limit.admit(rate(1), "d", &user.to_string(), 0);
+        }
+        assert_eq!(limit.admit(rate(1), "d", "bob", 5_000), Ok(()));
+        assert_eq!(limit.recent.len(), 2);
+        assert_eq!(limit.admit(rate(3600), "d", "ann", 5_000), Err(3595));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 
 mod words;
 
-pub use words::say;
+pub use words::{HELP_OWN, say};
 
 /// A language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub enum Text<'a> {
         /// Turns before it, the running one included.
         ahead: usize,
     },
+    /// The message became a turn that starts now.
+    InstantReply,
     /// Too many wait already; the message was not taken.
     QueueFull {
         /// How many wait.
@@ -154,7 +156,13 @@ pub enum Text<'a> {
     /// `/new`, and something ran.
     NewSessionWhileRunning,
     /// `/help`.
-    Help,
+    Help {
+        /// Names of [`crate::command::BUILT_IN`] that the sender may use, in that order.
+        built_in: &'a [&'a str],
+        /// The operator's commands that they may use, and what each is for. The first
+        /// [`HELP_OWN`] are named.
+        own: &'a [(&'a str, &'a str)],
+    },
     /// `/whoami`.
     Whoami {
         /// The sender's id on the platform.

@@ -108,12 +108,10 @@ fn a_message_in_the_instant_a_turn_ends_is_not_lost() {
 
 #[test]
 fn who_waits_is_told_how_many_are_ahead_and_a_full_queue_says_so() {
-    let mut desk = Desk::new(hub::plan::Plan {
+    let mut desk = Desk::linked_with(hub::plan::Plan {
         queue_depth: 2,
         ..plan()
     });
-    desk.worker_up();
-    desk.runner_up(true, Standing::Unknown);
     desk.says("e1", "1");
     let out = desk.says("e2", "2");
     assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 1 })]);
@@ -498,7 +496,11 @@ fn words_are_in_the_language_of_the_first_message() {
 fn a_bare_mention_is_help() {
     let mut desk = Desk::linked();
     let out = desk.says("e1", "  ");
-    assert_eq!(desk.post_all(out), [en(Text::Help)]);
+    let help = Text::Help {
+        built_in: &hub::command::BUILT_IN,
+        own: &[],
+    };
+    assert_eq!(desk.post_all(out), [en(help)]);
 }
 
 #[test]

@@ -20,9 +20,7 @@ impl Build<'_, '_> {
         let own = around.table("display").unwrap_or(&empty);
         if let Some(quiet) = around.bool("quiet") {
             let word = if quiet { "quiet" } else { "full" };
-            let why = format!(
-                "an old key that still works: write mode = \"{word}\" under display instead"
-            );
+            let why = format!("an old key: write mode = \"{word}\" under display instead");
             self.problems
                 .warn(around.at("quiet"), &around.path("quiet"), why);
         }

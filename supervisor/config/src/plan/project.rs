@@ -150,13 +150,13 @@ pub struct Agent {
     pub timeout_mins: Option<u32>,
 }
 
-/// Which blocks of a turn become messages.
+/// What becomes of the blocks of text that an agent writes in a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reply {
-    /// The last one is the answer.
+    /// One answer: all of them, the last one last.
     Final,
-    /// Every one.
+    /// Each is an answer of its own.
     All,
 }
 
@@ -177,7 +177,7 @@ pub enum ProgressStyle {
 pub struct HubOptions {
     /// The language on this account, before the plan's.
     pub language: Option<Lang>,
-    /// Which blocks become messages.
+    /// What becomes of the blocks of a turn.
     pub reply: Reply,
     /// The most messages of one reply; none: the hub's own bound.
     pub max_reply_messages: Option<u32>,

@@ -101,6 +101,15 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// For same and ours: what it does. For later: what it will do. For never: why.
     pub(crate) doc: &'static str,
+    /// Read and checked, but this version does nothing with it, nor with what stands in it: setting
+    /// it is warned about. Its class stays what it is to be.
+    pub(crate) idle: bool,
+}
+
+impl Key {
+    const fn without_effect(self) -> Key {
+        Key { idle: true, ..self }
+    }
 }
 
 /// One table of config.toml.
@@ -151,6 +160,7 @@ const fn same(name: &'static str, kind: Kind, doc: &'static str) -> Key {
         class: Class::Same,
         kind,
         doc,
+        idle: false,
     }
 }
 
@@ -160,6 +170,7 @@ const fn ours(name: &'static str, kind: Kind, doc: &'static str) -> Key {
         class: Class::Ours,
         kind,
         doc,
+        idle: false,
     }
 }
 
@@ -169,6 +180,7 @@ const fn later(name: &'static str, doc: &'static str) -> Key {
         class: Class::Later,
         kind: Kind::Any,
         doc,
+        idle: false,
     }
 }
 
@@ -178,6 +190,7 @@ const fn never(name: &'static str, doc: &'static str) -> Key {
         class: Class::Never,
         kind: Kind::Any,
         doc,
+        idle: false,
     }
 }
 

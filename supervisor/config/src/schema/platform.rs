@@ -4,8 +4,7 @@ use super::{Kind, LANGUAGE, Table, later, ours, same, table};
 
 const NAME: &str = "the name of this account among those of its type: small letters, digits and `-`, at most 32; default: `main` for the first, then the project's name";
 const REPLY: Kind = Kind::Choice(&[("final", "final"), ("all", "all")]);
-const REPLY_DOC: &str =
-    "`final` (default): the last block is the answer; `all`: every block is a message";
+const REPLY_DOC: &str = "`final` (default): what the agent writes in a turn is one answer, its last block last; `all`: every block is a message of its own";
 const MESSAGES: Kind = Kind::Int { min: 1, max: 1000 };
 const MESSAGES_DOC: &str = "the most messages of one reply";
 const LANGUAGE_DOC: &str = "the language on this account, before the one at the top";
@@ -49,7 +48,8 @@ pub(crate) static DISCORD: Table = table(
             "guild_id",
             Kind::Snowflake,
             "the server whose slash commands are updated at once",
-        ),
+        )
+        .without_effect(),
         same(
             "group_reply_all",
             Kind::Bool,
@@ -61,13 +61,13 @@ pub(crate) static DISCORD: Table = table(
             "answer without a mention in these servers; goes before `group_reply_all`",
         ),
         same("share_session_in_channel", Kind::Bool, SHARE_DOC),
-        same("thread_isolation", Kind::Bool, THREAD_DOC),
+        same("thread_isolation", Kind::Bool, THREAD_DOC).without_effect(),
         same(
             "respond_to_at_everyone_and_here",
             Kind::Bool,
             "`@everyone` and `@here` count as a mention; default false",
         ),
-        same("progress_style", PROGRESS, PROGRESS_DOC),
+        same("progress_style", PROGRESS, PROGRESS_DOC).without_effect(),
         same(
             "proxy",
             Kind::SecretUrl(&["http", "https", "socks5", "socks5h"]),
@@ -98,7 +98,7 @@ pub(crate) static DISCORD: Table = table(
         ours("name", Kind::Text, NAME),
         ours("language", LANGUAGE, LANGUAGE_DOC),
         ours("reply", REPLY, REPLY_DOC),
-        ours("max_reply_messages", MESSAGES, MESSAGES_DOC),
+        ours("max_reply_messages", MESSAGES, MESSAGES_DOC).without_effect(),
         later("reply_hud", "a line on model and context under an answer"),
     ],
 );
@@ -126,7 +126,7 @@ pub(crate) static WEIBO: Table = table(
         same("name", Kind::Text, NAME),
         ours("language", LANGUAGE, LANGUAGE_DOC),
         ours("reply", REPLY, REPLY_DOC),
-        ours("max_reply_messages", MESSAGES, MESSAGES_DOC),
+        ours("max_reply_messages", MESSAGES, MESSAGES_DOC).without_effect(),
         ours(
             "max_chars",
             Kind::Int {
@@ -145,8 +145,8 @@ pub(crate) static PLUGIN: Table = Table {
         ours("name", Kind::Text, NAME),
         ours("language", LANGUAGE, LANGUAGE_DOC),
         ours("reply", REPLY, REPLY_DOC),
-        ours("max_reply_messages", MESSAGES, MESSAGES_DOC),
-        ours("progress_style", PROGRESS, PROGRESS_DOC),
+        ours("max_reply_messages", MESSAGES, MESSAGES_DOC).without_effect(),
+        ours("progress_style", PROGRESS, PROGRESS_DOC).without_effect(),
         ours("share_session_in_channel", Kind::Bool, SHARE_DOC),
         ours("thread_isolation", Kind::Bool, THREAD_DOC),
     ],

@@ -64,13 +64,15 @@ pub(crate) static PROJECT: Table = table(
             "show_context_indicator",
             Kind::Bool,
             "as in `[projects.display]`",
-        ),
+        )
+        .without_effect(),
         same(
             "show_workdir_indicator",
             Kind::Bool,
             "the work directory in the footer; default true",
-        ),
-        same("reply_footer", Kind::Bool, "as in `[projects.display]`"),
+        )
+        .without_effect(),
+        same("reply_footer", Kind::Bool, "as in `[projects.display]`").without_effect(),
         same(
             "run_as_user",
             Kind::Text,
@@ -80,7 +82,8 @@ pub(crate) static PROJECT: Table = table(
             "quiet",
             Kind::Bool,
             "old form of `mode = \"quiet\"` in `[projects.display]`",
-        ),
+        )
+        .without_effect(),
         ours(
             "style_hint",
             Kind::Bool,
@@ -90,7 +93,8 @@ pub(crate) static PROJECT: Table = table(
             "display",
             Kind::Table(&DISPLAY),
             "the keys of `[display]` for this project alone",
-        ),
+        )
+        .without_effect(),
         same("users", Kind::Table(&USERS), "roles"),
         same("agent", Kind::Table(&AGENT), "the agent; required"),
         same(
@@ -269,7 +273,8 @@ pub(crate) static AGENT_OPTIONS: Table = table(
                 max: 100_000_000,
             },
             "the size of the context, for the indicator; 0: the agent's word",
-        ),
+        )
+        .without_effect(),
         same(
             "plugin_dir",
             Kind::Paths,

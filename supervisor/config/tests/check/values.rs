@@ -82,9 +82,8 @@ fn ids_may_be_numbers_texts_with_commas_or_lists() {
         "[100000000000000001, \"100000000000000002\"]",
         "[\"100000000000000001,100000000000000002\", 100000000000000001]",
     ] {
-        let plan = good(&format!(
-            "{GOOD}allow_from = {written}\nguild_id = 100000000000000003\n"
-        ));
+        let text = format!("{GOOD}allow_from = {written}\nguild_id = 100000000000000003\n");
+        let plan = run(&text, &context()).plan.unwrap();
         let options = &plan.projects[0].platforms[0].options;
         let expected = serde_json::json!(["100000000000000001", "100000000000000002"]);
         assert_eq!(options["allow_from"], expected, "{written}");
@@ -141,6 +140,24 @@ fn what_is_required_is_asked_for() {
             ("1 error commands[0].prompt: ", "is missing"),
             ("2 error commands[0].name: ", "one word"),
             ("3 error aliases[0].command: ", "is missing"),
+        ],
+    );
+}
+
+#[test]
+fn a_key_that_is_set_and_has_no_effect_yet_is_told() {
+    let top = "attachment_send = \"off\"\nbanned_words = []\n[display]\n[stream_preview]\nenabled = true\nmax_chars = 5\n";
+    let text = format!("{top}{GOOD}thread_isolation = false\nprogress_style = \"\"\n");
+    expect(
+        &text,
+        &context(),
+        &[
+            ("1 warning attachment_send: ", "no effect in this version"),
+            ("4 warning stream_preview: ", "no effect in this version"),
+            (
+                "17 warning projects[0].platforms[0].options.thread_isolation: ",
+                "no effect in this version",
+            ),
         ],
     );
 }

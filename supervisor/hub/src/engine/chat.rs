@@ -1,15 +1,57 @@
-//! Commands, obeyed.
+//! Commands, read and obeyed.
 
 use ipc_schema::{Body, CloseSession, Inbound, Interrupt, TurnRef};
 use spool::{Conversation, SpoolError, Turn, TurnState};
 
 use super::Engine;
 use super::outbox::Place;
-use crate::command::Command;
-use crate::texts::{Lang, Text};
+use crate::command::{self, BUILT_IN, Command};
+use crate::plan::Rate;
+use crate::roles;
+use crate::texts::{Lang, Text, say};
 use crate::turn::{Signal, Step, step};
 
 impl Engine {
+    /// The command that a message is, if it is one.
+    pub(super) fn command_of(&self, project: &str, message: &Inbound) -> Option<Command> {
+        let names: Vec<&str> = self.plan.commands.iter().map(|c| c.name.as_str()).collect();
+        let alias = |name: &str| self.plan.aliases.get(name).map(String::as_str);
+        match command::read(&message.text, alias, &names) {
+            // Nobody is pointed at a command that they may not use.
+            Some(Command::Unknown { nearest, .. })
+                if !self.may(project, &message.sender.id, &nearest) =>
+            {
+                None
+            }
+            // A bare mention.
+            None if message.text.trim().is_empty()
+                && message.attachments.is_empty()
+                && message.left_out.is_empty() =>
+            {
+                Some(Command::Help)
+            }
+            read => read,
+        }
+    }
+
+    /// Whether a person may use a command.
+    pub(super) fn may(&self, project: &str, user: &str, command: &str) -> bool {
+        let project = self.plan.projects.get(project);
+        project.is_some_and(|project| roles::may(project, user, command))
+    }
+
+    /// How many messages a person may send.
+    pub(super) fn rate_of(&self, project: &str, user: &str) -> Rate {
+        let project = self.plan.projects.get(project);
+        project.map_or(self.plan.rate, |p| roles::rate(p, user, self.plan.rate))
+    }
+
+    /// What the agent is to read for one of the operator's commands.
+    pub(super) fn expand(&self, name: &str, args: &str) -> String {
+        let found = self.plan.commands.iter().find(|c| c.name == name);
+        found.map_or_else(|| args.to_owned(), |c| command::expand(&c.prompt, args))
+    }
+
     pub(super) fn obey(
         &mut self,
         command: Command,
@@ -19,23 +61,13 @@ impl Engine {
         lang: Lang,
         now: u64,
     ) -> Result<(), SpoolError> {
-        let name = match &command {
-            Command::New => "new",
-            Command::Stop => "stop",
-            Command::Status => "status",
-            Command::Help => "help",
-            Command::Whoami => "whoami",
-            Command::Prompt { .. } | Command::Unknown { .. } => "",
-        };
-        let project = self.plan.projects.get(&conversation.project);
-        if project.is_some_and(|p| p.disabled_commands.iter().any(|no| no == name || no == "*")) {
-            return self.notice(place, &Text::CommandDisabled { name }, lang, now);
-        }
         match command {
             Command::New => self.new_command(conversation, place, lang, now),
             Command::Stop => self.stop_command(conversation, place, lang, now),
             Command::Status => self.status_command(conversation, place, lang, now),
-            Command::Help | Command::Prompt { .. } => self.notice(place, &Text::Help, lang, now),
+            Command::Help | Command::Prompt { .. } => {
+                self.help_command(conversation, &message.sender.id, place, lang, now)
+            }
             Command::Whoami => {
                 let whoami = Text::Whoami {
                     id: &message.sender.id,
@@ -54,6 +86,31 @@ impl Engine {
                 self.notice(place, &unknown, lang, now)
             }
         }
+    }
+
+    /// `/help`: what this person may use here.
+    fn help_command(
+        &mut self,
+        conversation: &Conversation,
+        user: &str,
+        place: &Place<'_>,
+        lang: Lang,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let may = |name: &&str| self.may(&conversation.project, user, name);
+        let built_in: Vec<&str> = BUILT_IN.into_iter().filter(may).collect();
+        let commands = self.plan.commands.iter();
+        let own: Vec<(&str, &str)> = commands
+            .map(|command| (command.name.as_str(), command.description.as_str()))
+            // One that is named like ours cannot be reached.
+            .filter(|(name, _)| may(name) && !BUILT_IN.contains(name))
+            .collect();
+        let help = Text::Help {
+            built_in: &built_in,
+            own: &own,
+        };
+        let help = say(&help, lang);
+        self.post(place, &help, now).map(drop)
     }
 
     /// `/new`: whatever runs or waits in the old session ends, the next message opens another.

@@ -5,8 +5,9 @@ use spool::{Conversation, Person, Question, QuestionState, Session, SpoolError, 
 
 use super::outbox::Place;
 use super::{Engine, RUNNER_AWAY, Timer};
+use crate::command::Command;
 use crate::texts::{Lang, Text};
-use crate::{answer, command, ids, prompt};
+use crate::{answer, ids, prompt};
 
 /// A refusal is said to one person once in so many milliseconds, …
 const REFUSAL_EACH: u64 = 24 * 3_600_000;
@@ -64,16 +65,13 @@ impl Engine {
         {
             return Ok(());
         }
-        let text = match self.read_command(&message) {
-            Some(command::Command::Prompt { name, args }) => self.expand(&name, &args),
-            Some(known) => return self.obey(known, &conversation, &message, &place, lang, now),
-            None if message.text.trim().is_empty()
-                && message.attachments.is_empty()
-                && message.left_out.is_empty() =>
-            {
-                let help = command::Command::Help;
-                return self.obey(help, &conversation, &message, &place, lang, now);
+        let text = match self.command_of(&project, &message) {
+            Some(command) if !self.may(&project, &message.sender.id, command.name()) => {
+                let name = command.name();
+                return self.notice(&place, &Text::CommandDisabled { name }, lang, now);
             }
+            Some(Command::Prompt { name, args }) => self.expand(&name, &args),
+            Some(known) => return self.obey(known, &conversation, &message, &place, lang, now),
             None => message.text.clone(),
         };
         if let Some(no) = self.objection(peer, &message, &conversation, &text, now)? {
@@ -288,10 +286,9 @@ impl Engine {
         {
             return Ok(Some(Text::BannedWord));
         }
-        if let Err(secs) = self
-            .rate
-            .admit(self.plan.rate, peer, &message.sender.id, now)
-        {
+        let user = &message.sender.id;
+        let rate = self.rate_of(&conversation.project, user);
+        if let Err(secs) = self.rate.admit(rate, peer, user, now) {
             return Ok(Some(Text::RateLimited {
                 secs: secs as usize,
             }));
@@ -364,20 +361,21 @@ impl Engine {
             )?;
         } else {
             self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: id });
+            self.instant_reply(place, lang, now)?;
         }
         self.dirty_sessions.insert(conversation.session.clone());
         Ok(())
     }
 
-    fn read_command(&self, message: &Inbound) -> Option<command::Command> {
-        let names: Vec<&str> = self.plan.commands.iter().map(|c| c.name.as_str()).collect();
-        let alias = |name: &str| self.plan.aliases.get(name).map(String::as_str);
-        command::read(&message.text, alias, &names)
-    }
-
-    fn expand(&self, name: &str, args: &str) -> String {
-        let found = self.plan.commands.iter().find(|c| c.name == name);
-        found.map_or_else(|| args.to_owned(), |c| command::expand(&c.prompt, args))
+    /// A word at once, where the operator wants one.
+    fn instant_reply(&mut self, place: &Place<'_>, lang: Lang, now: u64) -> Result<(), SpoolError> {
+        match self.plan.instant_reply.clone() {
+            Some(words) if words.trim().is_empty() => {
+                self.notice(place, &Text::InstantReply, lang, now)
+            }
+            Some(words) => self.post(place, &words, now).map(drop),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn is_admin(&self, project: &str, user: &str) -> bool {

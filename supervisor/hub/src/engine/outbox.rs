@@ -102,8 +102,10 @@ impl Engine {
         self.post(place, &say(text, lang), now).map(drop)
     }
 
-    /// Hands out what the lane offers.
+    /// Hands out what the lane offers, as fast as the account may send.
     pub(super) fn hand_out(&mut self, lane: Lane, now: u64) -> Result<(), SpoolError> {
+        let platform = self.plan.platforms.get(&lane.instance);
+        let pace = platform.and_then(|platform| platform.pace);
         let Some(worker) = self
             .workers
             .get_mut(&lane.instance)
@@ -114,8 +116,19 @@ impl Engine {
         let window = worker.capabilities.window.clamp(1, 64) as usize;
         let chunks = self.spool.lane(&lane.instance, &lane.address, window)?;
         let offer = offer(&chunks, &worker.in_flight, window, now);
+        let mut due = offer.due;
+        if offer.hand_out.is_empty() {
+            worker.bucket.forget(&lane.address);
+        }
         for index in offer.hand_out {
             let chunk = &chunks[index];
+            if let Some(pace) = pace
+                && let Err(token) = worker.bucket.take(pace, &lane.address, now)
+            {
+                // Nothing behind it may go before it.
+                due = Some(token);
+                break;
+            }
             self.spool.lease(&chunk.key, now)?;
             worker.in_flight.insert(chunk.key.clone());
             let age_ms = if chunk.leased_at == 0 {
@@ -140,7 +153,7 @@ impl Engine {
                 }),
             });
         }
-        if let Some(due) = offer.due {
+        if let Some(due) = due {
             self.at(due, Timer::Lane(lane));
         }
         Ok(())

@@ -8,6 +8,7 @@ fn all() -> Vec<Text<'static>> {
     const OPTIONS: &[(&str, &str)] = &[("SQLite", "one file"), ("Postgres", "")];
     let all = vec![
         Text::Queued { ahead: 2 },
+        Text::InstantReply,
         Text::QueueFull { depth: 50 },
         Text::Resumed,
         Text::CannotResume,
@@ -60,7 +61,14 @@ fn all() -> Vec<Text<'static>> {
         Text::NothingToStop,
         Text::NewSession,
         Text::NewSessionWhileRunning,
-        Text::Help,
+        Text::Help {
+            built_in: &crate::command::BUILT_IN,
+            own: &[],
+        },
+        Text::Help {
+            built_in: &["stop", "help"],
+            own: &[("review", "look over\na file"), ("deploy", "")],
+        },
         Text::Whoami {
             id: "80351110224678912",
             name: "Ann",
@@ -91,7 +99,8 @@ fn all() -> Vec<Text<'static>> {
     ];
     for text in &all {
         match text {
-            Text::Queued { .. } | Text::QueueFull { .. } | Text::Resumed => {}
+            Text::Queued { .. } | Text::InstantReply => {}
+            Text::QueueFull { .. } | Text::Resumed => {}
             Text::CannotResume | Text::TooManyAttempts | Text::QuestionExpired => {}
             Text::PermissionQuestion { .. } | Text::ChoiceQuestion { .. } => {}
             Text::PlanQuestion { .. } | Text::QuestionNotYours | Text::QuestionStillOpen => {}
@@ -100,7 +109,7 @@ fn all() -> Vec<Text<'static>> {
             Text::AgentMissing { .. } | Text::AgentLoggedOut { .. } => {}
             Text::AgentError { .. } | Text::EmptyAnswer | Text::TurnTimedOut { .. } => {}
             Text::Stopped | Text::NothingToStop | Text::NewSession => {}
-            Text::NewSessionWhileRunning | Text::Help | Text::Whoami { .. } => {}
+            Text::NewSessionWhileRunning | Text::Help { .. } | Text::Whoami { .. } => {}
             Text::Status { .. } | Text::UnknownCommand { .. } => {}
             Text::CommandDisabled { .. } | Text::AdminsOnly { .. } => {}
             Text::RateLimited { .. } | Text::BannedWord | Text::TooLong { .. } => {}
@@ -163,7 +172,7 @@ fn notices_have_three_lines_at_most() {
             Text::PermissionQuestion { .. }
                 | Text::ChoiceQuestion { .. }
                 | Text::PlanQuestion { .. }
-                | Text::Help
+                | Text::Help { .. }
                 | Text::Whoami { .. }
                 | Text::Status { .. }
         );
@@ -178,10 +187,37 @@ fn notices_have_three_lines_at_most() {
 #[test]
 fn help_names_every_command() {
     for lang in [Lang::En, Lang::Zh] {
-        let help = say(&Text::Help, lang);
-        for name in crate::command::BUILT_IN {
-            assert!(help.contains(&format!("\n/{name} - ")), "{name}");
+        let built_in = &crate::command::BUILT_IN;
+        let help = say(&Text::Help { built_in, own: &[] }, lang);
+        let lines: Vec<&str> = help.lines().skip(1).collect();
+        assert_eq!(lines.len(), built_in.len());
+        for (line, name) in lines.into_iter().zip(built_in) {
+            let about = line.strip_prefix(&format!("/{name} - "));
+            assert!(about.is_some_and(|about| !about.is_empty()), "{line}");
         }
+    }
+}
+
+#[test]
+fn help_names_so_many_of_the_operators_commands_and_counts_the_rest() {
+    let about = "x".repeat(1000);
+    for (count, lines, last) in [
+        (1, 1, "/review - xx"),
+        (HELP_OWN, HELP_OWN, "/review - xx"),
+        (HELP_OWN + 5, HELP_OWN + 1, "… and 5 more"),
+    ] {
+        let own = vec![("review", about.as_str()); count];
+        let built_in = &[];
+        let help = say(
+            &Text::Help {
+                built_in,
+                own: &own,
+            },
+            Lang::En,
+        );
+        assert_eq!(help.lines().count(), 1 + lines);
+        assert!(help.lines().last().unwrap().starts_with(last), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() < 150));
     }
 }
 

@@ -5,6 +5,11 @@ use super::{Lang, Text};
 /// The longest piece of foreign text in a line, in code points.
 pub(super) const LINE_MAX: usize = 500;
 
+/// The most commands of the operator's that `/help` names.
+pub const HELP_OWN: usize = 20;
+/// The longest description of one, in code points.
+const ABOUT_MAX: usize = 100;
+
 /// Formats one text in each language; there is no way to name only one.
 macro_rules! both {
     ($lang:expr, $en:literal, $zh:literal) => {
@@ -23,6 +28,7 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "In the queue: {ahead} ahead, /stop ends the current one.",
             "已排队：前面还有 {ahead} 条，发送 /stop 可结束当前任务。"
         ),
+        Text::InstantReply => both!(lang, "Got it, the agent is on it.", "收到，助手正在处理。"),
         Text::QueueFull { depth } => both!(
             lang,
             "The queue is full: {depth} messages are waiting, so this one was not taken.\n\
@@ -196,21 +202,7 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "正在停止当前任务，排队的消息已取消。\n\
              下一条消息将开始新会话。"
         ),
-        Text::Help => both!(
-            lang,
-            "Write what you need; the agent answers here. Commands:\n\
-             /new - start a new session\n\
-             /stop - end the current answer\n\
-             /status - what the agent is doing\n\
-             /whoami - your id, as the operator needs it\n\
-             /help - this list",
-            "直接写下您的需求，助手会在这里回复。命令：\n\
-             /new - 开始新会话\n\
-             /stop - 结束当前任务\n\
-             /status - 查看助手状态\n\
-             /whoami - 查看您的 ID（管理员配置时需要）\n\
-             /help - 显示本列表"
-        ),
+        Text::Help { built_in, own } => help(built_in, own, lang),
         Text::Whoami {
             id,
             name,
@@ -262,8 +254,8 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             let name = line(name);
             both!(
                 lang,
-                "The operator has switched /{name} off here.\n/help lists the commands.",
-                "管理员在这里停用了 /{name}。\n发送 /help 查看命令。"
+                "The operator has switched /{name} off for you here.\nAsk them if you need it.",
+                "管理员没有在这里为您开放 /{name}。\n如有需要，请联系管理员。"
             )
         }
         Text::AdminsOnly { name } => {
@@ -370,6 +362,44 @@ fn choice(question: &str, options: &[(&str, &str)], multiple: bool, lang: Lang) 
     text
 }
 
+fn help(built_in: &[&str], own: &[(&str, &str)], lang: Lang) -> String {
+    let mut text = both!(
+        lang,
+        "Write what you need; the agent answers here. Commands:",
+        "直接写下您的需求，助手会在这里回复。命令："
+    );
+    for name in built_in {
+        text.push_str(&format!("\n/{name} - {}", about(name, lang)));
+    }
+    for (name, about) in own.iter().take(HELP_OWN) {
+        text.push_str(&format!("\n/{}", line(name)));
+        let about = bounded(about, ABOUT_MAX);
+        if !about.is_empty() {
+            text.push_str(&format!(" - {about}"));
+        }
+    }
+    if let Some(more @ 1..) = own.len().checked_sub(HELP_OWN) {
+        text.push_str(&both!(lang, "\n… and {more} more", "\n……另有 {more} 个"));
+    }
+    text
+}
+
+/// What one of the hub's own commands is for; nothing for another.
+fn about(name: &str, lang: Lang) -> String {
+    match name {
+        "new" => both!(lang, "start a new session", "开始新会话"),
+        "stop" => both!(lang, "end the current answer", "结束当前任务"),
+        "status" => both!(lang, "what the agent is doing", "查看助手状态"),
+        "whoami" => both!(
+            lang,
+            "your id, as the operator needs it",
+            "查看您的 ID（管理员配置时需要）"
+        ),
+        "help" => both!(lang, "this list", "显示本列表"),
+        _ => String::new(),
+    }
+}
+
 /// What the agent does, for `/status`.
 fn doing(runner_up: bool, secs: Option<usize>, stopping: bool, lang: Lang) -> String {
     match (runner_up, secs.map(|secs| duration(secs, lang)), stopping) {
@@ -411,8 +441,13 @@ fn one_line(text: &str) -> String {
 
 /// Foreign text as one line of bounded length.
 fn line(text: &str) -> String {
+    bounded(text, LINE_MAX)
+}
+
+/// Foreign text as one line of at most so many code points, and `…` for the rest.
+fn bounded(text: &str, most: usize) -> String {
     let line = one_line(text);
-    match line.char_indices().nth(LINE_MAX) {
+    match line.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use hub::engine::{Engine, Event, Out};
-use hub::plan::{Plan, Platform, Project, Rate, Reply};
+use hub::plan::{Plan, Platform, Project, Rate, Reply, Users};
 use ipc_schema::*;
 use spool::Spool;
 
@@ -25,6 +25,7 @@ pub fn plan() -> Plan {
         banned_words: Vec::new(),
         commands: Vec::new(),
         aliases: BTreeMap::new(),
+        instant_reply: None,
         projects: BTreeMap::from([(
             "demo".into(),
             Project {
@@ -33,6 +34,7 @@ pub fn plan() -> Plan {
                 inject_sender: None,
                 style_hint: false,
                 disabled_commands: Vec::new(),
+                users: Users::default(),
                 reset_on_idle_mins: 0,
                 agent: "claude".into(),
                 mode: "default".into(),
@@ -46,6 +48,7 @@ pub fn plan() -> Plan {
                 project: "demo".into(),
                 language: String::new(),
                 reply: Reply::Final,
+                pace: None,
             },
         )]),
         link_secrets: BTreeMap::new(),
@@ -91,7 +94,12 @@ impl Desk {
 
     /// Both peers linked, the runner's answer given.
     pub fn linked() -> Desk {
-        let mut desk = Desk::new(plan());
+        Desk::linked_with(plan())
+    }
+
+    /// The same with another plan.
+    pub fn linked_with(plan: Plan) -> Desk {
+        let mut desk = Desk::new(plan);
         desk.worker_up();
         desk.runner_up(true, Standing::Unknown);
         desk
