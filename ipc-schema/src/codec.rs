@@ -22,8 +22,10 @@ pub enum FrameError {
     #[error("an empty frame")]
     Empty,
     /// The payload is not an envelope.
+    ///
+    /// Only a category: the codec's own words would quote what somebody wrote.
     #[error("not an envelope: {0}")]
-    Malformed(#[from] rmp_serde::decode::Error),
+    Malformed(&'static str),
     /// Bytes are left over behind the envelope.
     #[error("{0} bytes behind the envelope")]
     Trailing(usize),
@@ -70,7 +72,10 @@ impl Decoder {
     ///
     /// # Errors
     /// Any [`FrameError`]; the decoder is of no further use then.
-    #[expect(clippy::should_implement_trait, reason = "an error ends it, and a wait does not")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an error ends it, and a wait does not"
+    )]
     pub fn next(&mut self) -> Result<Option<Envelope>, FrameError> {
         let rest = &self.bytes[self.taken..];
         let Some((head, rest)) = rest.split_first_chunk::<LENGTH>() else {
@@ -98,9 +103,24 @@ impl Decoder {
 
 fn decode(payload: &[u8]) -> Result<Envelope, FrameError> {
     let mut rest = payload;
-    let envelope = Envelope::deserialize(&mut rmp_serde::Deserializer::new(&mut rest))?;
+    let envelope = Envelope::deserialize(&mut rmp_serde::Deserializer::new(&mut rest))
+        .map_err(|error| FrameError::Malformed(category(&error)))?;
     match rest.len() {
         0 => Ok(envelope),
         left => Err(FrameError::Trailing(left)),
+    }
+}
+
+/// What is wrong with a payload, without a word of what is in it.
+fn category(error: &rmp_serde::decode::Error) -> &'static str {
+    use rmp_serde::decode::Error;
+    match error {
+        Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) => "it is cut short",
+        Error::TypeMismatch(_) | Error::OutOfRange | Error::LengthMismatch(_) => {
+            "a value is of another type or size than its field"
+        }
+        Error::Utf8Error(_) => "a text is not UTF-8",
+        Error::DepthLimitExceeded => "it is nested too deeply",
+        _ => "a field is missing or not of its kind",
     }
 }

@@ -99,6 +99,16 @@ fn bytes_behind_the_envelope_are_an_error() {
 }
 
 #[test]
+fn an_error_quotes_nothing_of_what_was_sent() {
+    let bad = serde_json::json!({
+        "id": 1, "body": {"kind": "inbound", "event_id": "e", "sender": "canary words"},
+    });
+    let error = decode_all(&framed(&rmp_serde::to_vec_named(&bad).unwrap())).unwrap_err();
+    assert!(matches!(error, FrameError::Malformed(_)));
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+}
+
+#[test]
 fn what_is_too_long_is_not_written() {
     let (_, mut envelope) = samples::all().remove(0);
     envelope.trace = "x".repeat(MAX_FRAME);

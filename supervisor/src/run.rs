@@ -18,7 +18,8 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
     let config = std::path::absolute(&config).unwrap_or(config);
     // What a stranger may have written is parsed for the first time in a process of its own, which
     // has no secrets yet and ends with its findings.
-    if !validates(&config)? {
+    let (good, _) = validate(&config, Stdio::inherit())?;
+    if !good {
         return Ok(ExitCode::from(BAD_CONFIG));
     }
     let Some(plan) = resolved(&config) else {
@@ -39,6 +40,10 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
     let mut growth = Growth::new(myself.clone(), places, claim.links());
     let processes = growth.processes(&plan)?;
     let reload = Box::new(move || {
+        let (good, words) = validate(&config, Stdio::piped()).map_err(|e| format!("{e:#}"))?;
+        if !good {
+            return Err(format!("nothing was changed:\n{words}"));
+        }
         let checked = check::read(&config, SecretMode::Resolve);
         let words = || {
             let lines: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
@@ -66,16 +71,18 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the configuration is good, as a child says that has read no secret. It prints what is
-/// wrong.
-fn validates(config: &Path) -> Result<bool> {
-    let status = Command::new(std::env::current_exe()?)
+/// Whether the configuration is good, as a child says that has read no secret, and what it says.
+fn validate(config: &Path, words: Stdio) -> Result<(bool, String)> {
+    let output = Command::new(std::env::current_exe()?)
         .args(["check", "--without-secrets", "--config"])
         .arg(config)
         .stdin(Stdio::null())
-        .status()
+        .stderr(words)
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
         .context("cannot start the check of the configuration")?;
-    Ok(status.success())
+    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Ok((output.status.success(), words))
 }
 
 /// The plan with its secrets. Anything new that is wrong (an unset variable, an absent file) is

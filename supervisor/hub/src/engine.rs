@@ -115,6 +115,8 @@ pub struct Engine {
     /// By process name.
     runners: HashMap<String, Runner>,
     timers: BTreeMap<u64, BTreeSet<Timer>>,
+    /// Turns whose asker has heard that the runner is away; forgotten when one is back.
+    told_away: HashSet<String>,
     dirty_sessions: BTreeSet<String>,
     dirty_lanes: BTreeSet<Lane>,
     out: Vec<Out>,
@@ -158,16 +160,13 @@ impl Engine {
             workers,
             runners,
             timers: BTreeMap::new(),
+            told_away: HashSet::new(),
             dirty_sessions: BTreeSet::new(),
             dirty_lanes: BTreeSet::new(),
             out: Vec::new(),
         };
-        for project in engine.plan.projects.keys().cloned().collect::<Vec<_>>() {
-            for session in engine.spool.sessions_with_queued(&project)? {
-                if let Some(turn) = engine.spool.next_queued(&session)? {
-                    engine.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: turn.id });
-                }
-            }
+        for runner in engine.runners.keys().cloned().collect::<Vec<_>>() {
+            engine.runner_away(&runner, now)?;
         }
         Ok(engine)
     }
@@ -198,10 +197,7 @@ impl Engine {
     fn handle(&mut self, event: Event, now: u64) -> Result<(), SpoolError> {
         match event {
             Event::Up { peer, capabilities } => self.up(&peer, capabilities),
-            Event::Down { peer } => {
-                self.down(&peer);
-                Ok(())
-            }
+            Event::Down { peer } => self.down(&peer, now),
             Event::Got {
                 peer,
                 id,
@@ -249,13 +245,17 @@ impl Engine {
         Ok(())
     }
 
-    fn down(&mut self, peer: &str) {
-        if let Some(runner) = self.runners.get_mut(peer) {
-            runner.ready = false;
-        }
+    fn down(&mut self, peer: &str, now: u64) -> Result<(), SpoolError> {
         if let Some(worker) = self.workers.get_mut(peer) {
             worker.up = false;
             worker.in_flight.clear();
+        }
+        match self.runners.get_mut(peer) {
+            Some(runner) => {
+                runner.ready = false;
+                self.runner_away(peer, now)
+            }
+            None => Ok(()),
         }
     }
 

@@ -21,6 +21,7 @@ pub mod outgoing;
 pub mod pace;
 pub mod plan;
 pub mod prompt;
+pub mod question;
 pub mod rate;
 pub mod roles;
 pub mod run;

@@ -53,7 +53,8 @@ impl Outgoing {
             return Err(Full);
         }
         self.numbered += 1;
-        let urgent = body.urgent();
+        // Nothing may come before the first word of a link.
+        let urgent = body.urgent() || matches!(body, Body::Welcome(_));
         let data = body.costs_credit();
         let envelope = Envelope {
             id: self.numbered,

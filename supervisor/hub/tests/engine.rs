@@ -426,6 +426,56 @@ fn a_question_is_answered_by_its_asker_only_and_only_by_a_whole_word() {
     );
 }
 
+/// A "1" that was written before the question was shown approves nothing.
+#[test]
+fn an_answer_from_before_the_question_is_no_answer() {
+    let mut desk = Desk::linked();
+    let prompt = prompts(&desk.says("e1", "one")).remove(0);
+    let about = QuestionKind::Permission {
+        tool: "Bash".into(),
+        detail: "rm -r x".into(),
+        always: None,
+    };
+    let question = Question {
+        question: "q1".into(),
+        about,
+        deadline_ms: 1000,
+    };
+    let out = desk.update(&prompt.at, 1, TurnEvent::Asked(question));
+    let shown = deliveries(&out).remove(0);
+    let posted = Delivered {
+        key: shown.key,
+        platform_id: "500".into(),
+    };
+    desk.got(WORKER, Body::Delivered(posted));
+    let answer = |id: &str, order| mend(inbound(id, "ann", "1"), |m| m.order = order);
+    let out = desk.got(WORKER, answer("e2", 499));
+    assert!(!kinds(&out).contains(&"decide".to_owned()));
+    assert_eq!(desk.post_all(out), [en(Text::DecidedLate)]);
+    let out = desk.got(WORKER, answer("e3", 501));
+    assert!(kinds(&out).contains(&"decide".to_owned()));
+}
+
+#[test]
+fn who_waits_for_a_turn_whose_runner_goes_away_is_told_once() {
+    let mut desk = Desk::linked();
+    desk.says("e1", "one");
+    let out = desk.says("e2", "two");
+    desk.post_all(out);
+    desk.batch(vec![hub::engine::Event::Down {
+        peer: RUNNER.into(),
+    }]);
+    let out = desk.wait(15_000);
+    let told = desk.post_all(out);
+    assert!(!told.is_empty() && told.iter().all(|text| *text == en(Text::RunnerDown)));
+    for n in 0..20 {
+        let out = desk.says(&format!("more{n}"), "more");
+        desk.post_all(out);
+    }
+    let out = desk.wait(60_000);
+    assert_eq!(desk.post_all(out), [""; 0]);
+}
+
 #[test]
 fn a_question_of_a_dead_agent_cannot_be_answered() {
     let mut desk = Desk::linked();

@@ -2,7 +2,22 @@
 
 use crate::{Spool, error::Result};
 
+/// Of a hundred parts of the bound, those that are left to work that has been taken on.
+const RESERVE: i64 = 10;
+
 impl Spool {
+    /// Whether only the reserve is left: what has been accepted can still be finished in it, and
+    /// nothing more should be taken on.
+    ///
+    /// # Errors
+    /// If the database does not say.
+    pub fn is_crowded(&self) -> Result<bool> {
+        let used =
+            self.number("PRAGMA page_count", [])? - self.number("PRAGMA freelist_count", [])?;
+        let most = self.number("PRAGMA max_page_count", [])?;
+        Ok(used > most - most / 100 * RESERVE)
+    }
+
     /// Lets the file grow to `bytes` at the most, whatever room the disk has; over it every write
     /// fails as on a full disk. A file that is larger already keeps its size and grows no more.
     ///

@@ -147,9 +147,9 @@ impl Talk<'_> {
             Wish::Help => self.help(),
             Wish::Be(place) => self.place = place,
             Wish::Log => println!("{}", self.scene.log(20)),
-            Wish::Table => println!("{}", self.scene.table().await?),
+            Wish::Table => println!("{}\n", self.scene.table().await?),
             Wish::Release => match &self.scene.claude {
-                Some(claude) => println!("{} turns go on.", claude.release_all()),
+                Some(claude) => println!("Turns that go on: {}.", claude.release_all()),
                 None => println!("Only the demo's own agent can be held."),
             },
             Wish::Kill(name) => self.kill(name).await?,

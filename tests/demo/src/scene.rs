@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use fake_claude::ClaudeControl;
 use fake_discord::{FakeDiscord, Id};
-use fake_weibo::FakeWeibo;
+use fake_kit::Entry;
+use fake_weibo::{Event, FakeWeibo};
 use harness::{Setup, Status, Tree, program};
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
@@ -232,7 +233,7 @@ impl Scene {
             let waiting = &status["waiting"];
             let left = ["queued_turns", "open_turns", "pending_chunks"]
                 .map(|key| waiting[key].as_u64().unwrap_or(u64::MAX));
-            if left == [0; 3] && self.weibo_is_confirmed() {
+            if left == [0; 3] {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -242,15 +243,21 @@ impl Scene {
         }
     }
 
-    /// Weibo confirms nothing; its worker takes the answer to a later ping for that. Until then it
-    /// would rightly say again what it said.
-    fn weibo_is_confirmed(&self) -> bool {
-        let last = self.weibo.protocol().filter_map(|event| match event {
-            fake_weibo::Event::Chunk { .. } => Some(false),
-            fake_weibo::Event::Ping { .. } => Some(true),
-            _ => None,
-        });
-        last.last().copied().unwrap_or(true)
+    /// Waits until the Weibo worker has asked for a sign of life after the last thing it said. Weibo
+    /// confirms nothing; this stands for it, and a worker killed before would rightly say that again.
+    pub(crate) async fn confirmed(&self, deadline: Duration) -> Result<()> {
+        let pinged_last = |events: &[Entry<Event>]| {
+            let last = events.iter().rev().find_map(|entry| match entry.what {
+                Event::Chunk { .. } => Some(false),
+                Event::Ping { .. } => Some(true),
+                _ => None,
+            });
+            last.unwrap_or(true).then_some(())
+        };
+        let pinged = self.weibo.protocol().wait_until(pinged_last, deadline);
+        pinged
+            .await
+            .map_err(|_| anyhow!("the Weibo worker sent no ping within {deadline:?}"))
     }
 
     /// Waits until the log goes on past `seen`, or for a moment.

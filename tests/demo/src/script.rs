@@ -51,12 +51,6 @@ pub(crate) async fn play(scene: &Scene, break_dedup: bool) -> Result<bool> {
         on_weibo: Vec::new(),
         agents_again: 0,
     };
-    if break_dedup {
-        println!("The fake Discord forgets nonces and sessions: one message should stand twice.");
-        scene.discord.set(|options| options.nonce_window_ms = 0);
-        let what = GatewayFault::RefuseResume { resumable: false };
-        scene.discord.gateway_fault(what, Times::Always);
-    }
     let greeting = play.ask(&BOTH)?;
     play.answered(&greeting).await;
     play.strike("hub", &BOTH).await?;
@@ -64,7 +58,7 @@ pub(crate) async fn play(scene: &Scene, break_dedup: bool) -> Result<bool> {
     play.strike("weibo-main", &[Place::Weibo]).await?;
     play.strike("runner-demo", &BOTH).await?;
     play.strike("agent", &[Place::Discord]).await?;
-    play.strike_after_post().await?;
+    play.strike_after_post(break_dedup).await?;
     // Answers come in order: what is said twice stands before the answers to these.
     let last = play.ask(&BOTH)?;
     play.answered(&last).await;
@@ -76,6 +70,9 @@ pub(crate) async fn play(scene: &Scene, break_dedup: bool) -> Result<bool> {
     let tally = Tally::of(scene, &play.on_weibo, restarts);
     println!("{tally}");
     println!("({:.1} s)", began.elapsed().as_secs_f32());
+    if !tally.agrees() && !break_dedup {
+        eprintln!("What happened stands in the log:\n{}", scene.log(400));
+    }
     Ok(tally.agrees())
 }
 
@@ -149,8 +146,9 @@ impl Play<'_> {
     /// Asks, and kills a process while the agent is in the middle of its answers.
     async fn strike(&mut self, victim: &str, places: &[Place]) -> Result<()> {
         println!();
-        // Else what Weibo has not confirmed would rightly stand twice.
-        self.scene.settled(self.patience()).await?;
+        if victim == "weibo-main" {
+            self.scene.confirmed(SOON).await?;
+        }
         let begun = self.scene.tree.log.next();
         if let Some(claude) = &self.scene.claude {
             places
@@ -182,34 +180,42 @@ impl Play<'_> {
     }
 
     /// Kills the Discord worker when its message stands and it does not know that.
-    async fn strike_after_post(&mut self) -> Result<()> {
+    async fn strike_after_post(&mut self, break_dedup: bool) -> Result<()> {
         println!();
-        self.scene.settled(self.patience()).await?;
         let hold = self.scene.discord.hold_post_response(0);
         let asked = self.ask(&[Place::Discord])?;
         if !hold.reached(self.patience()).await {
             bail!("the answer was never posted");
         }
         self.news.print();
+        if break_dedup {
+            println!("The fake Discord forgets nonces and the session: this will stand twice.");
+            let discord = &self.scene.discord;
+            discord.set(|options| options.nonce_window_ms = 0);
+            let what = GatewayFault::RefuseResume { resumable: false };
+            discord.gateway_fault(what, Times::Next(1));
+        }
         self.kill("discord-main", "after its POST, before the response")
             .await?;
         hold.release();
         self.answered(&asked).await;
+        println!();
         Ok(())
     }
 
     async fn kill(&mut self, victim: &str, when: &str) -> Result<()> {
-        let began = Instant::now();
-        let pids = self.scene.kill(victim).await?;
-        let Some(before) = pids.first() else {
-            bail!("{victim} does not run");
-        };
+        let (began, pids) = self.struck(victim).await?;
         let named: Vec<String> = pids.iter().map(i32::to_string).collect();
         let pid = named.join(" ");
         println!("{}", row("kill -9", victim, &format!("pid {pid}, {when}")));
         let back = match victim {
             "agent" => self.agent_back(&pids).await,
-            _ => self.scene.back(victim, *before).await.map(|()| true)?,
+            _ => {
+                for before in &pids {
+                    self.scene.back(victim, *before).await?;
+                }
+                true
+            }
         };
         let ms = began.elapsed().as_millis();
         let words = match back {
@@ -218,6 +224,22 @@ impl Play<'_> {
         };
         println!("{}", row("back", victim, &words));
         Ok(())
+    }
+
+    /// Kills it, as soon as it is there: an agent is started for its turn. When, and the pids.
+    async fn struck(&self, victim: &str) -> Result<(Instant, Vec<i32>)> {
+        let deadline = Instant::now() + BACK;
+        loop {
+            let (seen, now) = (self.scene.tree.log.next(), Instant::now());
+            let pids = self.scene.kill(victim).await?;
+            if !pids.is_empty() {
+                return Ok((now, pids));
+            }
+            if now >= deadline {
+                bail!("{victim} does not run");
+            }
+            self.scene.moved(seen).await;
+        }
     }
 
     /// Whether the runner starts an agent again: it does for a turn that was cut off.

@@ -88,9 +88,11 @@ impl Floors {
             .collect()
     }
 
-    /// A message for us came; it is open until [`Self::done`].
-    pub(crate) fn open(&mut self, channel: Id, guild: Option<Id>, message: Id) {
-        if !self.channels.contains_key(&channel) {
+    /// A message for us came; it is open until [`Self::done`]. Whether the channel is new: then its
+    /// floor is to be kept at once, since without one nothing of the channel is ever read back.
+    pub(crate) fn open(&mut self, channel: Id, guild: Option<Id>, message: Id) -> bool {
+        let new = !self.channels.contains_key(&channel);
+        if new {
             self.make_room();
         }
         let it = self.channels.entry(channel).or_default();
@@ -99,6 +101,7 @@ impl Floors {
         }
         it.high = it.high.max(message);
         it.open.insert(message);
+        new
     }
 
     /// The message is Accepted.

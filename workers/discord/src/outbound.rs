@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ipc_schema::{Deliver, Failure};
 use serde::Deserialize;
@@ -137,7 +137,7 @@ async fn work_off(bot: &Bot, deliver: &Deliver, received: Instant) -> Outcome {
             }
             let waited = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
             if deliver.age_ms.saturating_add(waited) > OLD_MS {
-                match look(bot, deliver).await {
+                match look(bot, deliver, waited).await {
                     Ok(()) => {
                         // Absent: from here on it is a first attempt.
                         (looked, repeated) = (true, false);
@@ -196,12 +196,23 @@ async fn work_off(bot: &Bot, deliver: &Deliver, received: Instant) -> Outcome {
 }
 
 /// Looks for the chunk in the channel; `Ok` if it is not there.
-async fn look(bot: &Bot, deliver: &Deliver) -> Result<(), Outcome> {
+async fn look(bot: &Bot, deliver: &Deliver, waited_ms: u64) -> Result<(), Outcome> {
+    // Handed out for the first time: nothing older than that can be it.
+    let since_ms = match deliver.first_attempt_at_ms {
+        0 => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.unwrap_or_default().as_millis();
+            u64::try_from(now)
+                .unwrap_or(u64::MAX)
+                .saturating_sub(waited_ms)
+        }
+        first => first,
+    };
     let wanted = Wanted {
         me: bot.me,
         nonce: &deliver.key,
         text: &deliver.text,
-        since_ms: deliver.first_attempt_at_ms,
+        since_ms,
     };
     let mut edge = Edge::Newest;
     for nth in 0.. {

@@ -297,9 +297,7 @@ impl Worker {
     }
 
     fn message(&mut self, payload: Value, bytes: usize, now: Instant) {
-        if self.life.is_draining() {
-            return;
-        }
+        // Also while draining: what the socket gave is nobody else's, and the hub is still there.
         let Some(from) = message::sender(&payload) else {
             return self.skipped("a message that does not say who wrote it", now);
         };

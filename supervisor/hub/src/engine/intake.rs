@@ -1,11 +1,12 @@
 //! The way in: one message, exactly one outcome.
 
-use ipc_schema::{Accepted, Access, Body, Decide, Inbound, MAX_TEXT, QuestionKind};
+use ipc_schema::{Accepted, Access, Body, Decide, Inbound, MAX_TEXT};
 use spool::{Conversation, Person, Question, QuestionState, Session, SpoolError, Turn, TurnState};
 
 use super::outbox::Place;
 use super::{Engine, RUNNER_AWAY, Timer};
 use crate::command::Command;
+use crate::question::{Shown, seen};
 use crate::texts::{Lang, Text};
 use crate::{answer, ids, prompt};
 
@@ -37,6 +38,10 @@ impl Engine {
         if self.spool.seen(peer, key.0, key.1, key.2)? {
             self.send(peer, trace, accepted);
             return Ok(());
+        }
+        if self.spool.is_crowded()? {
+            let why = "only the reserve for open work is left".to_owned();
+            return Err(SpoolError::Full(why));
         }
         self.spool.remember(peer, key.0, key.1, key.2, now)?;
         self.send(peer, trace, accepted);
@@ -234,10 +239,10 @@ impl Engine {
         lang: Lang,
         now: u64,
     ) -> Result<bool, SpoolError> {
-        let Ok(about) = serde_json::from_str::<QuestionKind>(&question.about) else {
+        let Ok(shown) = serde_json::from_str::<Shown>(&question.about) else {
             return Ok(false);
         };
-        let Some(decision) = answer::read(&message.text, &about) else {
+        let Some(decision) = answer::read(&message.text, &shown.about) else {
             return Ok(false);
         };
         let Some(turn) = self.spool.turn(&question.turn)? else {
@@ -245,6 +250,11 @@ impl Engine {
         };
         if turn.asker != message.sender.id && !self.is_admin(&turn.project, &message.sender.id) {
             self.notice(place, &Text::QuestionNotYours, lang, now)?;
+            return Ok(true);
+        }
+        let chunk = self.spool.chunk(&shown.last_chunk)?;
+        if !chunk.is_some_and(|chunk| seen(&chunk, message.order, message.sent_at_ms)) {
+            self.notice(place, &Text::DecidedLate, lang, now)?;
             return Ok(true);
         }
         let decided = Question {

@@ -27,6 +27,22 @@ impl<'a> From<&'a Turn> for Place<'a> {
     }
 }
 
+/// A text in the outbox.
+pub(super) struct Posted {
+    reply: String,
+    /// How many chunks it became.
+    pub(super) count: usize,
+}
+
+impl Posted {
+    /// The key of its last chunk.
+    pub(super) fn last_chunk(&self) -> String {
+        format!("{}-{}", self.reply, self.count.saturating_sub(1))
+    }
+}
+
+/// A chunk that a platform has refused for so long is given up, milliseconds.
+const PATIENCE: u64 = 24 * 3_600_000;
 /// The limit of a worker that never said one, in code points.
 const TEXT_LIMIT: u32 = 2000;
 /// How long everything waits when a platform refuses the credentials, milliseconds.
@@ -35,13 +51,13 @@ const CREDENTIALS_RETRY: u64 = 60_000;
 const RETRY: std::ops::RangeInclusive<u64> = 100..=3_600_000;
 
 impl Engine {
-    /// Puts one text into the outbox; how many chunks it became.
+    /// Puts one text into the outbox.
     pub(super) fn post(
         &mut self,
         place: &Place<'_>,
         text: &str,
         now: u64,
-    ) -> Result<usize, SpoolError> {
+    ) -> Result<Posted, SpoolError> {
         let capabilities = self
             .workers
             .get(place.instance)
@@ -88,7 +104,7 @@ impl Engine {
             instance: place.instance.to_owned(),
             address: place.address.to_owned(),
         });
-        Ok(count)
+        Ok(Posted { reply, count })
     }
 
     /// Says one of the catalogue's texts.
@@ -184,6 +200,7 @@ impl Engine {
             return self.landed(peer, &failed.key);
         }
         let wait = match failed.failure {
+            _ if now > chunk.created_at + PATIENCE => None,
             Failure::Retry(ms) => Some(ms.clamp(*RETRY.start(), *RETRY.end())),
             Failure::Credentials => Some(CREDENTIALS_RETRY),
             Failure::Permanent | Failure::Ambiguous => None,
@@ -199,8 +216,8 @@ impl Engine {
                     reply = %chunk.reply, platform = %peer, chunks = parked, why = %failed.why,
                     "a reply is parked; `bulkhead queue list` shows it"
                 );
-                // The first chunk went through, so words can, too.
-                if chunk.position > 0 {
+                // The channel works: an earlier chunk went through, or this one may have.
+                if chunk.position > 0 || failed.failure == Failure::Ambiguous {
                     let place = Place {
                         instance: &chunk.instance,
                         address: &chunk.address,
@@ -242,15 +259,18 @@ impl Engine {
     /// The spool's.
     pub fn requeue(&mut self, reply: &str, now: u64) -> Result<u64, SpoolError> {
         let chunks = self.spool.requeue(reply, now)?;
-        if chunks > 0
-            && let Some(chunk) = self.spool.chunk(&format!("{reply}-0"))?
-        {
-            // Looked at with the next batch, which a timer that is due makes at once.
-            let lane = Lane {
-                instance: chunk.instance,
-                address: chunk.address,
-            };
-            self.at(now, Timer::Lane(lane));
+        // Looked at with the next batch, which a timer that is due makes at once.
+        for (instance, _) in self.workers.iter().filter(|(_, worker)| worker.up) {
+            for address in self.spool.lane_heads(instance)? {
+                let lane = Lane {
+                    instance: instance.clone(),
+                    address,
+                };
+                self.timers
+                    .entry(now)
+                    .or_default()
+                    .insert(Timer::Lane(lane));
+            }
         }
         Ok(chunks)
     }

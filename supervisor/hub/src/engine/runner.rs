@@ -1,8 +1,8 @@
 //! Turns: started, followed, ended.
 
 use ipc_schema::{
-    Body, Decide, Fault, Nack, OpenTurns, Outcome, Prompt, Question as Asked, QuestionKind,
-    Standing, TurnEvent, TurnRef, TurnStanding, TurnUpdate, TurnsAnswer, Unprompted,
+    Body, Decide, Decision, Fault, Nack, OpenTurns, Outcome, Prompt, Question as Asked,
+    QuestionKind, Standing, TurnEvent, TurnRef, TurnStanding, TurnUpdate, TurnsAnswer, Unprompted,
     UnpromptedKept, UpdatesKept,
 };
 use spool::{Question, QuestionState, SpoolError, Turn, TurnState};
@@ -11,7 +11,8 @@ use super::chat::interrupt;
 use super::outbox::Place;
 use super::{Engine, RUNNER_AWAY, Timer};
 use crate::plan::Reply;
-use crate::texts::{Lang, Text};
+use crate::question::Shown;
+use crate::texts::{Lang, Text, say};
 use crate::turn::{Signal, Step, step};
 
 impl Engine {
@@ -39,9 +40,13 @@ impl Engine {
             return Ok(());
         };
         runner.ready = true;
+        self.told_away.clear();
         let resumable = runner.capabilities.dedups_prompts;
         for turn in self.spool.open_turns(&project)? {
-            let standing = standing(&answer.turns, &at(&turn));
+            // What the runner was not asked about it cannot have answered.
+            let Some(standing) = standing(&answer.turns, &at(&turn)) else {
+                continue;
+            };
             match standing {
                 Standing::Unknown => self.signal(&turn, Signal::Lost { resumable }, now)?,
                 Standing::Running if turn.state == TurnState::Stopping => {
@@ -232,30 +237,22 @@ impl Engine {
             about,
             deadline_ms: _,
         } = asked;
-        self.spool.put_question(&Question {
-            id: question,
-            turn: turn.id.clone(),
-            attempt: turn.attempt,
-            session: turn.session.clone(),
-            about: serde_json::to_string(&about).unwrap_or_default(),
-            state: QuestionState::Open,
-            decision: String::new(),
-            asked_at: now,
-        })?;
-        let place = Place::from(turn);
         let lang = lang(turn);
-        match &about {
+        let text = match &about {
             QuestionKind::Permission {
                 tool,
                 detail,
                 always,
             } => {
-                let text = Text::PermissionQuestion {
-                    tool,
-                    detail,
-                    always: always.as_deref(),
-                };
-                self.notice(&place, &text, lang, now)
+                let always = always.as_deref();
+                say(
+                    &Text::PermissionQuestion {
+                        tool,
+                        detail,
+                        always,
+                    },
+                    lang,
+                )
             }
             QuestionKind::Choice {
                 text,
@@ -271,13 +268,40 @@ impl Engine {
                     options: &options,
                     multiple: *multiple,
                 };
-                self.notice(&place, &text, lang, now)
+                say(&text, lang)
             }
-            QuestionKind::Plan { text } => {
-                self.notice(&place, &Text::PlanQuestion { plan: text }, lang, now)
-            }
-            QuestionKind::Unknown => Ok(()),
+            QuestionKind::Plan { text } => say(&Text::PlanQuestion { plan: text }, lang),
+            QuestionKind::Unknown => return self.deny(turn, question),
+        };
+        let posted = self.post(&turn.into(), &text, now)?;
+        let shown = Shown {
+            about,
+            last_chunk: posted.last_chunk(),
+        };
+        self.spool.put_question(&Question {
+            id: question,
+            turn: turn.id.clone(),
+            attempt: turn.attempt,
+            session: turn.session.clone(),
+            about: serde_json::to_string(&shown).unwrap_or_default(),
+            state: QuestionState::Open,
+            decision: String::new(),
+            asked_at: now,
+        })
+    }
+
+    /// A kind of question that nobody here can put into words is denied.
+    fn deny(&mut self, turn: &Turn, question: String) -> Result<(), SpoolError> {
+        if let Some(runner) = self.runner_of(&turn.project) {
+            let why = "this kind of question cannot be shown here".to_owned();
+            let decision = Decision::Deny { why };
+            self.send(
+                &runner,
+                &turn.trace,
+                Body::Decide(Decide { question, decision }),
+            );
         }
+        Ok(())
     }
 
     fn decided(
@@ -295,11 +319,11 @@ impl Engine {
         }
         let text = match serde_json::from_str(&known.decision) {
             _ if !applied => Text::DecidedLate,
-            Ok(ipc_schema::Decision::Allow) => Text::DecidedAllow,
-            Ok(ipc_schema::Decision::AllowAlways) => Text::DecidedAlways,
-            Ok(ipc_schema::Decision::Deny { .. }) => Text::DecidedDeny,
+            Ok(Decision::Allow) => Text::DecidedAllow,
+            Ok(Decision::AllowAlways) => Text::DecidedAlways,
+            Ok(Decision::Deny { .. }) => Text::DecidedDeny,
             // The agent's next words show that it was understood.
-            Ok(ipc_schema::Decision::Answers { .. }) | Err(_) => return Ok(()),
+            Ok(Decision::Answers { .. }) | Err(_) => return Ok(()),
         };
         self.notice(&turn.into(), &text, lang(turn), now)
     }
@@ -385,7 +409,7 @@ impl Engine {
         let (mut chars, mut chunks) = (0, 0);
         for reply in &replies {
             chars += reply.chars().count();
-            chunks += self.post(&place, reply, now)?;
+            chunks += self.post(&place, reply, now)?.count;
         }
         match words {
             Some(text) => self.notice(&place, text, lang(turn), now)?,
@@ -451,7 +475,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Somebody's message has been waiting for its runner.
+    /// A runner is not there: whoever waits for it is told, should it stay away.
+    pub(super) fn runner_away(&mut self, runner: &str, now: u64) -> Result<(), SpoolError> {
+        let Some(project) = self.project_of(runner) else {
+            return Ok(());
+        };
+        let mut waiting: Vec<String> = Vec::new();
+        for turn in self.spool.open_turns(&project)? {
+            waiting.push(turn.id);
+        }
+        for session in self.spool.sessions_with_queued(&project)? {
+            waiting.extend(self.spool.next_queued(&session)?.map(|turn| turn.id));
+        }
+        for turn in waiting {
+            self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn });
+        }
+        Ok(())
+    }
+
+    /// Somebody has been waiting for a runner: for their turn to start, or to go on.
     pub(super) fn tell_runner_away(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
         let Some(turn) = self.spool.turn(id)? else {
             return Ok(());
@@ -460,7 +502,8 @@ impl Engine {
         let ready = runner
             .and_then(|r| self.runners.get(&r))
             .is_some_and(|r| r.ready);
-        if turn.state != TurnState::Queued || ready {
+        let waits = turn.state == TurnState::Queued || crate::turn::holds_session(turn.state);
+        if !waits || ready || !self.told_away.insert(turn.id.clone()) {
             return Ok(());
         }
         self.notice(&(&turn).into(), &Text::RunnerDown, lang(&turn), now)
@@ -486,9 +529,6 @@ fn lang(turn: &Turn) -> Lang {
     Lang::from_code(&turn.language).unwrap_or(Lang::En)
 }
 
-fn standing(answer: &[TurnStanding], at: &TurnRef) -> Standing {
-    answer
-        .iter()
-        .find(|s| s.at == *at)
-        .map_or(Standing::Unknown, |s| s.standing)
+fn standing(answer: &[TurnStanding], at: &TurnRef) -> Option<Standing> {
+    answer.iter().find(|s| s.at == *at).map(|s| s.standing)
 }

@@ -60,7 +60,9 @@ fn take(bot: &Bot, ticket: Ticket, message: Message) -> bool {
         }
         keep.mark.drop_from(ticket);
     } else {
-        keep.floors.open(channel, guild, id);
+        if keep.floors.open(channel, guild, id) {
+            bot.urgent.notify_one();
+        }
     }
     true
 }

@@ -4,6 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use ipc_schema::{Body, Delivered, DeliveryFailed, Failure};
 
+use crate::RecentIds;
+
+/// Posted chunks that are remembered although the hub has kept them: on a new link its word that it
+/// has kept one may overtake its order to post the same one.
+const POSTED: usize = 1024;
+
 /// The most chunks that are known at a time. A hub that asks for more is told to come back.
 pub(super) const MOST: usize = 1024;
 /// When to come back.
@@ -27,12 +33,24 @@ pub(super) enum Handed {
     Answer(Body, String),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Deliveries {
     known: HashMap<String, Known>,
     /// Results that the hub has not kept, in the order in which they came about.
     results: BTreeMap<u64, (Body, String)>,
+    posted: RecentIds,
     last: u64,
+}
+
+impl Default for Deliveries {
+    fn default() -> Deliveries {
+        Deliveries {
+            known: HashMap::new(),
+            results: BTreeMap::new(),
+            posted: RecentIds::new(POSTED),
+            last: 0,
+        }
+    }
 }
 
 impl Deliveries {
@@ -43,6 +61,13 @@ impl Deliveries {
                 Some((body, trace)) => Handed::Answer(body.clone(), trace.clone()),
                 None => Handed::Nothing,
             },
+            None if self.posted.contains(key) => {
+                let delivered = Delivered {
+                    key: key.into(),
+                    platform_id: String::new(),
+                };
+                Handed::Answer(Body::Delivered(delivered), trace.into())
+            }
             None if self.known.len() >= MOST => {
                 let why = format!("the worker has {MOST} chunks in hand already");
                 let failed = DeliveryFailed {
@@ -106,7 +131,9 @@ impl Deliveries {
         let Some(Known::Result { number }) = self.known.get(key) else {
             return false;
         };
-        self.results.remove(number);
+        if let Some((Body::Delivered(_), _)) = self.results.remove(number) {
+            self.posted.insert(key);
+        }
         self.known.remove(key);
         true
     }
