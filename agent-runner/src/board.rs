@@ -12,6 +12,8 @@ use ipc_schema::{
     Unprompted,
 };
 
+use crate::text;
+
 /// Text of one attempt that may wait for the hub. One piece more is taken if there is none.
 pub const HELD_BYTES: usize = 1 << 20;
 /// A piece of text, in bytes.
@@ -308,8 +310,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let all = rest.take()?;
-        let end = all.floor_char_boundary(PIECE_BYTES.min(all.len()));
-        let (piece, more) = all.split_at(end);
+        let piece = text::head(all, PIECE_BYTES);
+        let more = &all[piece.len()..];
         rest = (!more.is_empty()).then_some(more);
         Some(piece)
     })

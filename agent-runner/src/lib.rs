@@ -24,5 +24,6 @@ pub mod options;
 pub mod process;
 pub mod runner;
 pub mod session;
+mod text;
 
 pub use daemon::main;

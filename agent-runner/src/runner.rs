@@ -22,7 +22,7 @@ pub enum Input {
     /// The link came up, or fell: nothing is told until the hub has compared notes.
     Link,
     /// The hub said something; with its trace.
-    Hub(Body, String),
+    Hub(Box<Body>, String),
     /// Something that was said did not get through: say it again.
     Again,
     /// Something happened to a start.
@@ -87,7 +87,7 @@ impl Runner {
         let mut effects = Vec::new();
         match input {
             Input::Link => self.board.close(),
-            Input::Hub(body, trace) => self.hub(now, body, trace, &mut effects)?,
+            Input::Hub(body, trace) => self.hub(now, *body, trace, &mut effects)?,
             Input::Again => cx!(self, now, &mut effects).tell(|board, say| board.again(say)),
             Input::Process(launch, event) => self.process(now, launch, event, &mut effects),
             Input::Tick => {
@@ -274,5 +274,5 @@ impl Runner {
 }
 
 #[cfg(test)]
-#[path = "runner_tests.rs"]
+#[path = "runner_tests/mod.rs"]
 mod tests;

@@ -1,5 +1,5 @@
 //! The real runner with the fake Claude Code: turns, deaths at every point, stops, drains.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 
@@ -8,7 +8,7 @@ use ipc_schema::{Body, Decision, Fault, Outcome, QuestionKind, TurnEvent};
 use nix::sys::signal::{Signal, kill as signal};
 use nix::unistd::Pid;
 use serde_json::json;
-use support::{Desk, SOON, fake_claude, gone, kill, processes};
+use support::{Desk, SOON, fake_claude, kill, nap, processes};
 
 /// Every point of a turn where it can be cut off, with a prompt that passes it.
 fn points() -> Vec<(Point, String)> {
@@ -94,6 +94,17 @@ async fn a_runner_that_is_killed_at_any_point_loses_nothing() {
 
 fn alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[tokio::test]
+async fn agents_die_with_their_runner() {
+    let mut desk = Desk::claude().await;
+    desk.prompt("s", "t", "#say x\n#hold first-delta");
+    let stand = desk.control.held(Point::FirstDelta, SOON).await.unwrap();
+    kill(desk.pid());
+    desk.runner.wait().await.unwrap();
+    let gone = |event: &Event| matches!(event, Event::Gone { pid } if *pid == stand.pid);
+    desk.control.ledger().wait_for(gone, SOON).await.unwrap();
 }
 
 #[tokio::test]
@@ -191,9 +202,12 @@ async fn a_question_is_asked_and_answered() {
 #[tokio::test]
 async fn stop_leaves_nothing_running() {
     let desk = Desk::claude().await;
-    // One child that ignores TERM, one in a session of its own, one without parent and environment.
-    let script =
-        "trap '' TERM; setsid sleep 7001 & (env -i setsid sleep 7002 &) ; touch up; sleep 7003";
+    // One child that ignores TERM, one in a session of its own, and two without a parent: one
+    // without the environment, one without the descriptors.
+    let [a, b, c, d] = [7001, 7002, 7003, 7004].map(nap);
+    let script = format!(
+        "trap '' TERM; setsid {a} & (env -i setsid {b} &) ; (setsid {c} 3>&- &) ; touch up; {d}"
+    );
     desk.prompt("s", "t", &format!("#tool Bash {script}\n#say done"));
     let up = desk.work().join("up");
     while !up.exists() {
@@ -202,8 +216,8 @@ async fn stop_leaves_nothing_running() {
     desk.interrupt("t");
     let turn = desk.ended("t").await;
     assert_eq!(turn.outcome, Some(Outcome::Stopped));
-    for text in ["sleep 7001", "sleep 7002", "sleep 7003"] {
-        assert_eq!(processes(text), Vec::<i32>::new(), "{text}");
+    for nap in [a, b, c, d] {
+        assert_eq!(processes(&nap), Vec::<i32>::new(), "{nap}");
     }
     // The session goes on, and the stopped turn stays stopped.
     desk.prompt("s", "next", "hello");
@@ -216,7 +230,10 @@ async fn a_stopped_turn_stays_stopped_whatever_dies_afterwards() {
     desk.prompt(
         "s",
         "t",
-        "#say Before.\n#tool Bash touch effect; sleep 7010\n#say The end.",
+        &format!(
+            "#say Before.\n#tool Bash touch effect; {}\n#say The end.",
+            nap(7010)
+        ),
     );
     while !desk.work().join("effect").exists() {
         tokio::task::yield_now().await;
@@ -236,13 +253,16 @@ async fn what_an_agent_left_behind_is_ended_before_the_session_goes_on() {
     desk.prompt(
         "s",
         "t",
-        "#tool Bash setsid sleep 7020 >/dev/null 2>&1 & touch up\n#say done\n#hold before-result",
+        &format!(
+            "#tool Bash setsid {} >/dev/null 2>&1 & touch up\n#say done\n#hold before-result",
+            nap(7020)
+        ),
     );
     desk.control.held(Point::BeforeResult, SOON).await.unwrap();
-    assert!(!processes("sleep 7020").is_empty());
+    assert!(!processes(&nap(7020)).is_empty());
     desk.kill_runner(2).await;
     desk.answer("t").await;
-    assert!(processes("sleep 7020").is_empty());
+    assert!(processes(&nap(7020)).is_empty());
 }
 
 #[tokio::test]
@@ -331,5 +351,4 @@ async fn an_unknown_turn_of_the_runners_is_ended_quietly() {
     desk.compared(2).await;
     desk.prompt("s", "next", "hello");
     desk.answer("next").await;
-    gone("sleep 7099").await;
 }

@@ -1,11 +1,11 @@
 //! The real runner with plain programs: what they say, how they fail, what they leave behind.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 
 use ipc_schema::{Fault, Outcome};
 use serde_json::json;
-use support::{Desk, kill, processes};
+use support::{Desk, kill, nap, processes};
 
 async fn shell(script: &str) -> Desk {
     Desk::start(json!({"kind": "command", "cmd": "sh", "args": ["-c", script]})).await
@@ -13,7 +13,9 @@ async fn shell(script: &str) -> Desk {
 
 fn words(outcome: Option<Outcome>) -> String {
     match outcome {
-        Some(Outcome::Failed { fault: Fault::Agent { words } }) => words,
+        Some(Outcome::Failed {
+            fault: Fault::Agent { words },
+        }) => words,
         other => panic!("{other:?}"),
     }
 }
@@ -22,7 +24,10 @@ fn words(outcome: Option<Outcome>) -> String {
 async fn a_prompt_goes_in_and_a_reply_comes_out() {
     let desk = shell("cat; echo \" from $BULKHEAD_PROJECT in $BULKHEAD_SESSION, $CANARY.\"").await;
     desk.prompt("s", "t", "hello");
-    assert_eq!(desk.answer("t").await.texts(), ["hello from project in s, ."]);
+    assert_eq!(
+        desk.answer("t").await.texts(),
+        ["hello from project in s, ."]
+    );
     // One process a turn, and one turn at a time.
     for n in 0..5 {
         desk.prompt("s", &n.to_string(), &n.to_string());
@@ -55,38 +60,49 @@ async fn a_flood_is_cut_and_says_so() {
     let turn = desk.answer("t").await;
     let text = turn.texts().concat();
     assert!(text.len() < 1_100_000, "{}", text.len());
-    assert!(text.ends_with("bytes are missing.]"), "{}", &text[text.len() - 100..]);
+    assert!(
+        text.ends_with("bytes are missing.]"),
+        "{}",
+        &text[text.len() - 100..]
+    );
 }
 
 #[tokio::test]
 async fn a_daemon_that_holds_the_output_open_does_not_hold_the_turn() {
-    let desk = shell("setsid sleep 7101 & echo done").await;
+    let desk = shell(&format!("setsid {} & echo done", nap(7101))).await;
     desk.prompt("s", "t", "hello");
     assert_eq!(desk.answer("t").await.texts(), ["done"]);
-    assert_eq!(processes("sleep 7101"), Vec::<i32>::new());
+    assert_eq!(processes(&nap(7101)), Vec::<i32>::new());
 }
 
 #[tokio::test]
 async fn stop_ends_a_program_and_its_children() {
-    let desk = shell("trap '' TERM INT; sleep 7102 & touch up; sleep 7103; sleep 7104").await;
+    let [a, b, c] = [7102, 7103, 7104].map(nap);
+    let desk = shell(&format!("trap '' TERM INT; {a} & touch up; {b}; {c}")).await;
     desk.prompt("s", "t", "hello");
     while !desk.work().join("up").exists() {
         tokio::task::yield_now().await;
     }
     desk.interrupt("t");
     assert_eq!(desk.ended("t").await.outcome, Some(Outcome::Stopped));
-    for text in ["sleep 7102", "sleep 7103", "sleep 7104"] {
-        assert_eq!(processes(text), Vec::<i32>::new(), "{text}");
+    for nap in [a, b, c] {
+        assert_eq!(processes(&nap), Vec::<i32>::new(), "{nap}");
     }
 }
 
 #[tokio::test]
 async fn a_program_is_not_run_again_whoever_dies() {
-    let mut desk = shell("echo ran >> runs; echo $$ > pid; sleep 7105").await;
+    let mut desk = shell(&format!("echo ran >> runs; echo $$ > pid; {}", nap(7105))).await;
     let pid = |desk: &Desk| -> Option<i32> {
-        std::fs::read_to_string(desk.work().join("pid")).ok()?.trim().parse().ok()
+        std::fs::read_to_string(desk.work().join("pid"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     };
-    let cannot = Some(Outcome::Failed { fault: Fault::CannotResume });
+    let cannot = Some(Outcome::Failed {
+        fault: Fault::CannotResume,
+    });
 
     desk.prompt("s", "program", "hello");
     while pid(&desk).is_none() {
@@ -104,7 +120,7 @@ async fn a_program_is_not_run_again_whoever_dies() {
     assert_eq!(desk.ended("runner").await.outcome, cannot);
     let runs = std::fs::read_to_string(desk.work().join("runs")).unwrap();
     assert_eq!(runs.lines().count(), 2);
-    assert_eq!(processes("sleep 7105"), Vec::<i32>::new());
+    assert_eq!(processes(&nap(7105)), Vec::<i32>::new());
 }
 
 #[tokio::test]
@@ -112,7 +128,10 @@ async fn a_missing_program_and_a_missing_directory_are_told_in_words() {
     let desk = Desk::start(json!({"kind": "command", "cmd": "no-such-program"})).await;
     desk.prompt("s", "t", "hello");
     let outcome = desk.ended("t").await.outcome;
-    let Some(Outcome::Failed { fault: Fault::AgentMissing { cmd, why } }) = outcome else {
+    let Some(Outcome::Failed {
+        fault: Fault::AgentMissing { cmd, why },
+    }) = outcome
+    else {
         panic!("{outcome:?}")
     };
     assert_eq!(cmd, "no-such-program");
@@ -122,7 +141,10 @@ async fn a_missing_program_and_a_missing_directory_are_told_in_words() {
     std::fs::remove_dir(desk.work()).unwrap();
     desk.prompt("s", "t", "hello");
     let words = words(desk.ended("t").await.outcome);
-    assert!(words.contains("work_dir") && words.contains("is not there"), "{words}");
+    assert!(
+        words.contains("work_dir") && words.contains("is not there"),
+        "{words}"
+    );
 }
 
 #[tokio::test]
@@ -133,7 +155,10 @@ async fn a_program_that_cannot_be_run_is_told_in_words() {
     std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     desk.prompt("s", "t", "hello");
     let outcome = desk.ended("t").await.outcome;
-    let Some(Outcome::Failed { fault: Fault::AgentMissing { cmd, why } }) = outcome else {
+    let Some(Outcome::Failed {
+        fault: Fault::AgentMissing { cmd, why },
+    }) = outcome
+    else {
         panic!("{outcome:?}")
     };
     assert_eq!(cmd, "./broken");
@@ -145,9 +170,15 @@ async fn a_program_that_cannot_be_run_is_told_in_words() {
 async fn an_agent_that_speaks_another_language_is_told_and_memory_stays_bounded() {
     for (script, expect) in [
         ("exit 1", "code 1"),
-        ("echo 'cannot run as root' >&2; exit 1", "cannot run as root"),
+        (
+            "echo 'cannot run as root' >&2; exit 1",
+            "cannot run as root",
+        ),
         ("head -c 100000000 /dev/zero; exit 2", "code 2"),
-        ("echo junk; echo '[]'; echo 'more junk' >&2; exit 4", "more junk"),
+        (
+            "echo junk; echo '[]'; echo 'more junk' >&2; exit 4",
+            "more junk",
+        ),
     ] {
         let args = json!(["-c", script, "agent"]);
         let desk = Desk::start(json!({"cmd": "sh", "args": args})).await;
@@ -155,7 +186,10 @@ async fn an_agent_that_speaks_another_language_is_told_and_memory_stays_bounded(
         let words = words(desk.ended("t").await.outcome);
         assert!(words.contains(expect), "{script}: {words}");
         let status = std::fs::read_to_string(format!("/proc/{}/status", desk.pid())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
         let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
         assert!(peak < 80_000, "{script}: {peak} kB");
     }
@@ -167,7 +201,11 @@ async fn one_runner_works_in_a_state_directory() {
     let first = std::mem::replace(&mut desk.runner, unused());
     desk.restart(2);
     assert_eq!(desk.runner.wait().await.unwrap().code(), Some(1));
-    assert!(desk.log().contains("another runner works in"), "{}", desk.log());
+    assert!(
+        desk.log().contains("another runner works in"),
+        "{}",
+        desk.log()
+    );
     desk.runner = first;
 }
 
@@ -184,9 +222,17 @@ async fn bad_options_are_told_before_anything_runs() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    check.stdin.take().unwrap().write_all(br#"{"kind":"cursor","work_dir":"/w"}"#).unwrap();
+    check
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(br#"{"kind":"cursor","work_dir":"/w"}"#)
+        .unwrap();
     let output = check.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(78));
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("kind:") && told.contains("state_dir:"), "{told}");
+    assert!(
+        told.contains("kind:") && told.contains("state_dir:"),
+        "{told}"
+    );
 }

@@ -1,7 +1,8 @@
 //! The real runner with the real Claude Code, which talks to a fake model on loopback.
 //!
-//! `BULKHEAD_CLAUDE` names the command line; without it these tests say that they are ignored.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Ignored unless asked for, since the command line is not part of a Rust toolchain:
+//! `BULKHEAD_CLAUDE=/path/to/claude cargo test -p agent-runner --test real -- --ignored`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 
@@ -9,32 +10,48 @@ use fake_model::FakeModel;
 use fake_model::script::Point;
 use ipc_schema::{Decision, Outcome, QuestionKind, TurnEvent};
 use serde_json::json;
-use support::{Desk, SOON, kill, processes};
+use support::{Desk, SOON, Turn, kill, nap, processes};
 
-async fn real() -> Option<(Desk, FakeModel)> {
-    let Some(cli) = std::env::var_os("BULKHEAD_CLAUDE") else {
-        eprintln!("ignored: no real CLI; BULKHEAD_CLAUDE=/path/to/claude runs this test");
-        return None;
-    };
+async fn real() -> (Desk, FakeModel) {
+    let cli = std::env::var_os("BULKHEAD_CLAUDE")
+        .unwrap_or_else(|| panic!("BULKHEAD_CLAUDE=/path/to/claude names the command line"));
     let model = FakeModel::start().await.unwrap();
     let desk = Desk::start(json!({
         "cmd": cli.to_str().unwrap(),
         "env": {"ANTHROPIC_BASE_URL": model.url(), "ANTHROPIC_API_KEY": "dummy", "IS_SANDBOX": "1"},
     }))
     .await;
-    Some((desk, model))
+    (desk, model)
 }
 
 /// The agent's process: what has the session's id in its command line.
 fn agent(session: &str) -> i32 {
     let id = support::agent_session(session).to_string();
     let found = processes(&id);
-    *found.iter().max().unwrap_or_else(|| panic!("no agent of {session}"))
+    *found
+        .iter()
+        .max()
+        .unwrap_or_else(|| panic!("no agent of {session}"))
+}
+
+/// The answer of a turn; whatever the model holds of it from now on goes on.
+async fn released(desk: &Desk, model: &FakeModel, turn: &str) -> Turn {
+    let answer = desk.answer(turn);
+    tokio::pin!(answer);
+    loop {
+        let next = model.ledger().next();
+        model.release_all();
+        tokio::select! {
+            turn = &mut answer => return turn,
+            _ = model.ledger().wait_past(next, SOON) => {}
+        }
+    }
 }
 
 #[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
 async fn turns_are_answered_and_the_session_is_resumed() {
-    let Some((mut desk, _model)) = real().await else { return };
+    let (mut desk, _model) = real().await;
     desk.prompt("s", "one", "#say first\n#say second");
     assert_eq!(desk.answer("one").await.texts(), ["first", "second"]);
     desk.prompt("s", "two", "hello");
@@ -47,33 +64,48 @@ async fn turns_are_answered_and_the_session_is_resumed() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
 async fn a_question_is_asked_and_answered() {
-    let Some((desk, _model)) = real().await else { return };
+    let (desk, _model) = real().await;
     desk.prompt("s", "t", "#tool Bash touch made\n#say done");
     let turn = desk.turn("t", |turn| !turn.questions.is_empty()).await;
-    let QuestionKind::Permission { tool, detail, always } = &turn.questions[0].about else {
+    let QuestionKind::Permission {
+        tool,
+        detail,
+        always,
+    } = &turn.questions[0].about
+    else {
         panic!("{turn:?}")
     };
     assert_eq!(tool, "Bash");
-    assert!(detail.starts_with("touch made") && always.is_some(), "{turn:?}");
+    assert!(
+        detail.starts_with("touch made") && always.is_some(),
+        "{turn:?}"
+    );
     assert!(!desk.work().join("made").exists());
     desk.decide(&turn.questions[0], Decision::Allow);
     let turn = desk.answer("t").await;
-    assert!(turn.events.iter().any(|e| matches!(e, TurnEvent::Decided { applied: true, .. })));
+    assert!(
+        turn.events
+            .iter()
+            .any(|e| matches!(e, TurnEvent::Decided { applied: true, .. }))
+    );
     assert_eq!(turn.texts(), ["done"]);
     assert!(desk.work().join("made").exists());
 }
 
 #[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
 async fn an_interrupt_ends_a_turn_and_what_it_started() {
-    let Some((desk, model)) = real().await else { return };
+    let (desk, model) = real().await;
     desk.prompt("s", "text", "#say never\n#hold first-delta");
     model.held(Point::FirstDelta, SOON).await.unwrap();
     desk.interrupt("text");
     assert_eq!(desk.ended("text").await.outcome, Some(Outcome::Stopped));
     model.release_all();
 
-    let script = "trap '' TERM; setsid sleep 7201 & touch up; sleep 7202";
+    let [a, b] = [7201, 7202].map(nap);
+    let script = format!("trap '' TERM; setsid {a} & touch up; {b}");
     desk.prompt("s", "tool", &format!("#tool Bash {script}\n#say done"));
     let turn = desk.turn("tool", |turn| !turn.questions.is_empty()).await;
     desk.decide(&turn.questions[0], Decision::Allow);
@@ -82,29 +114,31 @@ async fn an_interrupt_ends_a_turn_and_what_it_started() {
     }
     desk.interrupt("tool");
     assert_eq!(desk.ended("tool").await.outcome, Some(Outcome::Stopped));
-    for text in ["sleep 7201", "sleep 7202"] {
-        assert_eq!(processes(text), Vec::<i32>::new(), "{text}");
+    for nap in [a, b] {
+        assert_eq!(processes(&nap), Vec::<i32>::new(), "{nap}");
     }
     desk.prompt("s", "next", "hello");
     assert_eq!(desk.answer("next").await.texts(), ["You said: hello"]);
 }
 
 #[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
 async fn an_agent_and_a_runner_that_are_killed_in_mid_turn_are_continued() {
-    let Some((mut desk, model)) = real().await else { return };
-    desk.prompt("s", "agent", "#say The end.\n#hold first-delta");
+    let (mut desk, model) = real().await;
+    desk.prompt("killed", "agent", "#say The end.\n#hold first-delta");
     model.held(Point::FirstDelta, SOON).await.unwrap();
-    kill(agent("s"));
-    model.release_all();
-    let turn = desk.answer("agent").await;
+    kill(agent("killed"));
+    let turn = released(&desk, &model, "agent").await;
     assert_eq!((turn.texts(), turn.continued), (vec!["The end."], 1));
 
-    desk.prompt("s", "runner", "#say Another end.\n#hold first-delta");
+    desk.prompt("killed", "runner", "#say Another end.\n#hold first-delta");
     model.held(Point::FirstDelta, SOON).await.unwrap();
-    let old = agent("s");
+    let old = agent("killed");
     desk.kill_runner(2).await;
-    model.release_all();
-    let turn = desk.answer("runner").await;
-    assert_eq!((turn.texts(), turn.continued, turn.attempt), (vec!["Another end."], 1, 2));
-    assert_ne!(agent("s"), old);
+    let turn = released(&desk, &model, "runner").await;
+    assert_eq!(
+        (turn.texts(), turn.continued, turn.attempt),
+        (vec!["Another end."], 1, 2)
+    );
+    assert_ne!(agent("killed"), old);
 }

@@ -3,6 +3,7 @@
 use ipc_schema::Fault;
 
 use super::lines::Ended;
+use crate::text;
 
 /// The most of an agent's words that is passed on, in bytes.
 const WORDS: usize = 2048;
@@ -38,9 +39,7 @@ pub fn is_logged_out(words: &str) -> bool {
 
 /// At most [`WORDS`], the end kept: errors stand last.
 pub fn clip(words: &str) -> String {
-    let words = words.trim();
-    let over = words.len().saturating_sub(WORDS);
-    words[words.ceil_char_boundary(over)..].to_owned()
+    text::tail(words.trim(), WORDS).to_owned()
 }
 
 #[cfg(test)]

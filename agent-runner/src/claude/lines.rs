@@ -33,6 +33,8 @@ pub enum Line {
         /// It was taken up (and not merely queued).
         started: bool,
     },
+    /// So many tools run in the background.
+    Background(usize),
     /// The model's API answered with an error and will be asked again.
     ApiRetry(ApiRetry),
     /// A piece of the model's stream.
@@ -186,6 +188,7 @@ struct Raw<'a> {
     #[serde(rename = "isReplay")]
     replay: bool,
     request_id: Option<String>,
+    tasks: Vec<serde::de::IgnoredAny>,
     error: Option<Value>,
     #[serde(borrow)]
     message: Option<&'a RawValue>,
@@ -218,6 +221,7 @@ pub fn read(line: &str) -> Result<Line, Junk> {
         ("system", "session_state_changed") | ("session_state_changed", _) => {
             state(raw.state.as_deref().unwrap_or_default()).map(Line::State)
         }
+        ("system", "background_tasks_changed") => Some(Line::Background(raw.tasks.len())),
         ("system", "api_retry") => serde_json::from_str(line).ok().map(Line::ApiRetry),
         ("command_lifecycle", _) => raw.command_uuid.map(|prompt| Line::Command {
             prompt,

@@ -1,11 +1,13 @@
 //! Claude Code: its command line, its protocol and its session files. Everything here is pure.
 
 pub mod argv;
+mod asks;
 pub mod fault;
 pub mod lines;
 pub mod protocol;
 pub mod question;
 pub mod transcript;
+mod words;
 
 #[cfg(test)]
 mod fixtures;

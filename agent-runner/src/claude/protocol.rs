@@ -19,19 +19,18 @@ use std::time::{Duration, Instant};
 use ipc_schema::{Decision, Fault, Question, TurnEvent};
 use serde_json::json;
 
+use super::asks::Asks;
 use super::fault;
-use super::lines::{ApiRetry, Assistant, Delta, Ended, Line, Part, State, ToolUse};
-use super::question::{self, Reply};
+use super::lines::{Assistant, Delta, Ended, Line, Part, State};
+use super::question;
 use super::transcript::{Block, block_id};
+use super::words;
+use crate::text;
 
 /// How long `idle` may take after `result`, and a `result` after a prompt's bare echo.
 const SETTLE: Duration = Duration::from_secs(2);
 /// What is kept of text that is being written, for show.
 const PARTIAL_BYTES: usize = 4096;
-/// The longest line that shows what a tool is given, in characters.
-const TOOL_CHARS: usize = 200;
-/// Open requests beyond this are denied: the CLI puts one at a time.
-const OPEN_REQUESTS: usize = 32;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,9 +86,6 @@ pub enum Over {
 /// One process.
 #[derive(Debug)]
 pub struct Protocol {
-    /// Makes the ids of this process's questions unlike those of any other.
-    nonce: String,
-    question_timeout: Duration,
     session: String,
     flight: Option<Flight>,
     /// The CLI says that it works.
@@ -100,18 +96,11 @@ pub struct Protocol {
     echoes: bool,
     /// The last text of a turn that nobody asked for.
     stray: Option<Block>,
-    open: VecDeque<Open>,
-    /// The plan that the agent wrote last, and the call it belongs to.
-    plan: Option<(String, String)>,
+    asks: Asks,
     interrupts: u64,
     spoken: bool,
-}
-
-#[derive(Debug)]
-struct Open {
-    id: String,
-    question: question::Question,
-    deadline: Instant,
+    /// Tools that run in the background.
+    background: usize,
 }
 
 /// The prompt in flight.
@@ -142,18 +131,16 @@ impl Protocol {
     /// Of a process that was just started. `nonce` is unique to it.
     pub fn new(nonce: String, session: String, question_timeout: Duration) -> Protocol {
         Protocol {
-            nonce,
-            question_timeout,
             session,
             flight: None,
             running: false,
             states: false,
             echoes: false,
             stray: None,
-            open: VecDeque::new(),
-            plan: None,
+            asks: Asks::new(nonce, question_timeout),
             interrupts: 0,
             spoken: false,
+            background: 0,
         }
     }
 
@@ -167,9 +154,14 @@ impl Protocol {
         self.spoken
     }
 
+    /// Whether nothing of the agent's runs, not even in the background.
+    pub fn is_idle(&self) -> bool {
+        self.is_free() && self.background == 0
+    }
+
     /// Whether a person is being waited for.
     pub fn is_asking(&self) -> bool {
-        !self.open.is_empty()
+        !self.asks.is_empty()
     }
 
     /// Hands over a prompt. `continued` = the process was started to go on with it.
@@ -227,56 +219,18 @@ impl Protocol {
 
     /// A person decided.
     pub fn decide(&mut self, question: &str, decision: Decision, now: Instant) -> Vec<Act> {
-        let Some(at) = self.open.iter().position(|open| open.id == question) else {
-            return vec![Act::Decided {
-                question: question.to_owned(),
-                applied: false,
-            }];
-        };
-        let decided = Act::Decided {
-            question: question.to_owned(),
-            applied: true,
-        };
-        match self.open[at].question.decide(decision) {
-            Reply::Line(line) => {
-                self.open.remove(at);
-                vec![Act::Write(line), decided]
-            }
-            Reply::Next => {
-                let open = &mut self.open[at];
-                open.id = question_id(&self.nonce, &open.question);
-                open.deadline = now + self.question_timeout;
-                vec![decided, Act::Asked(asked(open, self.question_timeout))]
-            }
-            Reply::Unfit => vec![Act::Decided {
-                question: question.to_owned(),
-                applied: false,
-            }],
-        }
+        self.asks.decide(question, decision, now)
     }
 
     /// When [`Self::tick`] has something to do, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let settle = self.flight.as_ref().and_then(|flight| flight.settle);
-        let asked = self.open.iter().map(|open| open.deadline).min();
-        settle.into_iter().chain(asked).min()
+        settle.into_iter().chain(self.asks.deadline()).min()
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) -> Vec<Act> {
-        let mut acts = Vec::new();
-        while let Some(at) = self.open.iter().position(|open| open.deadline <= now)
-            && let Some(open) = self.open.remove(at)
-        {
-            let minutes = self.question_timeout.as_secs().div_ceil(60);
-            let why =
-                format!("Nobody answered within {minutes} min. Go on without it, or ask again.");
-            acts.push(Act::Write(open.question.denial(&why)));
-            acts.push(Act::Withdrawn {
-                question: open.id,
-                expired: true,
-            });
-        }
+        let mut acts = self.asks.expire(now);
         if let Some(flight) = &mut self.flight
             && flight.settle.is_some_and(|settle| settle <= now)
         {
@@ -315,17 +269,21 @@ impl Protocol {
                 self.echoes = true;
                 acts.extend(self.claim(&prompt));
             }
-            Line::ApiRetry(retry) => acts.push(Act::Progress(retry_note(&retry))),
+            Line::Background(tasks) => self.background = tasks,
+            Line::ApiRetry(retry) => acts.push(Act::Progress(words::retry_note(&retry))),
             Line::Delta(delta) => acts.extend(self.delta(delta)),
             Line::Assistant(assistant) => acts.extend(self.assistant(assistant)),
             Line::Result(ended) => acts.extend(self.result(ended, now)),
-            Line::MayUse { request, tool } => acts.extend(self.may_use(request, tool, now)),
+            Line::MayUse { request, tool } => {
+                let heard = self.owns();
+                acts.push(self.asks.ask(request, tool, heard, now));
+            }
             Line::OtherRequest { request, subtype } => {
                 let why = format!("this client does not serve {subtype}");
                 acts.push(Act::Write(question::refusal(&request, &why)));
             }
             Line::Cancelled { request } => {
-                acts.extend(self.withdraw(|open| open.question.request() == request));
+                acts.extend(self.asks.withdraw(Some(&request)));
             }
             Line::Other => {}
         }
@@ -427,10 +385,8 @@ impl Protocol {
             }
             Delta::Text(more) => {
                 flight.partial.push_str(&more);
-                let over = flight.partial.len().saturating_sub(PARTIAL_BYTES);
-                flight
-                    .partial
-                    .drain(..flight.partial.ceil_char_boundary(over));
+                let kept = text::tail(&flight.partial, PARTIAL_BYTES).len();
+                flight.partial.drain(..flight.partial.len() - kept);
                 TurnEvent::Partial {
                     text: flight.partial.clone(),
                 }
@@ -443,24 +399,10 @@ impl Protocol {
         let owned = self.owns();
         let mut acts = Vec::new();
         for part in &said.parts {
-            if let Part::Tool { id, name, input } = part {
-                // Newer CLIs keep the plan in a file and ask with an empty input.
-                let plan = match name.as_str() {
-                    "ExitPlanMode" => input["plan"].as_str(),
-                    "Write"
-                        if input["file_path"]
-                            .as_str()
-                            .is_some_and(|p| p.contains("/plans/")) =>
-                    {
-                        input["content"].as_str()
-                    }
-                    _ => None,
-                };
-                if let Some(plan) = plan {
-                    self.plan = Some((id.clone(), plan.to_owned()));
-                }
+            if let Part::Tool { name, input, .. } = part {
+                self.asks.note(name, input);
                 if owned {
-                    acts.push(Act::Progress(tool_note(name, input)));
+                    acts.push(Act::Progress(words::tool_note(name, input)));
                 }
             }
         }
@@ -547,98 +489,10 @@ impl Protocol {
         let Some(flight) = self.flight.take() else {
             return Vec::new();
         };
-        let mut acts = self.withdraw(|_| true);
+        let mut acts = self.asks.withdraw(None);
         acts.push(Act::Over(flight.over.unwrap_or(Over::Known)));
         acts
     }
-
-    fn may_use(&mut self, request: String, tool: ToolUse, now: Instant) -> Vec<Act> {
-        if !self.owns() || self.open.len() >= OPEN_REQUESTS {
-            return vec![Act::Write(question::nobody_to_ask(&request))];
-        }
-        let plan = self.plan.as_ref().map(|(_, plan)| plan.as_str());
-        let question = question::Question::new(request, tool, plan);
-        let open = Open {
-            id: question_id(&self.nonce, &question),
-            question,
-            deadline: now + self.question_timeout,
-        };
-        let act = Act::Asked(asked(&open, self.question_timeout));
-        self.open.push_back(open);
-        vec![act]
-    }
-
-    fn withdraw(&mut self, which: impl Fn(&Open) -> bool) -> Vec<Act> {
-        let mut acts = Vec::new();
-        self.open.retain(|open| {
-            let gone = which(open);
-            if gone {
-                acts.push(Act::Withdrawn {
-                    question: open.id.clone(),
-                    expired: false,
-                });
-            }
-            !gone
-        });
-        acts
-    }
-}
-
-fn question_id(nonce: &str, question: &question::Question) -> String {
-    match question.index() {
-        0 => format!("{nonce}.{}", question.request()),
-        index => format!("{nonce}.{}.{index}", question.request()),
-    }
-}
-
-fn asked(open: &Open, timeout: Duration) -> Question {
-    Question {
-        question: open.id.clone(),
-        about: open.question.words(),
-        deadline_ms: timeout.as_millis().try_into().unwrap_or(u64::MAX),
-    }
-}
-
-fn tool_note(name: &str, input: &serde_json::Value) -> TurnEvent {
-    const TELLING: [&str; 8] = [
-        "command",
-        "file_path",
-        "path",
-        "pattern",
-        "url",
-        "query",
-        "description",
-        "prompt",
-    ];
-    let telling = TELLING
-        .iter()
-        .find_map(|key| input[*key].as_str())
-        .unwrap_or_default();
-    let line = telling.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = line.chars().take(TOOL_CHARS).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
-    TurnEvent::Tool {
-        name: name.to_owned(),
-        input: short,
-    }
-}
-
-fn retry_note(retry: &ApiRetry) -> TurnEvent {
-    let what = match retry.error_status {
-        Some(429) => "the model is asked too often (429)".into(),
-        Some(529) => "the model is overloaded (529)".into(),
-        Some(status) => format!("the model's API answered {status}"),
-        None => "the model's API cannot be reached".into(),
-    };
-    let seconds = (retry.retry_delay_ms / 1000.0).max(0.0);
-    let text = format!(
-        "{what}; try {} of {} in {seconds:.0} s",
-        retry.attempt.saturating_add(1),
-        retry.max_retries.saturating_add(1),
-    );
-    TurnEvent::Note { text }
 }
 
 #[cfg(test)]

@@ -102,10 +102,10 @@ fn replay(entries: &[Entry]) -> Replay {
 /// Decides as was decided then, and compares the line that comes of it.
 fn answer(protocol: &mut Protocol, replay: &mut Replay, line: &Value, now: Instant) {
     let response = &line["response"]["response"];
-    let Some(open) = protocol.open.front() else {
+    let Some((id, request)) = protocol.asks.first() else {
         return;
     };
-    assert_eq!(line["response"]["request_id"], open.question.request());
+    assert_eq!(line["response"]["request_id"], request);
     let decision = match (
         response["behavior"].as_str(),
         &response["updatedPermissions"],
@@ -126,7 +126,6 @@ fn answer(protocol: &mut Protocol, replay: &mut Replay, line: &Value, now: Insta
             _ => Decision::Allow,
         },
     };
-    let id = open.id.clone();
     let written = replay.take(protocol.decide(&id, decision, now));
     let mut written: Value = serde_json::from_str(&written[0]).unwrap();
     // The capture moved the rule to the session; a person approves it as it was offered.

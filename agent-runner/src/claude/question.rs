@@ -5,12 +5,18 @@
 //! permission; "always" gives back exactly the one suggestion whose words were shown; whatever does
 //! not fit the question changes nothing. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ipc_schema::{Choice, Decision, MAX_TEXT, QuestionKind};
+use ipc_schema::{Choice, Decision, QuestionKind};
 use serde_json::{Value, json};
 
 use super::lines::ToolUse;
+use super::words;
+
+/// The longest words of an "always" that are offered, in bytes: nobody reads more.
+const LONGEST_ALWAYS: usize = 2 * 1024;
+/// The longest question with its options, in bytes.
+const LONGEST_CHOICE: usize = 64 * 1024;
 
 /// The most options that are shown of one question.
 const OPTIONS: usize = 25;
@@ -68,10 +74,14 @@ impl Question {
             "ExitPlanMode" => {
                 let text = input["plan"].as_str().or(plan);
                 let text = text.unwrap_or("(The plan stands in the agent's messages.)");
-                About::Plan { text: cut(text) }
+                About::Plan {
+                    text: words::cut(text),
+                }
             }
             _ => {
-                let always = offered(&tool.permission_suggestions).cloned();
+                let always = offered(&tool.permission_suggestions)
+                    .filter(|always| words::always(always).len() <= LONGEST_ALWAYS)
+                    .cloned();
                 About::Permission { tool, always }
             }
         };
@@ -99,9 +109,9 @@ impl Question {
     pub fn words(&self) -> QuestionKind {
         match &self.about {
             About::Permission { tool, always } => QuestionKind::Permission {
-                tool: tool.tool_name.clone(),
-                detail: detail(tool),
-                always: always.as_ref().map(always_words),
+                tool: crate::text::head(&tool.tool_name, 200).to_owned(),
+                detail: words::detail(tool),
+                always: always.as_ref().map(words::always),
             },
             About::Plan { text } => QuestionKind::Plan { text: text.clone() },
             About::Choices { asked, .. } => asked
@@ -199,8 +209,9 @@ pub fn nobody_to_ask(request: &str) -> String {
 /// The one suggestion that "always" stands for: a rule if there is one, else edits without asking.
 /// A rule widens least.
 fn offered(suggestions: &[Value]) -> Option<&Value> {
-    let rule =
-        |s: &&Value| s["type"] == "addRules" && s["behavior"] == "allow" && rules(s).len() > 0;
+    let rule = |s: &&Value| {
+        s["type"] == "addRules" && s["behavior"] == "allow" && !words::rules(s).is_empty()
+    };
     let edits = |s: &&Value| s["type"] == "setMode" && s["mode"] == "acceptEdits";
     suggestions
         .iter()
@@ -208,43 +219,12 @@ fn offered(suggestions: &[Value]) -> Option<&Value> {
         .or_else(|| suggestions.iter().find(edits))
 }
 
-fn rules(suggestion: &Value) -> Vec<String> {
-    let rules = suggestion["rules"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    rules
-        .iter()
-        .filter_map(|rule| {
-            let tool = rule["toolName"].as_str()?;
-            Some(match rule["ruleContent"].as_str() {
-                Some(content) => format!("{tool}({content})"),
-                None => tool.to_owned(),
-            })
-        })
-        .collect()
-}
-
-fn always_words(suggestion: &Value) -> String {
-    let what = match suggestion["type"].as_str() {
-        Some("addRules") => rules(suggestion).join(", "),
-        _ => "edits of files".into(),
-    };
-    let place = match suggestion["destination"].as_str() {
-        Some("session") => "in this session",
-        Some("localSettings" | "projectSettings") => "in this project",
-        Some("userSettings") => "in every project",
-        _ => "from now on",
-    };
-    cut(&format!("{what} {place}"))
-}
-
 fn choices(input: &Value) -> Vec<QuestionKind> {
     let questions = input["questions"]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
-    questions
+    let choices: Vec<QuestionKind> = questions
         .iter()
         .take(QUESTIONS)
         .filter_map(|question| {
@@ -264,80 +244,34 @@ fn choices(input: &Value) -> Vec<QuestionKind> {
                 multiple: question["multiSelect"].as_bool().unwrap_or_default(),
             })
         })
-        .collect()
+        .collect();
+    if fit_to_be_asked(&choices) {
+        choices
+    } else {
+        Vec::new()
+    }
 }
 
-/// The whole of what the tool is to do.
-fn detail(tool: &ToolUse) -> String {
-    let input = &tool.input;
-    let text = |key: &str| input[key].as_str().unwrap_or_default();
-    let mut words = match tool.tool_name.as_str() {
-        "Bash" => match text("description") {
-            "" => text("command").to_owned(),
-            purpose => format!("{}\n\n({purpose})", text("command")),
-        },
-        "Edit" => format!(
-            "{}{}\n{}",
-            text("file_path"),
-            if input["replace_all"] == true {
-                " (every occurrence)"
-            } else {
-                ""
-            },
-            diff(text("old_string"), text("new_string"))
-        ),
-        "MultiEdit" => {
-            let edits = input["edits"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let diffs: Vec<String> = edits
+/// Whether each question can be told from the others by its text, and fits where it has to go; if not
+/// they are shown as what they are, the input of a tool.
+fn fit_to_be_asked(choices: &[QuestionKind]) -> bool {
+    let mut texts = BTreeSet::new();
+    choices.iter().all(|choice| match choice {
+        QuestionKind::Choice { text, options, .. } => {
+            let options: usize = options
                 .iter()
-                .map(|edit| {
-                    let text = |key: &str| edit[key].as_str().unwrap_or_default();
-                    diff(text("old_string"), text("new_string"))
-                })
-                .collect();
-            format!("{}\n{}", text("file_path"), diffs.join("\n"))
+                .map(|option| option.label.len() + option.description.len())
+                .sum();
+            text.len() + options <= LONGEST_CHOICE && texts.insert(text)
         }
-        "Write" => format!("{}\n{}", text("file_path"), diff("", text("content"))),
-        "WebFetch" => format!("{}\n{}", text("url"), text("prompt")),
-        "WebSearch" => text("query").to_owned(),
-        _ => serde_json::to_string_pretty(input).unwrap_or_default(),
-    };
-    if let Some(path) = &tool.blocked_path
-        && !words.contains(path.as_str())
-    {
-        words = format!("{words}\n\n(outside of what it may touch: {path})");
-    }
-    cut(words.trim())
-}
-
-fn diff(old: &str, new: &str) -> String {
-    let lines = |text: &str, sign: &str| -> Vec<String> {
-        text.lines().map(|line| format!("{sign} {line}")).collect()
-    };
-    let mut all = lines(old, "-");
-    all.extend(lines(new, "+"));
-    all.join("\n")
-}
-
-/// At most [`MAX_TEXT`], and it says what is missing: nothing is to be approved unseen.
-fn cut(text: &str) -> String {
-    if text.len() <= MAX_TEXT {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(MAX_TEXT - 100);
-    format!(
-        "{}\n[{} more bytes are not shown]",
-        &text[..end],
-        text.len() - end
-    )
+        _ => false,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ipc_schema::MAX_TEXT;
 
     fn tool(name: &str, input: Value, suggestions: Value) -> ToolUse {
         ToolUse {
@@ -397,6 +331,28 @@ mod tests {
         let once = answer(bash().decide(Decision::Allow));
         assert!(once.get("updatedPermissions").is_none());
         assert_eq!(once["updatedInput"]["command"], "touch a\ntouch b");
+    }
+
+    #[test]
+    fn what_is_too_long_or_ambiguous_is_not_offered() {
+        let long = json!([{"type": "addRules", "destination": "session",
+            "rules": [{"toolName": "Bash", "ruleContent": "x".repeat(5000)}]}]);
+        let asked = Question::new(
+            "r".into(),
+            tool("Bash", json!({"command": "x"}), long),
+            None,
+        );
+        assert!(matches!(
+            asked.words(),
+            QuestionKind::Permission { always: None, .. }
+        ));
+        let one = json!({"question": "Which?", "options": [{"label": "a"}]});
+        let huge = json!({"question": "Which?", "options": [{"label": "a".repeat(100_000)}]});
+        for questions in [json!([one, one]), json!([huge])] {
+            let input = json!({"questions": questions});
+            let asked = Question::new("r".into(), tool("AskUserQuestion", input, json!([])), None);
+            assert!(matches!(asked.words(), QuestionKind::Permission { .. }));
+        }
     }
 
     #[test]

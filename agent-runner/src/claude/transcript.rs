@@ -95,10 +95,13 @@ struct Node {
 enum Kind {
     /// Part of the model's answer; whether the message it belongs to ended the turn.
     Said {
+        message: String,
         blocks: Vec<Block>,
-        calls: bool,
+        calls: Vec<String>,
         ends: bool,
     },
+    /// Tools answered these calls.
+    Answers(Vec<String>),
     /// The CLI's report of an error.
     Error,
     /// A person stopped it here.
@@ -170,12 +173,23 @@ fn follow(prompt: &str, last: String, mut nodes: HashMap<String, Node>) -> Readi
     let mut at = Some(last);
     while let Some(uuid) = at.take_if(|uuid| uuid != prompt) {
         // Taken out, so that lines which name each other in a ring cannot hold us.
-        let Some(node) = nodes.remove(&uuid) else { break };
+        let Some(node) = nodes.remove(&uuid) else {
+            break;
+        };
         at = node.parent;
         match node.kind {
-            Kind::Said { message, blocks, calls, ends } => {
+            Kind::Said {
+                message,
+                blocks,
+                calls,
+                ends,
+            } => {
                 let done = ends && calls.is_empty();
-                standing.get_or_insert(if done { Standing::Answered } else { Standing::Open });
+                standing.get_or_insert(if done {
+                    Standing::Answered
+                } else {
+                    Standing::Open
+                });
                 if !calls.iter().all(|call| answered.contains(call)) {
                     left_out.insert(message.clone());
                 }
@@ -191,9 +205,15 @@ fn follow(prompt: &str, last: String, mut nodes: HashMap<String, Node>) -> Readi
             Kind::Other => {}
         }
     }
-    let kept = said.into_iter().rev().filter(|(message, _)| !left_out.contains(message));
+    let kept = said
+        .into_iter()
+        .rev()
+        .filter(|(message, _)| !left_out.contains(message));
     let blocks = kept.flat_map(|(_, blocks)| blocks).collect();
-    Reading { standing: standing.unwrap_or(Standing::Open), blocks }
+    Reading {
+        standing: standing.unwrap_or(Standing::Open),
+        blocks,
+    }
 }
 
 fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
@@ -221,6 +241,7 @@ fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
         }
         blocks.retain(|block| !known.contains(&block.id));
         return Kind::Said {
+            message,
             blocks,
             calls,
             ends,
@@ -455,7 +476,10 @@ mod tests {
             result.to_owned(),
             said("d", "r", "end", "\"end_turn\""),
         ];
-        assert_eq!(texts(&reading(&lines.each_ref().map(String::as_str))), ["b", "end"]);
+        assert_eq!(
+            texts(&reading(&lines.each_ref().map(String::as_str))),
+            ["b", "end"]
+        );
     }
 
     #[test]

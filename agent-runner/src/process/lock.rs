@@ -145,3 +145,65 @@ fn open(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::process::{Child, Command, Stdio};
+
+    use command_fds::{CommandFdExt as _, FdMapping};
+
+    use super::*;
+
+    /// A process that holds a session's lock as an agent does, and nothing else of it.
+    fn agent(lock: File) -> Child {
+        let mapping = FdMapping {
+            parent_fd: OwnedFd::from(lock),
+            child_fd: 3,
+        };
+        let mut command = Command::new("sleep");
+        command
+            .arg("7301")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.fd_mappings(vec![mapping]).unwrap();
+        command.spawn().unwrap()
+    }
+
+    #[test]
+    fn an_old_agent_that_holds_the_lock_is_ended_before_it_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = Locks::new(dir.path()).unwrap();
+        let mut old = agent(locks.take("s").unwrap());
+        let _other = locks.take("another session").unwrap();
+        let lock = locks.take("s").unwrap();
+        let ended = old.wait().unwrap();
+        assert!(!ended.success());
+        assert!(matches!(
+            open(locks.claim("s").lock.as_ref().unwrap())
+                .unwrap()
+                .try_lock(),
+            Err(TryLockError::WouldBlock)
+        ));
+        drop(lock);
+    }
+
+    #[test]
+    fn what_only_bears_the_mark_is_ended_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = Locks::new(dir.path()).unwrap();
+        let marked = |session: &str| {
+            let mut command = Command::new("sleep");
+            command
+                .arg("7302")
+                .env(sweep::MARK, locks.claim(session).mark);
+            command.spawn().unwrap()
+        };
+        let (mut old, mut other) = (marked("s"), marked("another session"));
+        let _lock = locks.take("s").unwrap();
+        assert!(!old.wait().unwrap().success());
+        assert_eq!(other.try_wait().unwrap(), None);
+        assert_eq!(locks.all().end(false, PATIENCE), Vec::<i32>::new());
+        assert!(!other.wait().unwrap().success());
+    }
+}

@@ -55,9 +55,8 @@ impl Spawn<'_> {
             .map(String::as_str)
             .unwrap_or_default();
         let program = find(self.program, path, self.work_dir).map_err(missing)?;
-        let me = std::env::current_exe()
-            .map_err(|error| agent(format!("the runner cannot find itself: {error}")))?;
-        let mut command = Command::new(me);
+        // This very program, also after an upgrade has put another in its place.
+        let mut command = Command::new("/proc/self/exe");
         command
             .arg(launch::FLAG)
             .arg(std::process::id().to_string())

@@ -3,7 +3,11 @@
 //! The mind keeps what a hub keeps (open turns, attempts, committed updates), checks what a hub
 //! relies on (updates without gaps, nothing after the end), and hands a turn out again as a hub
 //! does. It outlives its links and its runners.
-#![allow(unreachable_pub, dead_code, reason = "several test programs share this")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "several test programs share this"
+)]
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -174,7 +178,15 @@ impl Desk {
         let (change, changed) = watch::channel(0);
         tokio::spawn(think(Arc::clone(&hub), Arc::clone(&mind), change));
         let runner = spawn(dir.path(), &hub, &options, 1);
-        let desk = Desk { dir, hub, control, runner, options, mind, changed };
+        let desk = Desk {
+            dir,
+            hub,
+            control,
+            runner,
+            options,
+            mind,
+            changed,
+        };
         desk.compared(1).await;
         desk
     }
@@ -455,6 +467,11 @@ pub fn kill(pid: i32) {
     kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
 }
 
+/// A command that sleeps for hours and is known by its number, to this run of the tests alone.
+pub fn nap(n: u32) -> String {
+    format!("sleep {n}.{}", std::process::id())
+}
+
 /// Living processes whose command line holds `text`.
 pub fn processes(text: &str) -> Vec<i32> {
     std::fs::read_dir("/proc")
@@ -467,16 +484,4 @@ pub fn processes(text: &str) -> Vec<i32> {
                 .contains(text)
         })
         .collect()
-}
-
-/// Waits until no process has `text` in its command line.
-pub async fn gone(text: &str) {
-    let none = async {
-        while !processes(text).is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, none)
-        .await
-        .unwrap_or_else(|_| panic!("{text} lives on"));
 }

@@ -178,7 +178,10 @@ async fn matrix(victim: Victim, instant: Instant) {
         };
         for sentence in expected.split_inclusive(". ") {
             let times = count(&all, sentence);
-            assert!((1..=most).contains(&times), "{sentence:?} {times} times: {all}");
+            assert!(
+                (1..=most).contains(&times),
+                "{sentence:?} {times} times: {all}"
+            );
         }
     } else {
         let first = scene.dm("#say hello");

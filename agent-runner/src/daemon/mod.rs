@@ -1,29 +1,26 @@
 //! The shell around the [`Runner`]: the link, the processes, the session files and the clock.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod effects;
+
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::BufReader;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipc_schema::{Body, Capabilities, Fault, RefuseCode};
+use ipc_schema::{Capabilities, Fault, RefuseCode};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use worker_kit::link::{LinkEvent, LinkSender, NotSent};
+use worker_kit::link::{LinkEvent, LinkSender};
 use worker_kit::{Life, OptionProblem, Peer, PeerContext, Stop};
 
-use crate::claude::argv;
-use crate::claude::transcript::{self, Reading};
 use crate::options::{self, AgentKind, Options};
 use crate::process::lock::Locks;
-use crate::process::pump::{self, Framing, Hold, Order};
-use crate::process::spawn::Spawn;
-use crate::process::tail::{self, Tail};
+use crate::process::pump::{Hold, Order};
+use crate::process::tail::Tail;
 use crate::process::{launch, sweep};
 use crate::runner::{Input, Runner};
-use crate::session::{Effect, Event, Prepared, What};
+use crate::session::{Effect, Event};
 
 /// Events of processes that wait for the runner. Few: a line may be 16 MiB.
 const EVENTS: usize = 8;
@@ -213,9 +210,10 @@ impl Shell {
                 self.step(Input::Link);
             }
             LinkEvent::Got(envelope) => {
-                let taken = self
-                    .runner
-                    .step(Instant::now(), Input::Hub(envelope.body, envelope.trace));
+                let taken = self.runner.step(
+                    Instant::now(),
+                    Input::Hub(Box::new(envelope.body), envelope.trace),
+                );
                 match taken {
                     Ok(effects) => self.effects(effects),
                     Err(error) => self.link.nack(envelope.id, error.to_string()),
@@ -292,211 +290,9 @@ impl Shell {
             self.status = counts;
             let (live, busy) = counts;
             self.life
-                .status(&format!("{live} sessions live, {busy} with a turn"));
+                .status(&format!("sessions live: {live}, with a turn: {busy}"));
         }
     }
-
-    fn effect(&mut self, effect: Effect) {
-        match effect {
-            Effect::Say(body, trace) => self.say(body, &trace),
-            Effect::Prepare {
-                launch,
-                session,
-                agent_session,
-                prompt,
-                known,
-            } => {
-                let (locks, projects) = (self.locks.clone(), self.projects());
-                let taken = Arc::clone(&self.taken);
-                self.answer(launch, move || {
-                    Event::Prepared(locks.take(&session).and_then(|lock| {
-                        let file = projects.and_then(|dir| tail::find(&dir, &agent_session));
-                        let reading = match (&file, prompt) {
-                            (Some(file), Some(prompt)) => read(file.clone(), &prompt, &known)
-                                .map_err(|words| Fault::Agent { words })?,
-                            _ => Reading::ABSENT,
-                        };
-                        if let Ok(mut taken) = taken.lock() {
-                            taken.insert(launch, lock);
-                        }
-                        Ok(Prepared {
-                            file: file.is_some(),
-                            reading,
-                        })
-                    }))
-                });
-            }
-            Effect::Release { launch } => drop(self.lock_of(launch)),
-            Effect::Launch {
-                launch,
-                session,
-                what,
-            } => self.launch(launch, &session, what),
-            Effect::Write { launch, line } => {
-                let mut bytes = line.into_bytes();
-                bytes.push(b'\n');
-                self.order(launch, Order::Write(bytes));
-            }
-            Effect::CloseInput { launch } => self.order(launch, Order::Close),
-            Effect::Nudge { launch } => {
-                if let Some((hold, _)) = self.holds.get(&launch) {
-                    hold.nudge();
-                }
-            }
-            Effect::Kill { launch } => self.order(launch, Order::Kill),
-            Effect::Sweep { launch } => {
-                let claim = self.holds.get(&launch).map(|(_, claim)| claim.clone());
-                self.answer(launch, move || {
-                    let left = claim.map(|claim| claim.end(true, Duration::from_secs(1)));
-                    if left.is_some_and(|left| !left.is_empty()) {
-                        tracing::warn!("some processes of a stopped turn do not end");
-                    }
-                    Event::Swept
-                });
-            }
-            Effect::Await {
-                launch,
-                agent_session,
-                id,
-            } => {
-                if !self.tails.contains_key(&launch)
-                    && let Some(file) = self
-                        .projects()
-                        .and_then(|dir| tail::find(&dir, &agent_session))
-                {
-                    self.tails.insert(launch, Tail::new(file));
-                }
-                if let Some(tail) = self.tails.get_mut(&launch) {
-                    tail.wait_for(id);
-                }
-            }
-            Effect::AwaitNothing { launch } => {
-                if let Some(tail) = self.tails.get_mut(&launch) {
-                    tail.clear();
-                }
-            }
-            Effect::Read {
-                launch,
-                agent_session,
-                prompt,
-                known,
-            } => {
-                let projects = self.projects();
-                self.answer(launch, move || {
-                    let file = projects.and_then(|dir| tail::find(&dir, &agent_session));
-                    let reading =
-                        file.map_or(Ok(Reading::ABSENT), |file| read(file, &prompt, &known));
-                    Event::Read { prompt, reading }
-                });
-            }
-        }
-    }
-
-    fn say(&mut self, body: Body, trace: &str) {
-        let kept = match &body {
-            Body::TurnUpdate(update) => update.n > 0,
-            Body::Unprompted(_) => true,
-            _ => false,
-        };
-        // An update that overtook one before it would be refused.
-        if kept && self.stalled {
-            return;
-        }
-        match self.link.send(body, trace) {
-            Ok(_) | Err(NotSent::Down) => {}
-            Err(NotSent::Full) => self.stalled |= kept,
-        }
-    }
-
-    fn order(&self, launch: u64, order: Order) {
-        if let Some((hold, _)) = self.holds.get(&launch) {
-            hold.order(order);
-        }
-    }
-
-    /// Does what takes time elsewhere and tells the runner what came of it.
-    fn answer(&self, launch: u64, work: impl FnOnce() -> Event + Send + 'static) {
-        let outbox = self.outbox.clone();
-        tokio::task::spawn_blocking(move || {
-            // Nobody is interested: the runner ends.
-            let _ = outbox.blocking_send((launch, work()));
-        });
-    }
-
-    fn lock_of(&self, launch: u64) -> Option<File> {
-        self.taken.lock().ok()?.remove(&launch)
-    }
-
-    /// Tells the runner later: it is in the midst of a step.
-    fn tell(&self, launch: u64, event: Event) {
-        let outbox = self.outbox.clone();
-        tokio::spawn(async move {
-            let _ = outbox.send((launch, event)).await;
-        });
-    }
-
-    fn launch(&mut self, launch: u64, session: &str, what: What) {
-        let own = |name: &str| std::env::var(name).ok();
-        let mut claim = self.locks.claim(session);
-        let (arguments, mut environment, framing, input) = match what {
-            What::Claude(start) => (
-                argv::arguments(&self.options, &start),
-                argv::environment(&self.options, &start, own),
-                Framing::Lines,
-                None,
-            ),
-            What::Command { turn, text } => {
-                let mut environment = argv::base_environment(&self.options, own);
-                environment.insert("BULKHEAD_PROJECT".into(), self.project.clone());
-                environment.insert("BULKHEAD_SESSION".into(), session.to_owned());
-                environment.insert("BULKHEAD_TURN".into(), turn.turn);
-                (
-                    self.options.args.clone(),
-                    environment,
-                    Framing::Bytes,
-                    Some(text),
-                )
-            }
-        };
-        environment.insert(sweep::MARK.into(), claim.mark.clone());
-        let spawn = Spawn {
-            program: self.options.program(),
-            arguments: &arguments,
-            environment: &environment,
-            work_dir: &self.options.work_dir,
-            lock: self.lock_of(launch),
-        };
-        match spawn.start() {
-            Ok(child) => {
-                claim.agent = child.id().map(u32::cast_signed);
-                let hold = pump::follow(child, launch, framing, claim.clone(), self.outbox.clone());
-                if let Some(text) = input {
-                    hold.order(Order::Write(text.into_bytes()));
-                    hold.order(Order::Close);
-                }
-                self.holds.insert(launch, (hold, claim));
-            }
-            Err(fault) => self.tell(launch, Event::NotLaunched(fault)),
-        }
-    }
-
-    /// Where session files are.
-    fn projects(&self) -> Option<PathBuf> {
-        let environment: BTreeMap<String, String> =
-            argv::base_environment(&self.options, |name| std::env::var(name).ok());
-        argv::projects_dir(&environment)
-    }
-}
-
-fn read(
-    file: PathBuf,
-    prompt: &str,
-    known: &std::collections::BTreeSet<String>,
-) -> Result<Reading, String> {
-    let reading = File::open(&file).and_then(|opened| {
-        transcript::read(BufReader::with_capacity(1 << 16, opened), prompt, known)
-    });
-    reading.map_err(|error| format!("the session file {}: {error}", file.display()))
 }
 
 /// The whole of the program.

@@ -1,0 +1,499 @@
+//! Sessions with Claude Code.
+
+use super::*;
+use crate::board::HELD_BYTES;
+
+#[test]
+fn a_turn_starts_an_agent_and_the_next_finds_it_warm() {
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 1)));
+    world.hub(Body::Prompt(prompt(1, 1)));
+    let (launch, start) = world.starts(false, Standing::Absent, &[]);
+    assert_eq!(
+        start,
+        Start {
+            session: SESSION.into(),
+            resume: false,
+            revive: false
+        }
+    );
+    assert_eq!(world.written()["uuid"], id(1));
+    world.says(launch, "a", "one");
+    world.ends(launch, 1);
+    assert_eq!(world.texts(&at(1, 1)), ["one"]);
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Done));
+    assert!(world.effects.contains(&Effect::AwaitNothing { launch }));
+    world.hub(Body::Prompt(prompt(2, 1)));
+    assert_eq!(world.written()["uuid"], id(2));
+    assert_eq!(world.runner.counts(), (1, 1));
+}
+
+#[test]
+fn prompts_wait_for_the_turn_before_them() {
+    let (mut world, launch) = running();
+    world.written();
+    world.hub(Body::Prompt(prompt(2, 1)));
+    assert!(
+        !world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Write { .. }))
+    );
+    world.ends(launch, 1);
+    assert_eq!(world.written()["uuid"], id(2));
+}
+
+#[test]
+fn an_agent_that_dies_is_continued_and_says_each_block_once() {
+    let (mut world, launch) = running();
+    world.says(launch, "a", "one");
+    world.says(launch, "b", "two");
+    world.event(launch, Event::Written(vec!["b".into()]));
+    assert_eq!(world.texts(&at(1, 1)), ["one"]);
+    world.dies(launch);
+    // "two" was never written down; the CLI will say it anew.
+    let (launch, start) = world.starts(true, Standing::Open, &[]);
+    assert_eq!(
+        start,
+        Start {
+            session: SESSION.into(),
+            resume: true,
+            revive: true
+        }
+    );
+    assert_eq!(world.written()["uuid"], id(1));
+    world.line(
+        launch,
+        json!({"type": "system", "subtype": "init", "session_id": SESSION}),
+    );
+    world.says(launch, "c", "two again");
+    world.ends(launch, 1);
+    world.reads(Standing::Answered, &[("a", "one"), ("c", "two again")]);
+    assert_eq!(world.texts(&at(1, 1)), ["one", "two again"]);
+    let told: Vec<bool> = world
+        .events(&at(1, 1))
+        .into_iter()
+        .filter_map(started)
+        .collect();
+    assert_eq!(told, [false, true]);
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Done));
+}
+
+#[test]
+fn an_agent_that_died_after_its_answer_is_not_started_again() {
+    let (mut world, launch) = running();
+    world.dies(launch);
+    let launch = world.prepares(true, Standing::Answered, &[("a", "one")]);
+    assert!(world.effects.contains(&Effect::Release { launch }));
+    assert_eq!(world.texts(&at(1, 1)), ["one"]);
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Done));
+    assert_eq!(world.runner.counts(), (0, 0));
+}
+
+#[test]
+fn an_agent_that_keeps_dying_is_given_up() {
+    let (mut world, mut launch) = running();
+    for _ in 0..crate::session::claude::RESTARTS {
+        world.dies(launch);
+        launch = world.starts(true, Standing::Open, &[]).0;
+        world.line(
+            launch,
+            json!({"type": "system", "subtype": "init", "session_id": SESSION}),
+        );
+    }
+    world.dies(launch);
+    let Some(Outcome::Failed {
+        fault: Fault::Died { words },
+    }) = world.outcome(&at(1, 1))
+    else {
+        panic!("{:?}", world.told)
+    };
+    assert!(words.contains("signal 9"), "{words}");
+}
+
+#[test]
+fn an_agent_that_says_no_at_once_is_heard_and_not_asked_again() {
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 1)));
+    let (launch, _) = world.starts(false, Standing::Absent, &[]);
+    let words = "--dangerously-skip-permissions cannot be used with root".to_owned();
+    world.event(
+        launch,
+        Event::Exited(Exit {
+            code: Some(1),
+            signal: None,
+            words: words.clone(),
+        }),
+    );
+    let Some(Outcome::Failed {
+        fault: Fault::Agent { words: said },
+    }) = world.outcome(&at(1, 1))
+    else {
+        panic!("{:?}", world.told)
+    };
+    assert!(said.contains(&words), "{said}");
+}
+
+#[test]
+fn a_resend_reads_an_answer_that_is_there() {
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 2)));
+    world.prepares(true, Standing::Answered, &[("a", "one"), ("b", "two")]);
+    assert_eq!(world.texts(&at(1, 2)), ["one", "two"]);
+    assert_eq!(world.outcome(&at(1, 2)), Some(&Outcome::Done));
+    assert!(
+        !world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Launch { .. }))
+    );
+}
+
+#[test]
+fn a_resend_of_a_stopped_turn_is_not_revived() {
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 2)));
+    world.prepares(true, Standing::Stopped, &[]);
+    let cannot = Outcome::Failed {
+        fault: Fault::CannotResume,
+    };
+    assert_eq!(world.outcome(&at(1, 2)), Some(&cannot));
+}
+
+#[test]
+fn a_resend_that_never_arrived_starts_without_reviving_what_came_before() {
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 2)));
+    let (_, start) = world.starts(true, Standing::Absent, &[]);
+    assert_eq!(
+        start,
+        Start {
+            session: SESSION.into(),
+            resume: true,
+            revive: false
+        }
+    );
+}
+
+#[test]
+fn a_resend_to_a_live_agent_looks_first() {
+    let (mut world, launch) = running();
+    world.ends(launch, 1);
+    world.written();
+    world.hub(Body::Prompt(prompt(2, 2)));
+    world.reads(Standing::Absent, &[]);
+    assert_eq!(world.written()["uuid"], id(2));
+    world.ends(launch, 2);
+    world.hub(Body::Prompt(prompt(3, 2)));
+    world.reads(Standing::Answered, &[("z", "known")]);
+    assert_eq!(world.texts(&at(3, 2)), ["known"]);
+}
+
+#[test]
+fn stop_interrupts_and_ends_once_nothing_is_left() {
+    let (mut world, launch) = running();
+    let interrupt = || {
+        Body::Interrupt(Interrupt {
+            at: at(1, 1),
+            session: "s".into(),
+        })
+    };
+    world.hub(interrupt());
+    assert_eq!(world.written()["request"]["subtype"], "interrupt");
+    world.hub(interrupt());
+    world.line(
+        launch,
+        json!({"type": "result", "subtype": "error_during_execution", "is_error": true}),
+    );
+    assert_eq!(world.outcome(&at(1, 1)), None);
+    world.took(|effect| matches!(effect, Effect::Sweep { .. }).then_some(()));
+    world.event(launch, Event::Swept);
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
+    assert_eq!(
+        world.runner.counts(),
+        (1, 0),
+        "the agent stays for the next turn"
+    );
+}
+
+#[test]
+fn an_agent_that_does_not_heed_an_interrupt_is_killed_within_a_second() {
+    let (mut world, launch) = running();
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    }));
+    let since = world.now;
+    for effect in [Effect::Nudge { launch }, Effect::Kill { launch }] {
+        let due = world.runner.deadline(world.now).unwrap();
+        world.wait(due - world.now);
+        assert!(world.effects.contains(&effect), "{effect:?}");
+    }
+    assert!(world.now - since < Duration::from_secs(1));
+    world.dies(launch);
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
+    assert!(
+        !world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Prepare { .. }))
+    );
+}
+
+#[test]
+fn a_stop_that_overtakes_its_prompt_is_remembered() {
+    let mut world = claude();
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    }));
+    world.hub(Body::Prompt(prompt(1, 1)));
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
+    assert_eq!(world.effects, []);
+}
+
+#[test]
+fn a_stop_during_the_start_leaves_no_agent() {
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 1)));
+    let stop = Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    });
+    world.hub(stop.clone());
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
+    let launch = world.prepares(false, Standing::Absent, &[]);
+    assert_eq!(world.effects, [Effect::Release { launch }]);
+
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 1)));
+    let launch = world.prepares(false, Standing::Absent, &[]);
+    world.hub(stop);
+    assert!(world.effects.contains(&Effect::Kill { launch }));
+    world.event(launch, Event::Launched);
+    world.dies(launch);
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
+}
+
+#[test]
+fn a_turn_prepared_for_a_stopped_one_is_prepared_anew() {
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 2)));
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 2),
+        session: "s".into(),
+    }));
+    world.hub(Body::Prompt(prompt(2, 2)));
+    // What was read is the first turn's, and none of the second's business.
+    world.prepares(true, Standing::Answered, &[("a", "one")]);
+    assert_eq!(world.texts(&at(2, 2)), Vec::<&str>::new());
+    world.prepares(true, Standing::Answered, &[("b", "two")]);
+    assert_eq!(world.texts(&at(2, 2)), ["two"]);
+}
+
+#[test]
+fn silence_ends_a_turn_unless_a_person_is_asked() {
+    let (mut world, launch) = running();
+    world.line(
+        launch,
+        json!({"type": "control_request", "request_id": "q", "request": {
+            "subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "ls"}}}),
+    );
+    let question = world.told.iter().find_map(|update| match &update.event {
+        TurnEvent::Asked(question) => Some(question.clone()),
+        _ => None,
+    });
+    let question = question.unwrap();
+    assert!(matches!(question.about, QuestionKind::Permission { .. }));
+    world.wait(Duration::from_secs(599));
+    let decide = Body::Decide(Decide {
+        question: question.question,
+        decision: Decision::Allow,
+    });
+    world.hub(decide.clone());
+    assert_eq!(world.written()["response"]["response"]["behavior"], "allow");
+    world.hub(decide);
+    let decided: Vec<bool> = world
+        .told
+        .iter()
+        .filter_map(|update| match update.event {
+            TurnEvent::Decided { applied, .. } => Some(applied),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(decided, [true, false]);
+    world.wait(Duration::from_secs(7199));
+    assert_eq!(world.outcome(&at(1, 1)), None);
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.written()["request"]["subtype"], "interrupt");
+    world.dies(launch);
+    let timed_out = Outcome::Failed {
+        fault: Fault::TimedOut { minutes: 120 },
+    };
+    assert_eq!(world.outcome(&at(1, 1)), Some(&timed_out));
+}
+
+#[test]
+fn a_question_is_withdrawn_when_its_agent_dies() {
+    let (mut world, launch) = running();
+    world.line(
+        launch,
+        json!({"type": "control_request", "request_id": "q", "request": {
+            "subtype": "can_use_tool", "tool_name": "Bash", "input": {}}}),
+    );
+    world.dies(launch);
+    let withdrawn =
+        |event: &&TurnEvent| matches!(event, TurnEvent::Withdrawn { expired: false, .. });
+    assert_eq!(
+        world
+            .events(&at(1, 1))
+            .iter()
+            .filter(|event| withdrawn(event))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn an_idle_agent_is_ended_and_resumed() {
+    let (mut world, launch) = running();
+    world.ends(launch, 1);
+    let due = world.runner.deadline(world.now).unwrap();
+    assert_eq!(due - world.now, Duration::from_secs(900));
+    world.wait(due - world.now);
+    assert!(world.effects.contains(&Effect::CloseInput { launch }));
+    world.event(
+        launch,
+        Event::Exited(Exit {
+            code: Some(0),
+            ..Exit::default()
+        }),
+    );
+    assert_eq!(world.runner.counts(), (0, 0));
+    world.hub(Body::Prompt(prompt(2, 1)));
+    let (_, start) = world.starts(true, Standing::Absent, &[]);
+    assert!(start.resume && !start.revive);
+}
+
+#[test]
+fn a_prompt_that_meets_a_leaving_agent_waits_for_its_end() {
+    let (mut world, launch) = running();
+    world.ends(launch, 1);
+    world.hub(Body::CloseSession(CloseSession {
+        session: "s".into(),
+    }));
+    world.hub(Body::Prompt(prompt(2, 1)));
+    assert!(
+        !world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Prepare { .. }))
+    );
+    world.wait(Duration::from_secs(5));
+    assert!(world.effects.contains(&Effect::Kill { launch }));
+    world.dies(launch);
+    world.starts(true, Standing::Absent, &[]);
+}
+
+#[test]
+fn what_the_hub_does_not_know_is_ended() {
+    let (mut world, launch) = running();
+    world.step(Input::Link);
+    world.told.clear();
+    world.hub(Body::OpenTurns(OpenTurns {
+        turns: vec![at(9, 1)],
+    }));
+    let Body::TurnsAnswer(answer) = &world.bodies[0] else {
+        panic!("{:?}", world.bodies)
+    };
+    assert_eq!(answer.turns[0].standing, TurnStanding::Unknown);
+    assert_eq!(world.written()["request"]["subtype"], "interrupt");
+    world.dies(launch);
+    assert_eq!(world.told, []);
+    assert!(world.runner.is_settled());
+}
+
+#[test]
+fn more_than_may_be_held_is_read_again_when_there_is_room() {
+    let (mut world, launch) = running();
+    let big = "x".repeat(HELD_BYTES);
+    world.says(launch, "a", &big);
+    world.says(launch, "b", &big);
+    world.says(launch, "c", "end");
+    world.ends(launch, 1);
+    let blocks = [("a", big.as_str()), ("b", big.as_str()), ("c", "end")];
+    let mut reads = 0;
+    while world.outcome(&at(1, 1)).is_none() {
+        if world
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Read { .. }))
+        {
+            reads += 1;
+            world.reads(Standing::Answered, &blocks);
+            continue;
+        }
+        let n = world.told.last().unwrap().n;
+        world.hub(Body::UpdatesKept(UpdatesKept { at: at(1, 1), n }));
+    }
+    assert!(reads > 1);
+    assert_eq!(world.texts(&at(1, 1)).concat(), format!("{big}{big}end"));
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Done));
+}
+
+#[test]
+fn words_that_nobody_asked_for_are_told_until_they_are_kept() {
+    let (mut world, launch) = running();
+    world.line(
+        launch,
+        json!({"type": "user", "uuid": id(1), "isReplay": true}),
+    );
+    world.ends(launch, 1);
+    world.says(launch, "u", "the build is done");
+    world.line(
+        launch,
+        json!({"type": "result", "subtype": "success", "origin": {"kind": "task-notification"}}),
+    );
+    let said =
+        |body: &Body| matches!(body, Body::Unprompted(said) if said.text == "the build is done");
+    assert!(world.bodies.iter().any(said), "{:?}", world.bodies);
+    world.hub(Body::UpdatesKept(UpdatesKept { at: at(1, 1), n: 9 }));
+    assert!(!world.runner.is_settled());
+    world.hub(Body::UnpromptedKept(UnpromptedKept { id: "u".into() }));
+    assert!(world.runner.is_settled());
+}
+
+#[test]
+fn a_missing_agent_is_told_as_that() {
+    let mut world = claude();
+    world.hub(Body::Prompt(prompt(1, 1)));
+    let launch = world.prepares(false, Standing::Absent, &[]);
+    let fault = Fault::AgentMissing {
+        cmd: "claude".into(),
+        why: "not in PATH".into(),
+    };
+    world.event(launch, Event::NotLaunched(fault.clone()));
+    assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Failed { fault }));
+    assert_eq!(world.runner.counts(), (0, 0));
+}
+
+#[test]
+fn what_cannot_be_a_uuid_starts_nothing() {
+    let mut world = claude();
+    world.hub(Body::Prompt(Prompt {
+        agent_session: "../../x".into(),
+        ..prompt(1, 1)
+    }));
+    assert!(matches!(
+        world.outcome(&at(1, 1)),
+        Some(Outcome::Failed { .. })
+    ));
+    assert_eq!(world.effects, []);
+    assert_eq!(
+        world.runner.step(
+            world.now,
+            Input::Hub(Box::new(Body::Unknown), String::new())
+        ),
+        Err(NotForUs)
+    );
+}

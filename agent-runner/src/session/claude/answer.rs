@@ -1,0 +1,286 @@
+//! What the agent does in a turn, told to the hub, and the turn's end.
+
+use ipc_schema::{Fault, Outcome, TurnEvent};
+
+use super::turn::{SPARE_BYTES, Stage};
+use super::{ClaudeSession, Life};
+use crate::claude::lines;
+use crate::claude::protocol::{Act, Over};
+use crate::claude::transcript::{Reading, Standing};
+use crate::session::turn::Stop;
+use crate::session::{Cx, Effect, Session as _};
+
+/// How many questions of one turn are remembered.
+const QUESTIONS: usize = 256;
+
+impl ClaudeSession {
+    pub(super) fn line(&mut self, line: &str, cx: &mut Cx<'_>) {
+        self.heard(cx);
+        let line = match lines::read(line) {
+            Ok(line) => line,
+            Err(_) => {
+                // Not its words: they may be anybody's.
+                tracing::warn!(
+                    bytes = line.len(),
+                    "the agent printed a line that is no JSON"
+                );
+                return;
+            }
+        };
+        if let Life::Live(_, protocol) = &mut self.life {
+            let acts = protocol.line(line, cx.now);
+            self.acts(acts, cx);
+            self.advance(cx);
+        }
+    }
+
+    pub(super) fn heard(&mut self, cx: &Cx<'_>) {
+        if let Some(turn) = &mut self.turn {
+            turn.clock.heard(cx.now);
+        }
+    }
+
+    pub(super) fn acts(&mut self, acts: Vec<Act>, cx: &mut Cx<'_>) {
+        for act in acts {
+            self.act(act, cx);
+        }
+    }
+
+    pub(super) fn act(&mut self, act: Act, cx: &mut Cx<'_>) {
+        let (Life::Live(launch, _) | Life::Leaving(launch, _)) = self.life else {
+            return;
+        };
+        match act {
+            Act::Write(line) => return cx.does(Effect::Write { launch, line }),
+            Act::Session(id) => {
+                if uuid::Uuid::try_parse(&id).is_err() {
+                    return tracing::warn!("the agent names its session by what is no UUID");
+                }
+                self.agent_session = id;
+                if self.turn.as_ref().is_some_and(|turn| turn.begun) {
+                    self.started(cx, false);
+                }
+                return;
+            }
+            Act::Unprompted(block) => {
+                let name = self.name.clone();
+                self.used = cx.now;
+                return cx.tell(|board, say| board.unprompted(&name, &block.id, &block.text, say));
+            }
+            _ => {}
+        }
+        let Some(turn) = &mut self.turn else { return };
+        let at = turn.prompt.at.clone();
+        match act {
+            Act::Begun => {
+                let revived = turn.revived;
+                self.started(cx, revived);
+            }
+            Act::Await(id) if !turn.from_file => {
+                let agent_session = self.agent_session.clone();
+                cx.does(Effect::Await {
+                    launch,
+                    agent_session,
+                    id,
+                });
+            }
+            Act::Content(block) => turn.content(block, cx),
+            Act::Progress(event) => turn.clock.show(&at, event, cx),
+            Act::Asked(question) => {
+                if turn.asked.len() == QUESTIONS {
+                    turn.asked.pop_first();
+                }
+                turn.asked.insert(question.question.clone(), true);
+                cx.keep(&at, TurnEvent::Asked(question));
+            }
+            Act::Withdrawn { question, expired } => {
+                turn.clock.heard(cx.now);
+                turn.asked.insert(question.clone(), false);
+                cx.keep(&at, TurnEvent::Withdrawn { question, expired });
+            }
+            Act::Decided { question, applied } => {
+                turn.asked.insert(question.clone(), !applied);
+                cx.keep(&at, TurnEvent::Decided { question, applied });
+            }
+            Act::Over(over) => self.over(over, cx),
+            _ => {}
+        }
+    }
+
+    /// The agent is done with the prompt.
+    pub(super) fn over(&mut self, over: Over, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        let stop = turn.clock.stopping();
+        let outcome = match (over, stop) {
+            (Over::Answered, _) => Some(Outcome::Done),
+            (_, Some(stop)) => Some(stop.outcome()),
+            (Over::Known, None) => None,
+            (Over::Failed(fault), None) => Some(Outcome::Failed { fault }),
+            (Over::Stopped, None) => {
+                let words = "the agent was interrupted, but not from the chat".into();
+                Some(Outcome::Failed {
+                    fault: Fault::Agent { words },
+                })
+            }
+        };
+        match outcome {
+            Some(outcome) if !turn.from_file => self.settle(outcome, cx),
+            outcome => self.read(outcome, cx),
+        }
+    }
+
+    /// Looks into the session file for what is still to be said.
+    pub(super) fn read(&mut self, outcome: Option<Outcome>, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        turn.stage = Stage::Read(outcome);
+        cx.does(Effect::Read {
+            launch: self.launch,
+            agent_session: self.agent_session.clone(),
+            prompt: turn.prompt.prompt_id.clone(),
+            known: turn.said.clone(),
+        });
+    }
+
+    pub(super) fn was_read(&mut self, reading: Result<Reading, String>, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        match &mut turn.stage {
+            Stage::Checked => match reading {
+                Ok(Reading {
+                    standing: Standing::Absent,
+                    ..
+                }) => {
+                    turn.seen = false;
+                    self.hand_over(cx);
+                }
+                // This process does nothing about it any more; another one, started for it, will.
+                Ok(Reading {
+                    standing: Standing::Open,
+                    ..
+                }) => {
+                    turn.stage = Stage::Waits;
+                    self.leave(cx);
+                }
+                Ok(reading) => {
+                    self.started(cx, false);
+                    self.told(reading, None, cx);
+                }
+                Err(words) => self.end(
+                    Outcome::Failed {
+                        fault: Fault::Agent { words },
+                    },
+                    cx,
+                ),
+            },
+            Stage::Read(outcome) => {
+                let outcome = outcome.take();
+                match reading {
+                    Ok(reading) => self.told(reading, outcome, cx),
+                    Err(words) => {
+                        tracing::warn!(words, "the session file cannot be read");
+                        let whole = turn.spare_bytes <= SPARE_BYTES && !turn.revived;
+                        turn.say_spare(cx);
+                        let words = format!("a part of the answer is lost: {words}");
+                        let failed = Outcome::Failed {
+                            fault: Fault::Agent { words },
+                        };
+                        self.settle(outcome.filter(|_| whole).unwrap_or(failed), cx);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Says what the file holds; `outcome` as in [`Stage::Read`].
+    pub(super) fn told(&mut self, reading: Reading, outcome: Option<Outcome>, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        for block in reading.blocks {
+            if !cx.board.has_room(&turn.prompt.at) {
+                turn.stage = Stage::Full(outcome);
+                return;
+            }
+            turn.say(block, cx);
+        }
+        // Said, and neither kept nor written down.
+        let lost = reading.standing == Standing::Absent
+            && (turn.revived || turn.spare_bytes > SPARE_BYTES);
+        let outcome = outcome
+            .filter(|_| !lost)
+            .unwrap_or_else(|| match reading.standing {
+                Standing::Absent if lost => {
+                    let words =
+                        "a part of the answer is lost: the session file is not there".into();
+                    Outcome::Failed {
+                        fault: Fault::Agent { words },
+                    }
+                }
+                Standing::Answered => Outcome::Done,
+                Standing::Stopped => Outcome::Failed {
+                    fault: Fault::CannotResume,
+                },
+                Standing::Absent | Standing::Open => {
+                    let words = "the agent has had this message and does not go on with it".into();
+                    Outcome::Failed {
+                        fault: Fault::Agent { words },
+                    }
+                }
+            });
+        turn.say_spare(cx);
+        self.settle(outcome, cx);
+    }
+
+    /// Everything is said; ends the turn once nothing that was stopped still runs.
+    pub(super) fn settle(&mut self, outcome: Outcome, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        match self.life {
+            Life::Live(launch, _) if turn.clock.stopping().is_some() => {
+                turn.stage = Stage::Sweeps(outcome);
+                cx.does(Effect::Sweep { launch });
+            }
+            _ => self.end(outcome, cx),
+        }
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome, cx: &mut Cx<'_>) {
+        if let Some(turn) = self.turn.take() {
+            if let Life::Live(launch, _) = self.life {
+                cx.does(Effect::AwaitNothing { launch });
+            }
+            crate::session::log_end(&turn.prompt.at, &outcome);
+            cx.keep(&turn.prompt.at, TurnEvent::Ended { outcome });
+        }
+        self.used = cx.now;
+        self.next(cx);
+    }
+
+    pub(super) fn stop(&mut self, stop: Stop, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        if !turn.clock.stop(stop, cx.now) {
+            return;
+        }
+        match (&turn.stage, &mut self.life) {
+            // A process that goes on by itself must not outlive the stop; what has not given a sign
+            // of life has nothing to lose.
+            (Stage::Waits, Life::Launching(launch)) => {
+                let launch = *launch;
+                self.kill(launch, cx);
+            }
+            (Stage::Runs, Life::Live(launch, _)) if !turn.begun => {
+                let launch = *launch;
+                self.kill(launch, cx);
+            }
+            (Stage::Runs, Life::Live(_, protocol)) => {
+                let acts = protocol.interrupt();
+                self.acts(acts, cx);
+            }
+            (Stage::Waits | Stage::Checked, _) => self.end(stop.outcome(), cx),
+            // The agent is done with it: it ends by itself.
+            _ => {}
+        }
+    }
+
+    pub(super) fn kill(&mut self, launch: u64, cx: &mut Cx<'_>) {
+        cx.does(Effect::Kill { launch });
+        self.life = Life::Leaving(launch, None);
+    }
+}

@@ -1,0 +1,313 @@
+//! A session with Claude Code.
+//!
+//! Promises: a start is preceded by the lock and by a look at the session file; an agent that dies
+//! in mid-turn is continued [`RESTARTS`] times in the same attempt, never run twice; a stopped turn
+//! is never brought back to life; an attempt says each block once and in order, and `Ended` last.
+//!
+//! Once an attempt has met a crash, or has more to say than may be held, its content is taken from
+//! the session file at the end of the turn: the file alone knows what a crash cut off.
+
+mod answer;
+mod start;
+mod turn;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
+
+use self::turn::{Stage, Turn};
+use super::turn::Stop;
+use super::{Cx, Effect, Event, Session};
+use crate::claude::protocol::Protocol;
+
+/// How often an agent that died in mid-turn is started again in the same attempt.
+pub const RESTARTS: u32 = 2;
+/// How many prompts may wait.
+const WAITING: usize = 8;
+/// How long a process may take to leave once its stdin is closed.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// One session.
+#[derive(Debug)]
+pub struct ClaudeSession {
+    name: String,
+    /// The agent's id of it.
+    agent_session: String,
+    /// The id that the hub gave last.
+    given: String,
+    life: Life,
+    turn: Option<Turn>,
+    waiting: VecDeque<Prompt>,
+    /// The last start; what is read is asked for in its name, alive or not.
+    launch: u64,
+    used: Instant,
+}
+
+#[derive(Debug)]
+enum Life {
+    Gone,
+    /// The lock is being taken, the file being read.
+    Preparing(u64),
+    /// It is being started.
+    Launching(u64),
+    Live(u64, Box<Protocol>),
+    /// It was told to go; killed at the time given, if that is set.
+    Leaving(u64, Option<Instant>),
+}
+
+impl ClaudeSession {
+    /// A session without a process.
+    pub fn new(name: String, now: Instant) -> ClaudeSession {
+        ClaudeSession {
+            name,
+            agent_session: String::new(),
+            given: String::new(),
+            life: Life::Gone,
+            turn: None,
+            waiting: VecDeque::new(),
+            launch: 0,
+            used: now,
+        }
+    }
+}
+
+impl Session for ClaudeSession {
+    fn is_over(&self) -> bool {
+        matches!(self.life, Life::Gone) && self.turn.is_none() && self.waiting.is_empty()
+    }
+
+    fn is_live(&self) -> bool {
+        !matches!(self.life, Life::Gone | Life::Preparing(_))
+    }
+
+    fn is_busy(&self) -> bool {
+        self.turn.is_some() || !self.waiting.is_empty()
+    }
+
+    fn prompt(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
+        if self.waiting.len() == WAITING {
+            let words = "too many messages wait in this session; send it again later".into();
+            let outcome = Outcome::Failed {
+                fault: Fault::Agent { words },
+            };
+            cx.keep(&prompt.at, TurnEvent::Ended { outcome });
+            return;
+        }
+        self.waiting.push_back(prompt);
+        self.next(cx);
+    }
+
+    fn interrupt(&mut self, at: &TurnRef, cx: &mut Cx<'_>) {
+        if let Some(index) = self.waiting.iter().position(|prompt| prompt.at == *at) {
+            self.waiting.remove(index);
+            cx.keep(
+                at,
+                TurnEvent::Ended {
+                    outcome: Outcome::Stopped,
+                },
+            );
+        } else if self.turn.as_ref().is_some_and(|turn| turn.prompt.at == *at) {
+            self.stop(Stop::Asked, cx);
+        }
+    }
+
+    fn decide(&mut self, question: &str, decision: &Decision, cx: &mut Cx<'_>) -> bool {
+        let Some(turn) = &mut self.turn else {
+            return false;
+        };
+        match (turn.asked.get(question), &mut self.life) {
+            (None, _) => return false,
+            (Some(true), Life::Live(_, protocol)) => {
+                turn.clock.heard(cx.now);
+                let acts = protocol.decide(question, decision.clone(), cx.now);
+                self.acts(acts, cx);
+            }
+            // It was withdrawn, or decided before.
+            (Some(_), _) => {
+                let question = question.to_owned();
+                let at = turn.prompt.at.clone();
+                cx.keep(
+                    &at,
+                    TurnEvent::Decided {
+                        question,
+                        applied: false,
+                    },
+                );
+            }
+        }
+        true
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        while let Some(prompt) = self.waiting.pop_front() {
+            cx.keep(
+                &prompt.at,
+                TurnEvent::Ended {
+                    outcome: Outcome::Stopped,
+                },
+            );
+        }
+        self.stop(Stop::Asked, cx);
+        self.leave(cx);
+    }
+
+    fn leave(&mut self, cx: &mut Cx<'_>) {
+        if let Life::Live(launch, _) = self.life {
+            cx.does(Effect::CloseInput { launch });
+            self.life = Life::Leaving(launch, Some(cx.now + LEAVE));
+        }
+    }
+
+    fn room(&mut self, at: &TurnRef, cx: &mut Cx<'_>) {
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.prompt.at == *at) else {
+            return;
+        };
+        if let Stage::Full(outcome) = &mut turn.stage {
+            let outcome = outcome.take();
+            self.read(outcome, cx);
+        }
+    }
+
+    fn deadline(&self, cx: &Cx<'_>) -> Option<Instant> {
+        let clock = self
+            .turn
+            .as_ref()
+            .and_then(|turn| turn.clock.deadline(cx.now, self.is_patient(), cx.options));
+        let life = match &self.life {
+            Life::Live(_, protocol) if self.turn.is_some() => protocol.deadline(),
+            Life::Live(_, protocol) => {
+                let close = cx.options.idle_close().filter(|_| protocol.is_idle());
+                close
+                    .map(|close| self.used + close)
+                    .into_iter()
+                    .chain(protocol.deadline())
+                    .min()
+            }
+            Life::Leaving(_, kill) => *kill,
+            _ => None,
+        };
+        clock.into_iter().chain(life).min()
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        if let Life::Live(_, protocol) = &mut self.life {
+            let acts = protocol.tick(cx.now);
+            self.acts(acts, cx);
+        }
+        let patient = self.is_patient();
+        if let Some(turn) = &mut self.turn {
+            let at = turn.prompt.at.clone();
+            turn.clock.shows(&at, cx);
+            if turn.stage == Stage::Runs
+                && let Life::Live(launch, _) | Life::Leaving(launch, _) = self.life
+            {
+                turn.clock.escalate(launch, cx);
+            }
+            if turn.clock.stopping().is_none()
+                && let Some(limit) = turn.clock.limit(cx.now, patient, cx.options)
+            {
+                tracing::warn!(
+                    turn = at.turn,
+                    "the turn ran into its limit and is interrupted"
+                );
+                self.stop(limit, cx);
+            }
+        }
+        match &mut self.life {
+            Life::Leaving(launch, kill) if kill.is_some_and(|kill| kill <= cx.now) => {
+                *kill = None;
+                let launch = *launch;
+                cx.does(Effect::Kill { launch });
+            }
+            Life::Live(_, protocol)
+                if self.turn.is_none()
+                    && protocol.is_idle()
+                    && cx
+                        .options
+                        .idle_close()
+                        .is_some_and(|idle| self.used + idle <= cx.now) =>
+            {
+                tracing::info!("an idle agent process is ended");
+                self.leave(cx);
+            }
+            _ => {}
+        }
+    }
+
+    fn event(&mut self, launch: u64, event: Event, cx: &mut Cx<'_>) {
+        let current = match &self.life {
+            Life::Gone => None,
+            Life::Preparing(launch)
+            | Life::Launching(launch)
+            | Life::Live(launch, _)
+            | Life::Leaving(launch, _) => Some(*launch),
+        };
+        // A reading may outlive the process that it was for.
+        let reading = matches!(event, Event::Read { .. });
+        if current != Some(launch) && !reading {
+            if let Event::Prepared(Ok(_)) = event {
+                cx.does(Effect::Release { launch });
+            }
+            return;
+        }
+        match event {
+            Event::Prepared(found) => self.prepared(launch, found, cx),
+            Event::Launched => {
+                if let Life::Launching(_) = self.life {
+                    let nonce = format!("{}.{launch}", cx.nonce);
+                    let timeout = cx.options.question_timeout();
+                    let protocol = Protocol::new(nonce, self.agent_session.clone(), timeout);
+                    self.life = Life::Live(launch, Box::new(protocol));
+                    self.advance(cx);
+                }
+            }
+            Event::NotLaunched(fault) => {
+                self.life = Life::Gone;
+                let stop = self.turn.as_ref().and_then(|turn| turn.clock.stopping());
+                self.end(stop.map_or(Outcome::Failed { fault }, Stop::outcome), cx);
+            }
+            Event::Line(line) => self.line(&line, cx),
+            Event::Overlong => {
+                tracing::warn!("the agent printed a line of more than 16 MiB; it is passed over");
+                self.heard(cx);
+            }
+            Event::Output(_) => {}
+            Event::Exited(exit) => self.exited(&exit, cx),
+            Event::Written(ids) => {
+                if let Life::Live(_, protocol) = &mut self.life {
+                    let acts = protocol.written(&ids);
+                    self.acts(acts, cx);
+                }
+            }
+            Event::Read { prompt, reading } => {
+                if self
+                    .turn
+                    .as_ref()
+                    .is_some_and(|turn| turn.prompt.prompt_id == prompt)
+                {
+                    self.was_read(reading, cx);
+                }
+            }
+            Event::Swept => {
+                if let Some(turn) = &mut self.turn
+                    && let Stage::Sweeps(outcome) = &turn.stage
+                {
+                    let outcome = outcome.clone();
+                    self.end(outcome, cx);
+                }
+            }
+        }
+    }
+}
+
+impl ClaudeSession {
+    fn is_patient(&self) -> bool {
+        match (&self.turn, &self.life) {
+            // A turn whose process is done with it depends on the agent no more.
+            (Some(turn), _) if !matches!(turn.stage, Stage::Runs | Stage::Waits) => true,
+            (_, Life::Live(_, protocol)) => protocol.is_asking(),
+            _ => false,
+        }
+    }
+}
