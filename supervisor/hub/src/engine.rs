@@ -13,6 +13,7 @@ mod batch;
 mod chat;
 mod intake;
 mod outbox;
+mod questions;
 mod runner;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -156,6 +156,11 @@ fn count(text: &str, part: &str) -> usize {
 }
 
 async fn matrix(victim: Victim, instant: Instant) {
+    let on_weibo = victim == Victim::Weibo;
+    conversation(victim, instant, on_weibo).await;
+}
+
+async fn conversation(victim: Victim, instant: Instant, on_weibo: bool) {
     let scene = Scene::with(|setup| {
         setup.agent_options = "allowed_tools = [\"Bash\"]".into();
         // Restarted at once after a kill, the worker identifies or resumes again.
@@ -167,13 +172,13 @@ async fn matrix(victim: Victim, instant: Instant) {
         Instant::BetweenChunks => fake_claude::prose(LONG),
         _ => "the answer".to_owned(),
     };
-    if victim == Victim::Weibo {
+    if on_weibo {
         act(&scene, victim, instant, |text| scene.weibo_dm(text)).await;
         let all = until_probe_on_weibo(&scene).await;
         // Weibo acknowledges nothing: what was written after the last sign of life may stand twice,
         // and nothing else may.
         let most = match instant {
-            Instant::BetweenChunks | Instant::AfterPost => 2,
+            Instant::BetweenChunks | Instant::AfterPost if victim == Victim::Weibo => 2,
             _ => 1,
         };
         for sentence in expected.split_inclusive(". ") {
@@ -291,6 +296,22 @@ matrix! {
     agent_after_result: Agent at AfterResult;
     agent_between_chunks: Agent at BetweenChunks;
     agent_after_post: Agent at AfterPost;
+}
+
+/// The worker outlives its hub, so on Weibo nothing stands twice either.
+#[tokio::test]
+async fn hub_queued_on_weibo() {
+    conversation(Victim::Hub, Instant::Queued, true).await;
+}
+
+#[tokio::test]
+async fn hub_first_delta_on_weibo() {
+    conversation(Victim::Hub, Instant::FirstDelta, true).await;
+}
+
+#[tokio::test]
+async fn hub_after_result_on_weibo() {
+    conversation(Victim::Hub, Instant::AfterResult, true).await;
 }
 
 /// A message that Weibo's socket gave and the hub never got may be lost: that bound is documented,

@@ -78,6 +78,21 @@ async fn an_agent_that_is_not_installed_is_said_with_what_to_install() {
 }
 
 #[tokio::test]
+async fn an_agent_that_is_logged_out_is_said_with_what_to_do() {
+    let scene = Scene::with(|setup| {
+        let Agent::ClaudeCode { env, .. } = &mut setup.agent else {
+            panic!("the scene's agent is Claude Code");
+        };
+        env.push(("FAKE_CLAUDE_LOGIN".into(), "checked".into()));
+    })
+    .await;
+    let asked = scene.dm("hello");
+    let answer = scene.reply(asked, |_| true).await;
+    let words = answer.text.to_lowercase();
+    assert!(words.contains("log") && words.contains("/login"), "{words}");
+}
+
+#[tokio::test]
 async fn an_agent_that_prints_junk_or_dies_ends_its_turn_with_a_word() {
     let scene = Scene::start().await;
     let asked = scene.dm("#junk this is not json\n#say after the junk");

@@ -1,14 +1,13 @@
 //! The way in: one message, exactly one outcome.
 
-use ipc_schema::{Accepted, Access, Body, Decide, Inbound, MAX_TEXT};
-use spool::{Conversation, Person, Question, QuestionState, Session, SpoolError, Turn, TurnState};
+use ipc_schema::{Accepted, Access, Body, Inbound, MAX_TEXT};
+use spool::{Conversation, Person, Session, SpoolError, Turn, TurnState};
 
 use super::outbox::Place;
 use super::{Engine, RUNNER_AWAY, Timer};
 use crate::command::Command;
-use crate::question::{Shown, seen};
 use crate::texts::{Lang, Text};
-use crate::{answer, ids, prompt};
+use crate::{ids, prompt};
 
 /// A refusal is said to one person once in so many milliseconds, …
 const REFUSAL_EACH: u64 = 24 * 3_600_000;
@@ -228,49 +227,6 @@ impl Engine {
         };
         self.spool.put_session(&session)?;
         Ok(session)
-    }
-
-    /// Whether the message was an answer to the open question; if so it is dealt with.
-    fn answered(
-        &mut self,
-        question: &Question,
-        message: &Inbound,
-        place: &Place<'_>,
-        lang: Lang,
-        now: u64,
-    ) -> Result<bool, SpoolError> {
-        let Ok(shown) = serde_json::from_str::<Shown>(&question.about) else {
-            return Ok(false);
-        };
-        let Some(decision) = answer::read(&message.text, &shown.about) else {
-            return Ok(false);
-        };
-        let Some(turn) = self.spool.turn(&question.turn)? else {
-            return Ok(false);
-        };
-        if turn.asker != message.sender.id && !self.is_admin(&turn.project, &message.sender.id) {
-            self.notice(place, &Text::QuestionNotYours, lang, now)?;
-            return Ok(true);
-        }
-        let chunk = self.spool.chunk(&shown.last_chunk)?;
-        if !chunk.is_some_and(|chunk| seen(&chunk, message.order, message.sent_at_ms)) {
-            self.notice(place, &Text::DecidedLate, lang, now)?;
-            return Ok(true);
-        }
-        let decided = Question {
-            state: QuestionState::Decided,
-            decision: serde_json::to_string(&decision).unwrap_or_default(),
-            ..question.clone()
-        };
-        self.spool.put_question(&decided)?;
-        if let Some(runner) = self.runner_of(&turn.project) {
-            let decide = Decide {
-                question: question.id.clone(),
-                decision,
-            };
-            self.send(&runner, &turn.trace, Body::Decide(decide));
-        }
-        Ok(true)
     }
 
     /// What stands against running this message, if anything.

@@ -1,18 +1,16 @@
 //! Turns: started, followed, ended.
 
 use ipc_schema::{
-    Body, Decide, Decision, Fault, Nack, OpenTurns, Outcome, Prompt, Question as Asked,
-    QuestionKind, Standing, TurnEvent, TurnRef, TurnStanding, TurnUpdate, TurnsAnswer, Unprompted,
-    UnpromptedKept, UpdatesKept,
+    Body, Decide, Fault, Nack, OpenTurns, Outcome, Prompt, Standing, TurnEvent, TurnRef,
+    TurnStanding, TurnUpdate, TurnsAnswer, Unprompted, UnpromptedKept, UpdatesKept,
 };
-use spool::{Question, QuestionState, SpoolError, Turn, TurnState};
+use spool::{QuestionState, SpoolError, Turn, TurnState};
 
 use super::chat::interrupt;
 use super::outbox::Place;
 use super::{Engine, RUNNER_AWAY, Timer};
 use crate::plan::Reply;
-use crate::question::Shown;
-use crate::texts::{Lang, Text, say};
+use crate::texts::{Lang, Text};
 use crate::turn::{Signal, Step, step};
 
 impl Engine {
@@ -230,118 +228,6 @@ impl Engine {
         }
     }
 
-    /// A question is committed before it is shown.
-    fn asked(&mut self, turn: &Turn, asked: Asked, now: u64) -> Result<(), SpoolError> {
-        let Asked {
-            question,
-            about,
-            deadline_ms: _,
-        } = asked;
-        let lang = lang(turn);
-        let text = match &about {
-            QuestionKind::Permission {
-                tool,
-                detail,
-                always,
-            } => {
-                let always = always.as_deref();
-                say(
-                    &Text::PermissionQuestion {
-                        tool,
-                        detail,
-                        always,
-                    },
-                    lang,
-                )
-            }
-            QuestionKind::Choice {
-                text,
-                options,
-                multiple,
-            } => {
-                let options: Vec<(&str, &str)> = options
-                    .iter()
-                    .map(|o| (o.label.as_str(), o.description.as_str()))
-                    .collect();
-                let text = Text::ChoiceQuestion {
-                    question: text,
-                    options: &options,
-                    multiple: *multiple,
-                };
-                say(&text, lang)
-            }
-            QuestionKind::Plan { text } => say(&Text::PlanQuestion { plan: text }, lang),
-            QuestionKind::Unknown => return self.deny(turn, question),
-        };
-        let posted = self.post(&turn.into(), &text, now)?;
-        let shown = Shown {
-            about,
-            last_chunk: posted.last_chunk(),
-        };
-        self.spool.put_question(&Question {
-            id: question,
-            turn: turn.id.clone(),
-            attempt: turn.attempt,
-            session: turn.session.clone(),
-            about: serde_json::to_string(&shown).unwrap_or_default(),
-            state: QuestionState::Open,
-            decision: String::new(),
-            asked_at: now,
-        })
-    }
-
-    /// A kind of question that nobody here can put into words is denied.
-    fn deny(&mut self, turn: &Turn, question: String) -> Result<(), SpoolError> {
-        if let Some(runner) = self.runner_of(&turn.project) {
-            let why = "this kind of question cannot be shown here".to_owned();
-            let decision = Decision::Deny { why };
-            self.send(
-                &runner,
-                &turn.trace,
-                Body::Decide(Decide { question, decision }),
-            );
-        }
-        Ok(())
-    }
-
-    fn decided(
-        &mut self,
-        turn: &Turn,
-        question: &str,
-        applied: bool,
-        now: u64,
-    ) -> Result<(), SpoolError> {
-        let Some(known) = self.spool.question(question)? else {
-            return Ok(());
-        };
-        if !self.close_question(question)? {
-            return Ok(());
-        }
-        let text = match serde_json::from_str(&known.decision) {
-            _ if !applied => Text::DecidedLate,
-            Ok(Decision::Allow) => Text::DecidedAllow,
-            Ok(Decision::AllowAlways) => Text::DecidedAlways,
-            Ok(Decision::Deny { .. }) => Text::DecidedDeny,
-            // The agent's next words show that it was understood.
-            Ok(Decision::Answers { .. }) | Err(_) => return Ok(()),
-        };
-        self.notice(&turn.into(), &text, lang(turn), now)
-    }
-
-    /// Closes a question; whether it was open or decided until now.
-    fn close_question(&mut self, question: &str) -> Result<bool, SpoolError> {
-        match self.spool.question(question)? {
-            Some(known) if known.state != QuestionState::Closed => {
-                self.spool.put_question(&Question {
-                    state: QuestionState::Closed,
-                    ..known
-                })?;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
     fn ended(&mut self, turn: &Turn, outcome: Outcome, now: u64) -> Result<(), SpoolError> {
         let fault = match outcome {
             Outcome::Done => return self.signal(turn, Signal::Answered, now),
@@ -525,7 +411,7 @@ fn at(turn: &Turn) -> TurnRef {
     }
 }
 
-fn lang(turn: &Turn) -> Lang {
+pub(super) fn lang(turn: &Turn) -> Lang {
     Lang::from_code(&turn.language).unwrap_or(Lang::En)
 }
 
