@@ -6,14 +6,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use hub::control::{Answer, Ask, Waiting};
 use monitor::control::{Client, ClientError, ProcessStatus, Request, Status};
-use serde::Serialize;
+use serde_json::Value;
 
 use crate::places::Places;
 
-/// What `status --json` prints.
-#[derive(Serialize)]
+/// What is known of a running tree.
 struct Report {
-    #[serde(flatten)]
     tree: Status,
     /// By process: whether the hub has a link to it. Absent while the hub is down.
     links: Option<BTreeMap<String, bool>>,
@@ -38,7 +36,7 @@ pub(crate) fn status(places: &Places, json: bool) -> Result<ExitCode> {
         waiting,
     };
     if json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+        print(&format!("{:#}\n", document(&report)?));
     } else {
         print(&table(&report));
     }
@@ -47,6 +45,23 @@ pub(crate) fn status(places: &Places, json: bool) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The JSON document: what the monitor says, with the hub's word on each process's link.
+fn document(report: &Report) -> serde_json::Result<Value> {
+    let mut document = serde_json::to_value(&report.tree)?;
+    document["waiting"] = serde_json::to_value(&report.waiting)?;
+    for process in document["processes"].as_array_mut().into_iter().flatten() {
+        let name = process["name"].as_str().unwrap_or_default();
+        process["link"] = link(report.links.as_ref(), name).into();
+    }
+    Ok(document)
+}
+
+/// `up`, `down`, or nothing where there is no link to speak of.
+fn link(links: Option<&BTreeMap<String, bool>>, process: &str) -> Option<&'static str> {
+    let up = *links?.get(process)?;
+    Some(if up { "up" } else { "down" })
 }
 
 /// Gives an order and prints what the monitor says to it.
@@ -145,11 +160,7 @@ fn row(process: &ProcessStatus, links: Option<&BTreeMap<String, bool>>) -> [Stri
         Some(ms) => format!("{} {}", process.state, span(ms)),
         None => process.state.clone(),
     };
-    let link = match links.and_then(|links| links.get(&process.name)) {
-        Some(true) => "up",
-        Some(false) => "down",
-        None => "-",
-    };
+    let link = link(links, &process.name).unwrap_or("-");
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     [
         process.name.clone(),

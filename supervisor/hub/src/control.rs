@@ -130,7 +130,7 @@ pub fn answer(engine: &mut Engine, ask: Ask, now: u64) -> Result<Answer, SpoolEr
                 waiting: Waiting {
                     queued_turns: counts.queued_turns,
                     open_turns: counts.open_turns,
-                    pending_chunks: counts.pending_chunks,
+                    pending_chunks: counts.pending_chunks + counts.leased_chunks,
                     parked_chunks: counts.parked_chunks,
                 },
             }

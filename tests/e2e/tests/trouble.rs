@@ -23,6 +23,7 @@ async fn a_worker_that_crashes_five_times_backs_off_and_recovers() {
     let status = scene.tree.status().await.unwrap();
     let worker = Tree::process(&status, "weibo-main");
     assert_eq!(worker["restarts"], 5, "{worker:#}");
+    assert_eq!(Tree::process(&status, "discord-main")["link"], "up");
     assert_eq!(worker["last_exit"], "killed by SIGKILL");
     let waits = scene
         .log()
