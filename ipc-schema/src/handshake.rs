@@ -83,7 +83,7 @@ pub struct Welcome {
 pub struct Cursor {
     /// At most 64 bytes.
     pub name: String,
-    /// At most 64 KiB, opaque to the hub.
+    /// At most 64 KiB, and 128 KiB of all of a peer's together; opaque to the hub.
     #[serde(with = "serde_bytes")]
     pub value: Vec<u8>,
 }

@@ -291,9 +291,19 @@ impl Engine {
 
     fn cursor_put(&mut self, peer: &str, id: u64, put: CursorPut) -> Result<(), SpoolError> {
         const NAME: usize = 64;
+        // They all go into one Welcome, which is one frame.
+        const CURSORS: usize = 128 * 1024;
         const VALUE: usize = 64 * 1024;
         if put.name.is_empty() || put.name.len() > NAME || put.value.len() > VALUE {
             let why = format!("a cursor has a name of 1 to {NAME} bytes and at most {VALUE} bytes");
+            self.send(peer, "", Body::Nack(Nack { id, why }));
+            return Ok(());
+        }
+        let others = self.spool.cursors(peer)?;
+        let others = others.iter().filter(|(name, _)| *name != put.name);
+        let sum: usize = others.map(|(name, value)| name.len() + value.len()).sum();
+        if sum + put.value.len() > CURSORS {
+            let why = format!("all cursors of a peer together have at most {CURSORS} bytes");
             self.send(peer, "", Body::Nack(Nack { id, why }));
             return Ok(());
         }

@@ -13,7 +13,7 @@ mod desk;
 use desk::*;
 use hub::texts::{Lang, Text, say};
 use ipc_schema::*;
-use spool::TurnState;
+use spool::{ChunkState, TurnState};
 
 fn en(text: Text<'_>) -> String {
     say(&text, Lang::En)
@@ -351,6 +351,53 @@ fn a_permanent_failure_parks_the_rest_and_the_lane_goes_on() {
     assert_eq!(chunks, u64::from(first.count) - 1);
     let out = desk.wait(0);
     assert_eq!(desk.post_all(out).len() as u64, chunks);
+}
+
+#[test]
+fn a_peer_speaks_only_of_what_is_its_own() {
+    let mut plan = plan();
+    let other = plan.platforms[WORKER].clone();
+    plan.platforms.insert("weibo-main".into(), other);
+    let mut desk = Desk::new(plan);
+    desk.worker_up();
+    desk.runner_up(true, Standing::Unknown);
+    let at = prompts(&desk.says("e1", "one")).remove(0).at;
+    let first = deliveries(&desk.answer(&at, "hi")).remove(0);
+    let lie = Delivered {
+        key: first.key.clone(),
+        platform_id: "m".into(),
+    };
+    desk.got("weibo-main", Body::Delivered(lie));
+    assert_eq!(
+        desk.spool.chunk(&first.key).unwrap().unwrap().state,
+        ChunkState::Leased
+    );
+    let no = DeliveryFailed {
+        key: first.key.clone(),
+        failure: Failure::Permanent,
+        why: "no".into(),
+    };
+    desk.got("weibo-main", Body::DeliveryFailed(no));
+    assert_eq!(
+        desk.spool.chunk(&first.key).unwrap().unwrap().state,
+        ChunkState::Leased
+    );
+}
+
+#[test]
+fn cursors_that_would_not_fit_a_welcome_are_refused() {
+    let mut desk = Desk::linked();
+    let put = |name: &str| {
+        Body::CursorPut(CursorPut {
+            name: name.into(),
+            number: 1,
+            value: vec![0; 60_000],
+        })
+    };
+    assert_eq!(kinds(&desk.got(WORKER, put("a"))), ["cursor_kept"]);
+    assert_eq!(kinds(&desk.got(WORKER, put("b"))), ["cursor_kept"]);
+    assert_eq!(kinds(&desk.got(WORKER, put("c"))), ["nack"]);
+    assert_eq!(kinds(&desk.got(WORKER, put("b"))), ["cursor_kept"]);
 }
 
 #[test]

@@ -182,7 +182,9 @@ impl Engine {
         done: Delivered,
         now: u64,
     ) -> Result<(), SpoolError> {
-        self.spool.delivered(&done.key, &done.platform_id, now)?;
+        if self.is_of(peer, &done.key)? {
+            self.spool.delivered(&done.key, &done.platform_id, now)?;
+        }
         self.landed(peer, &done.key)
     }
 
@@ -196,7 +198,7 @@ impl Engine {
         let Some(chunk) = self.spool.chunk(&failed.key)? else {
             return self.landed(peer, &failed.key);
         };
-        if chunk.state != ChunkState::Leased {
+        if chunk.state != ChunkState::Leased || chunk.instance != peer {
             return self.landed(peer, &failed.key);
         }
         let wait = match failed.failure {
@@ -230,6 +232,12 @@ impl Engine {
             }
         }
         self.landed(peer, &failed.key)
+    }
+
+    /// Whether a chunk is this worker's to speak of.
+    fn is_of(&self, peer: &str, key: &str) -> Result<bool, SpoolError> {
+        let chunk = self.spool.chunk(key)?;
+        Ok(chunk.is_some_and(|chunk| chunk.instance == peer))
     }
 
     /// The worker has said how a chunk fared: it may forget it, and the lane goes on.

@@ -95,7 +95,7 @@ impl Engine {
         let Some(known) = self.spool.question(question)? else {
             return Ok(());
         };
-        if !self.close_question(question)? {
+        if !self.close_question(turn, question)? {
             return Ok(());
         }
         let text = match serde_json::from_str(&known.decision) {
@@ -109,10 +109,14 @@ impl Engine {
         self.notice(&turn.into(), &text, lang(turn), now)
     }
 
-    /// Closes a question; whether it was open or decided until now.
-    pub(super) fn close_question(&mut self, question: &str) -> Result<bool, SpoolError> {
+    /// Closes a question of the turn's; whether it was open or decided until now.
+    pub(super) fn close_question(
+        &mut self,
+        turn: &Turn,
+        question: &str,
+    ) -> Result<bool, SpoolError> {
         match self.spool.question(question)? {
-            Some(known) if known.state != QuestionState::Closed => {
+            Some(known) if known.state != QuestionState::Closed && known.turn == turn.id => {
                 self.spool.put_question(&Question {
                     state: QuestionState::Closed,
                     ..known

@@ -213,7 +213,7 @@ impl Engine {
             }
             TurnEvent::Asked(asked) => self.asked(turn, asked, now),
             TurnEvent::Withdrawn { question, expired } => {
-                if self.close_question(&question)? && expired {
+                if self.close_question(turn, &question)? && expired {
                     self.notice(&turn.into(), &Text::QuestionExpired, lang, now)?;
                 }
                 Ok(())
@@ -336,7 +336,9 @@ impl Engine {
     ) -> Result<(), SpoolError> {
         if !self.spool.seen(peer, &said.id, "", 0)? {
             self.spool.remember(peer, &said.id, "", 0, now)?;
+            let project = self.project_of(peer);
             let session = self.spool.session(&said.session)?;
+            let session = session.filter(|s| project.as_deref() == Some(s.project.as_str()));
             let conversation = match &session {
                 Some(s) => self
                     .spool
