@@ -30,9 +30,11 @@ impl Places {
                 None => usual().join("run"),
             });
         let state_dir = state_dir.unwrap_or_else(usual);
+        // The processes below may have another working directory.
+        let whole = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
         Places {
-            state_dir,
-            runtime_dir,
+            state_dir: whole(state_dir),
+            runtime_dir: whole(runtime_dir),
         }
     }
 }
@@ -86,4 +88,16 @@ fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path)
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_do_not_depend_on_a_working_directory() {
+        let places = Places::new(Some("state".into()), Some("run".into()));
+        assert!(places.state_dir.is_absolute() && places.state_dir.ends_with("state"));
+        assert!(places.runtime_dir.is_absolute() && places.runtime_dir.ends_with("run"));
+    }
 }
