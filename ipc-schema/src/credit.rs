@@ -92,3 +92,39 @@ impl Grant {
         Some(Credit { frames })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_was_granted_is_noticed() {
+        let mut grant = Grant::default();
+        for _ in 0..CREDIT_WINDOW {
+            assert_eq!(grant.received(), Ok(()));
+        }
+        assert_eq!(grant.received(), Err(Overdrawn));
+    }
+
+    #[test]
+    fn what_is_dealt_with_is_granted_anew_in_lots() {
+        let (mut grant, mut allowance) = (Grant::default(), Allowance::new(CREDIT_WINDOW));
+        let mut grants = 0;
+        for _ in 0..10 * CREDIT_WINDOW {
+            assert!(allowance.spend());
+            assert_eq!(grant.received(), Ok(()));
+            if let Some(credit) = grant.finished() {
+                allowance.grant(credit);
+                grants += 1;
+            }
+        }
+        assert_eq!(grants, 20);
+    }
+
+    #[test]
+    fn a_grant_never_overflows() {
+        let mut allowance = Allowance::new(u32::MAX);
+        allowance.grant(Credit { frames: u32::MAX });
+        assert!(allowance.any() && allowance.spend());
+    }
+}

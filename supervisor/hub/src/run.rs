@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use interprocess::local_socket::tokio::Listener;
 use ipc_schema::LinkSecret;
@@ -11,11 +10,11 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use worker_kit::life::{Life, Notify, inherited, log, watch_drain};
 
+use crate::control;
 use crate::engine::Engine;
 use crate::link::{Door, admit};
 use crate::plan::Plan;
 use crate::serve::{Inputs, now, serve};
-use crate::{control, link};
 
 /// Events that may wait for the hub's loop.
 const INPUTS: usize = 1024;
@@ -198,10 +197,3 @@ fn take_over() -> Result<Given, HubError> {
 pub fn descriptor(peer: &str) -> String {
     format!("{LINK}{peer}")
 }
-
-/// Where the hub's own control socket is.
-pub fn control_socket(runtime_dir: &std::path::Path) -> PathBuf {
-    control::path(runtime_dir)
-}
-
-const _: () = assert!(link::FIRST_CREDIT.frames as usize <= INPUTS);

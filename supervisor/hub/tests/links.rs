@@ -192,7 +192,7 @@ async fn strangers_with_junk_are_sent_away_and_the_link_goes_on() {
 }
 
 #[tokio::test]
-async fn a_peer_that_breaks_its_credit_or_its_frames_loses_its_link_only() {
+async fn junk_from_a_welcomed_peer_costs_its_link_only() {
     with_hub(|socket| async move {
         let mut greedy = Peer::welcomed(&socket, 1).await;
         greedy.raw(&[0xff; 64]).await;
