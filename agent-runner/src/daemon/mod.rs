@@ -101,7 +101,8 @@ struct Shell {
     tails: HashMap<u64, Tail>,
     /// The link took no more: what is kept is said again once it does.
     stalled: bool,
-    last_again: Option<Instant>,
+    /// The hub could not use something: when what is kept is said again.
+    again: Option<Instant>,
     status: (usize, usize),
 }
 
@@ -125,7 +126,7 @@ impl Shell {
             holds: HashMap::new(),
             tails: HashMap::new(),
             stalled: false,
-            last_again: None,
+            again: None,
             status: (usize::MAX, 0),
         }
     }
@@ -146,6 +147,7 @@ impl Shell {
             let due = due
                 .into_iter()
                 .chain(end)
+                .chain(self.again)
                 .min()
                 .map(tokio::time::Instant::from_std);
             let tick = async {
@@ -162,7 +164,12 @@ impl Shell {
                     None => return Err(Stop::Failed(anyhow::anyhow!("the link is over"))),
                 },
                 Some((launch, event)) = self.inbox.recv() => self.process(launch, event),
-                () = tick => self.step(Input::Tick),
+                () = tick => {
+                    if self.again.take_if(|at| Instant::now() >= *at).is_some() {
+                        self.step(Input::Again);
+                    }
+                    self.step(Input::Tick);
+                }
                 _ = look.tick(), if watching => self.look(),
                 () = link.room(256), if self.stalled => {
                     self.stalled = false;
@@ -221,15 +228,9 @@ impl Shell {
             }
             LinkEvent::Nacked { why, .. } => {
                 tracing::warn!(why, "the hub could not use what it was told");
-                // At most once a second: a hub that refuses everything is not to be flooded.
-                let now = Instant::now();
-                if self
-                    .last_again
-                    .is_none_or(|last| now >= last + Duration::from_secs(1))
-                {
-                    self.last_again = Some(now);
-                    self.step(Input::Again);
-                }
+                // Once a second: a hub that refuses everything is not to be flooded.
+                self.again
+                    .get_or_insert_with(|| Instant::now() + Duration::from_secs(1));
             }
             LinkEvent::Refused {
                 code: RefuseCode::Schema,
