@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_SEGMENT: usize = 128 * 1024;
 
 /// A file by its content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BlobRef {
     /// SHA-256 of the content, lower-case hex.
     pub sha256: String,
@@ -37,6 +37,23 @@ pub struct BlobSegment {
 /// The whole file is on disk under its hash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BlobKept {
+    /// The file.
+    pub sha256: String,
+}
+
+/// Peer → hub: send the segment of a kept file that begins at `offset`. Answered with one
+/// [`BlobSegment`], or with [`BlobGone`]. To know a file's hash is the right to read it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BlobGet {
+    /// The file.
+    pub sha256: String,
+    /// Where to begin, bytes.
+    pub offset: u64,
+}
+
+/// Hub → peer: the file is not, or no longer, kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BlobGone {
     /// The file.
     pub sha256: String,
 }

@@ -45,6 +45,10 @@ pub enum Body {
     BlobSegment(BlobSegment),
     /// The answer to the last segment: the file is on disk.
     BlobKept(BlobKept),
+    /// Peer → hub: send a piece of a file.
+    BlobGet(BlobGet),
+    /// Hub → peer: there is no such file.
+    BlobGone(BlobGone),
 
     /// Hub → worker: post this.
     Deliver(Deliver),
@@ -54,6 +58,8 @@ pub enum Body {
     DeliveryFailed(DeliveryFailed),
     /// Hub → worker: the result is committed, forget it.
     DeliveryKept(DeliveryKept),
+    /// Hub → worker: a message that shows progress has changed.
+    Revise(Revise),
     /// Hub → worker: somebody is, or is no longer, being worked for.
     Activity(Activity),
 

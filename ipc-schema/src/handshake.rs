@@ -62,12 +62,18 @@ pub struct Capabilities {
     pub threads: bool,
     /// Can post files.
     pub files: bool,
+    /// The largest file that it can post, bytes; 0 counts as none.
+    pub file_limit: u64,
+    /// Runner: the modes that a session can be put into; empty = it has none.
+    pub modes: Vec<String>,
+    /// Runner: a session's model can be chosen.
+    pub models: bool,
     /// Runner: the agent drops a prompt whose id it has seen, so one may be sent again.
     pub dedups_prompts: bool,
 }
 
 /// Hub → peer: the link stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
     /// The grammar of everything that follows on this link.
     pub schema: u32,
@@ -76,6 +82,49 @@ pub struct Welcome {
     /// Every cursor that this peer has put, as last committed.
     #[serde(default)]
     pub cursors: Vec<Cursor>,
+    /// Worker: the commands to offer in the platform's own menu, if it has one.
+    #[serde(default)]
+    pub commands: Vec<CommandSpec>,
+}
+
+/// A command for a platform's own menu. Whoever chooses it is taken to have typed `/name` and the
+/// options in their order ([`crate::Act::Command`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CommandSpec {
+    /// Without the slash.
+    pub name: String,
+    /// What it does, in English; at most 100 code points.
+    pub about: String,
+    /// The same in Chinese.
+    #[serde(default)]
+    pub about_zh: String,
+    /// What can be given with it.
+    #[serde(default)]
+    pub options: Vec<CommandOption>,
+    /// Its answer concerns nobody else.
+    #[serde(default)]
+    pub private: bool,
+}
+
+/// An option of a [`CommandSpec`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CommandOption {
+    /// Lower-case letters.
+    pub name: String,
+    /// What it is, in English; at most 100 code points.
+    pub about: String,
+    /// The same in Chinese.
+    #[serde(default)]
+    pub about_zh: String,
+    /// It is a whole number, else a text.
+    #[serde(default)]
+    pub number: bool,
+    /// It has to be given.
+    #[serde(default)]
+    pub required: bool,
+    /// What may be given; empty = anything. At most 25.
+    #[serde(default)]
+    pub choices: Vec<String>,
 }
 
 /// A small value that a peer keeps in the spool.

@@ -10,7 +10,7 @@ pub const MAX_TEXT: usize = 128 * 1024;
 
 /// Worker → hub: somebody said something. Offered again after each relink until it is
 /// [`Accepted`]; the hub drops repeats by (instance, `event_id`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inbound {
     /// The platform's id of the event, unique in the account.
     pub event_id: String,
@@ -52,25 +52,85 @@ pub struct Inbound {
     /// When it was written, milliseconds since 1970; 0 = unknown.
     #[serde(default)]
     pub sent_at_ms: u64,
+    /// What they did.
+    #[serde(default)]
+    pub act: Act,
+    /// What the worker may not do here and would have done, for a word to the sender.
+    #[serde(default)]
+    pub lacks: Vec<Lack>,
+}
+
+/// What a person did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Act {
+    /// Wrote a message.
+    #[default]
+    Message,
+    /// Chose a command from the platform's own menu; the text is what they would have typed. The
+    /// reply carries [`crate::Deliver::answers`].
+    Command,
+    /// Pressed a control ([`crate::Control`]) under a question. The reply carries
+    /// [`crate::Deliver::answers`].
+    Pressed {
+        /// The question.
+        question: String,
+        /// Values of the controls.
+        values: Vec<String>,
+    },
+    /// Changed an earlier message; the text is the new one.
+    Edited {
+        /// The earlier message's event.
+        of: String,
+    },
+    /// Took an earlier message back.
+    Deleted {
+        /// The earlier message's event.
+        of: String,
+    },
+    /// An act that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A right that the bot lacks in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lack {
+    /// Opening a thread.
+    Threads,
+    /// Writing in threads.
+    InThreads,
+    /// Posting cards.
+    Cards,
+    /// Posting files.
+    Files,
+    /// A right that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// The person behind an [`Inbound`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sender {
     /// The platform's id of the person.
     pub id: String,
     /// As shown to others; not to be trusted.
     #[serde(default)]
     pub name: String,
+    /// The account belongs to them: they may do what admins may where no admin is named.
+    #[serde(default)]
+    pub owner: bool,
 }
 
 /// The worker's verdict over a sender.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// May talk to the agent.
     Granted,
     /// May not, and is to be told how to be let in; the text is not sent along.
+    #[default]
     Refused,
 }
 

@@ -23,15 +23,21 @@ mod inbound;
 mod link_key;
 mod turn;
 
-pub use blob::{BlobKept, BlobRef, BlobSegment, MAX_SEGMENT};
+pub use blob::{BlobGet, BlobGone, BlobKept, BlobRef, BlobSegment, MAX_SEGMENT};
 pub use codec::{Decoder, FrameError, MAX_FRAME, encode};
 pub use credit::{Allowance, CREDIT_WINDOW, Credit, Grant, Overdrawn};
-pub use delivery::{Activity, Deliver, Delivered, DeliveryFailed, DeliveryKept, Failure};
+pub use delivery::{
+    Activity, Card, Control, Deliver, Delivered, DeliveryFailed, DeliveryKept, Failure, Revise,
+    SelectOption, Tone,
+};
 pub use envelope::{Body, Envelope, Nack};
 pub use handshake::{
-    Capabilities, Cursor, Hello, Refuse, RefuseCode, SCHEMA, SCHEMA_MIN, Welcome, agree,
+    Capabilities, CommandOption, CommandSpec, Cursor, Hello, Refuse, RefuseCode, SCHEMA,
+    SCHEMA_MIN, Welcome, agree,
 };
-pub use inbound::{Accepted, Access, CursorKept, CursorPut, Deferred, Inbound, MAX_TEXT, Sender};
+pub use inbound::{
+    Accepted, Access, Act, CursorKept, CursorPut, Deferred, Inbound, Lack, MAX_TEXT, Sender,
+};
 pub use link_key::{LinkKey, LinkSecret};
 pub use turn::{
     Choice, CloseSession, Decide, Decision, Fault, Interrupt, OpenTurns, Outcome, Prompt, Question,

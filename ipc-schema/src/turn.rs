@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::BlobRef;
 
 /// One attempt at one turn.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TurnRef {
     /// The turn, unique for ever.
     pub turn: String,
@@ -22,7 +22,7 @@ pub struct TurnRef {
 
 /// Hub → runner: run this. The same (turn, attempt) again is the same request; an attempt that was
 /// interrupted before its prompt came is answered as stopped.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
     /// Which.
     pub at: TurnRef,
@@ -37,9 +37,15 @@ pub struct Prompt {
     pub resend: bool,
     /// What the agent is to read, sender line and hints included.
     pub text: String,
-    /// Files that came along.
+    /// Files that came along; fetched with [`crate::BlobGet`].
     #[serde(default)]
     pub attachments: Vec<BlobRef>,
+    /// The session's mode, one of [`crate::Capabilities::modes`]; empty = as configured.
+    #[serde(default)]
+    pub mode: String,
+    /// The session's model; empty = as configured.
+    #[serde(default)]
+    pub model: String,
 }
 
 /// Hub → runner: end this turn now. Committed before it is sent; never taken back.
@@ -92,6 +98,29 @@ pub enum TurnEvent {
         /// More pieces of this block follow.
         #[serde(default)]
         more: bool,
+    },
+    /// The agent sends a file to the chat; the hub has it ([`crate::BlobKept`]). Content.
+    File {
+        /// The file.
+        file: BlobRef,
+        /// A word with it; may be empty.
+        #[serde(default)]
+        caption: String,
+    },
+    /// What the session has used so far; 0 = not known. Told before the turn's end.
+    Usage {
+        /// Tokens in the context now.
+        #[serde(default)]
+        context_tokens: u64,
+        /// Tokens that the context can hold.
+        #[serde(default)]
+        context_window: u64,
+        /// What the session has cost, millionths of a dollar.
+        #[serde(default)]
+        cost_microusd: u64,
+        /// The model that answered.
+        #[serde(default)]
+        model: String,
     },
     /// Progress: the agent thinks.
     Thinking,

@@ -38,7 +38,7 @@ fn prompt(turn: u32, attempt: u32) -> Prompt {
         prompt_id: id(turn),
         resend: attempt > 1,
         text: format!("say {turn}"),
-        attachments: Vec::new(),
+        ..Prompt::default()
     }
 }
 

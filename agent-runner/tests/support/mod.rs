@@ -133,7 +133,7 @@ fn again(id: &str, turn: &mut Turn) -> Body {
         prompt_id: prompt_id(id).to_string(),
         resend: turn.attempt > 1,
         text: turn.text.clone(),
-        attachments: Vec::new(),
+        ..Prompt::default()
     })
 }
 

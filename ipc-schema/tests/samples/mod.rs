@@ -59,6 +59,23 @@ fn failed(failure: Failure) -> Body {
     })
 }
 
+fn acted(act: Act) -> Body {
+    Body::Inbound(Inbound {
+        event_id: "e2".into(),
+        act,
+        ..Inbound::default()
+    })
+}
+
+fn card() -> Card {
+    Card {
+        title: "Working".into(),
+        text: "🔧 Bash".into(),
+        footer: "12 s".into(),
+        tone: Tone::Working,
+    }
+}
+
 pub fn all() -> Vec<(&'static str, Envelope)> {
     let bodies = vec![
         (
@@ -82,6 +99,9 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                     buttons: true,
                     threads: true,
                     files: true,
+                    file_limit: 10 << 20,
+                    modes: vec!["default".into(), "plan".into()],
+                    models: true,
                     dedups_prompts: true,
                 },
                 link_key: LinkKey(vec![7; 32]),
@@ -95,6 +115,20 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 cursors: vec![Cursor {
                     name: "gateway".into(),
                     value: vec![1, 2, 255],
+                }],
+                commands: vec![CommandSpec {
+                    name: "switch".into(),
+                    about: "Go to a session".into(),
+                    about_zh: "切换会话".into(),
+                    options: vec![CommandOption {
+                        name: "session".into(),
+                        about: "Its number".into(),
+                        about_zh: "编号".into(),
+                        number: true,
+                        required: true,
+                        choices: vec!["1".into()],
+                    }],
+                    private: true,
                 }],
             }),
         ),
@@ -124,6 +158,7 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 sender: Sender {
                     id: "1".into(),
                     name: "Ann".into(),
+                    owner: true,
                 },
                 access: Access::Granted,
                 text: "héllo 你好".into(),
@@ -133,8 +168,20 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 reply_to: "1234567890123456789".into(),
                 order: 1234567890123456789,
                 sent_at_ms: 1_776_632_033_273,
+                act: Act::Message,
+                lacks: vec![Lack::Threads],
             }),
         ),
+        ("inbound_command", acted(Act::Command)),
+        (
+            "inbound_pressed",
+            acted(Act::Pressed {
+                question: "q1".into(),
+                values: vec!["allow".into()],
+            }),
+        ),
+        ("inbound_edited", acted(Act::Edited { of: "e1".into() })),
+        ("inbound_deleted", acted(Act::Deleted { of: "e1".into() })),
         (
             "accepted",
             Body::Accepted(Accepted {
@@ -180,6 +227,44 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
             }),
         ),
         (
+            "blob_get",
+            Body::BlobGet(BlobGet {
+                sha256: "ab".repeat(32),
+                offset: 131_072,
+            }),
+        ),
+        (
+            "blob_gone",
+            Body::BlobGone(BlobGone {
+                sha256: "ab".repeat(32),
+            }),
+        ),
+        (
+            "revise",
+            Body::Revise(Revise {
+                address: "55".into(),
+                platform_id: "88".into(),
+                text: "🤔 Thinking…".into(),
+                card: Some(card()),
+            }),
+        ),
+        (
+            "deliver_select",
+            Body::Deliver(Deliver {
+                key: "k-1".into(),
+                controls: vec![Control::Select {
+                    options: vec![SelectOption {
+                        value: "1".into(),
+                        label: "SQLite".into(),
+                        about: "a file".into(),
+                    }],
+                    most: 2,
+                    hint: "Choose".into(),
+                }],
+                ..Deliver::default()
+            }),
+        ),
+        (
             "deliver",
             Body::Deliver(Deliver {
                 key: "k-0".into(),
@@ -192,6 +277,18 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 age_ms: 12,
                 first_attempt_at_ms: 1_776_632_033_273,
                 silent: true,
+                edits: "66".into(),
+                or_post: true,
+                card: Some(card()),
+                question: "q1".into(),
+                controls: vec![Control::Button {
+                    value: "allow".into(),
+                    label: "Allow".into(),
+                    tone: Tone::Good,
+                }],
+                files: vec![blob()],
+                answers: "e1".into(),
+                private: true,
             }),
         ),
         (
@@ -199,6 +296,7 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
             Body::Delivered(Delivered {
                 key: "k-0".into(),
                 platform_id: "88".into(),
+                lacks: vec![Lack::Cards],
             }),
         ),
         ("delivery_failed_retry", failed(Failure::Retry(1500))),
@@ -239,6 +337,8 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 resend: true,
                 text: "hi".into(),
                 attachments: vec![blob()],
+                mode: "plan".into(),
+                model: "opus".into(),
             }),
         ),
         (
@@ -276,6 +376,22 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 block: "b1".into(),
                 text: "hi".into(),
                 more: true,
+            }),
+        ),
+        (
+            "update_file",
+            update(TurnEvent::File {
+                file: blob(),
+                caption: "the plot".into(),
+            }),
+        ),
+        (
+            "update_usage",
+            update(TurnEvent::Usage {
+                context_tokens: 20_000,
+                context_window: 200_000,
+                cost_microusd: 12_345,
+                model: "opus".into(),
             }),
         ),
         ("update_thinking", update(TurnEvent::Thinking)),

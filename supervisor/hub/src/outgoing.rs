@@ -165,6 +165,7 @@ mod tests {
         let delivered = Delivered {
             key: String::new(),
             platform_id: String::new(),
+            ..Delivered::default()
         };
         let close = CloseSession {
             session: String::new(),

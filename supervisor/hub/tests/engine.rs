@@ -335,6 +335,7 @@ fn a_permanent_failure_parks_the_rest_and_the_lane_goes_on() {
     let done = Delivered {
         key: first.key.clone(),
         platform_id: "m".into(),
+        ..Delivered::default()
     };
     let second = deliveries(&desk.got(WORKER, Body::Delivered(done))).remove(0);
     let no = DeliveryFailed {
@@ -366,6 +367,7 @@ fn a_peer_speaks_only_of_what_is_its_own() {
     let lie = Delivered {
         key: first.key.clone(),
         platform_id: "m".into(),
+        ..Delivered::default()
     };
     desk.got("weibo-main", Body::Delivered(lie));
     assert_eq!(
@@ -409,6 +411,7 @@ fn a_delivery_is_never_stale() {
     let done = Delivered {
         key: first.key,
         platform_id: "m".into(),
+        ..Delivered::default()
     };
     let out = desk.got(WORKER, Body::Delivered(done));
     assert_eq!(kinds(&out), ["delivery_kept"]);
@@ -493,6 +496,7 @@ fn an_answer_from_before_the_question_is_no_answer() {
     let posted = Delivered {
         key: shown.key,
         platform_id: "500".into(),
+        ..Delivered::default()
     };
     desk.got(WORKER, Body::Delivered(posted));
     let answer = |id: &str, order| mend(inbound(id, "ann", "1"), |m| m.order = order);

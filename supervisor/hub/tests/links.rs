@@ -140,6 +140,7 @@ async fn works(peer: &mut Peer, event: &str) -> bool {
                 let done = Delivered {
                     key: deliver.key,
                     platform_id: "m".into(),
+                    ..Delivered::default()
                 };
                 peer.say(Body::Delivered(done)).await;
                 return accepted;

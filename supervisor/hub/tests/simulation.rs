@@ -393,6 +393,7 @@ fn delivered(key: String) -> Body {
     Body::Delivered(Delivered {
         key,
         platform_id: "m".into(),
+        ..Delivered::default()
     })
 }
 

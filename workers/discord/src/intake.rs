@@ -147,6 +147,7 @@ pub(crate) fn inbound(
         sender: Sender {
             id: user.to_string(),
             name: clean(name),
+            ..Sender::default()
         },
         access,
         text: if granted {
@@ -168,6 +169,7 @@ pub(crate) fn inbound(
         reply_to: message.id.to_string(),
         order: message.id.0,
         sent_at_ms: message.id.at_ms(),
+        ..Inbound::default()
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) async fn run(bot: Arc<Bot>) {
     loop {
         match bot.hub.next().await {
             Work::Activity(activity) => typing.on(&bot, &activity),
+            Work::Revise(_) => {}
             Work::Deliver { deliver, trace: _ } => {
                 let address = deliver.address.clone();
                 let mut all = lock(&lanes);

@@ -8,9 +8,12 @@
 )]
 
 use fake_hub::{FakeHub, SOON, chunk, inbound};
-use ipc_schema::{Activity, Body, Capabilities, Deferred, DeliveryKept, Failure, Nack};
+use ipc_schema::{
+    Activity, BlobRef, Body, Capabilities, CommandSpec, Deferred, DeliveryKept, Failure, Nack,
+    Revise,
+};
 use tokio::time::timeout;
-use worker_kit::hub::{Answer, BadCursor, OPEN_EVENTS};
+use worker_kit::hub::{Answer, BadCursor, NotFetched, OPEN_EVENTS};
 use worker_kit::link::LinkConfig;
 use worker_kit::{Hub, Work};
 
@@ -279,4 +282,68 @@ async fn a_kind_for_runners_is_nacked() {
     hub.wait(|body| matches!(body, Body::Nack(_)).then_some(()))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_file_is_fetched_whole_through_a_relink() {
+    let hub = FakeHub::start().unwrap();
+    let bytes: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+    let blob = hub.keep_file("a.bin", "", &bytes);
+    let worker = start(&hub);
+    worker.linked().await;
+    hub.die();
+    let fetching = {
+        let (worker, blob) = (worker.clone(), blob.clone());
+        tokio::spawn(async move { worker.fetch(&blob, 1 << 20).await })
+    };
+    hub.come_back();
+    hub.linked(2).await.unwrap();
+    assert!(timeout(SOON, fetching).await.unwrap().unwrap() == Ok(bytes));
+    let empty = hub.keep_file("", "", b"");
+    assert_eq!(worker.fetch(&empty, 0).await, Ok(Vec::new()));
+    let large = worker.fetch(&blob, 1000).await;
+    assert!(matches!(large, Err(NotFetched::TooLarge { .. })));
+    let gone = BlobRef {
+        sha256: "0".repeat(64),
+        size: 1,
+        ..BlobRef::default()
+    };
+    assert!(matches!(
+        timeout(SOON, worker.fetch(&gone, 10)).await.unwrap(),
+        Err(NotFetched::Gone(_))
+    ));
+}
+
+#[tokio::test]
+async fn of_progress_only_the_newest_form_waits_and_commands_are_known() {
+    let hub = FakeHub::start().unwrap();
+    let spec = CommandSpec {
+        name: "new".into(),
+        ..CommandSpec::default()
+    };
+    hub.rule(|rules| rules.commands = vec![spec.clone()]);
+    let worker = start(&hub);
+    worker.linked().await;
+    assert_eq!(worker.commands(), [spec]);
+    for text in ["1", "2", "3"] {
+        hub.say(Body::Revise(Revise {
+            platform_id: "7".into(),
+            text: text.into(),
+            ..Revise::default()
+        }));
+    }
+    hub.say(Body::Deliver(chunk("k", "r", 0, 1, "a", "")));
+    // In order: once the chunk is in hand, the forms were there before it.
+    timeout(SOON, async {
+        while worker.in_flight() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let Work::Revise(revise) = work(&worker).await else {
+        panic!("no form")
+    };
+    assert_eq!(revise.text, "3");
+    assert_eq!(key(&worker).await, "k");
 }

@@ -156,16 +156,10 @@ fn bare(from: String, id: String, access: Access) -> Inbound {
         shared: false,
         sender: Sender {
             id: from,
-            name: String::new(),
+            ..Sender::default()
         },
         access,
-        text: String::new(),
-        quoted: None,
-        attachments: Vec::new(),
-        left_out: Vec::new(),
-        reply_to: String::new(),
-        order: 0,
-        sent_at_ms: 0,
+        ..Inbound::default()
     }
 }
 

@@ -165,7 +165,7 @@ impl Engine {
                     reply_to: chunk.reply_to.clone(),
                     age_ms,
                     first_attempt_at_ms: chunk.leased_at,
-                    silent: false,
+                    ..Deliver::default()
                 }),
             });
         }

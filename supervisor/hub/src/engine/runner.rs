@@ -141,7 +141,7 @@ impl Engine {
                 prompt_id: turn.prompt_id.clone(),
                 resend: attempt > 1,
                 text: turn.prompt.clone(),
-                attachments: Vec::new(),
+                ..Prompt::default()
             }),
         );
         self.show_activity(turn, true);
@@ -224,6 +224,8 @@ impl Engine {
             | TurnEvent::Partial { .. }
             | TurnEvent::Tool { .. }
             | TurnEvent::Note { .. }
+            | TurnEvent::File { .. }
+            | TurnEvent::Usage { .. }
             | TurnEvent::Unknown => Ok(()),
         }
     }

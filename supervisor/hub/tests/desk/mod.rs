@@ -193,6 +193,7 @@ impl Desk {
             let done = Delivered {
                 key: deliver.key,
                 platform_id: "m".into(),
+                ..Delivered::default()
             };
             let out = self.got(WORKER, Body::Delivered(done));
             todo.extend(deliveries(&out));
@@ -230,15 +231,12 @@ pub fn inbound(id: &str, user: &str, text: &str) -> Body {
         sender: Sender {
             id: user.into(),
             name: user.to_uppercase(),
+            ..Sender::default()
         },
         access: Access::Granted,
         text: text.into(),
-        quoted: None,
-        attachments: Vec::new(),
-        left_out: Vec::new(),
         reply_to: id.into(),
-        order: 0,
-        sent_at_ms: 0,
+        ..Inbound::default()
     })
 }
 

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use fake_kit::Ledger;
 use ipc_schema::{
-    Accepted, Access, Body, CREDIT_WINDOW, Deliver, Envelope, Hello, Inbound, LinkKey, RefuseCode,
-    Sender,
+    Accepted, Access, BlobRef, Body, CREDIT_WINDOW, CommandSpec, Deliver, Envelope, Hello, Inbound,
+    LinkKey, RefuseCode, Sender,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
@@ -78,6 +79,8 @@ pub struct Rules {
     pub keep_results: bool,
     /// Answer whole files with BlobKept.
     pub keep_files: bool,
+    /// Commands that workers are to offer.
+    pub commands: Vec<CommandSpec>,
 }
 
 impl Default for Rules {
@@ -91,6 +94,7 @@ impl Default for Rules {
             keep_cursors: true,
             keep_results: true,
             keep_files: true,
+            commands: Vec::new(),
         }
     }
 }
@@ -244,6 +248,23 @@ impl FakeHub {
         lock(&self.shared.kept).files.get(sha256).cloned()
     }
 
+    /// Keeps a file as if somebody had sent it.
+    pub fn keep_file(&self, name: &str, mime: &str, bytes: &[u8]) -> BlobRef {
+        let sha256: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        lock(&self.shared.kept)
+            .files
+            .insert(sha256.clone(), bytes.to_vec());
+        BlobRef {
+            sha256,
+            name: name.into(),
+            mime: mime.into(),
+            size: bytes.len() as u64,
+        }
+    }
+
     /// Waits until a peer has linked `times` times in all.
     ///
     /// # Errors
@@ -303,10 +324,7 @@ pub fn chunk(key: &str, reply: &str, index: u32, count: u32, address: &str, text
         count,
         address: address.into(),
         text: text.into(),
-        reply_to: String::new(),
-        age_ms: 0,
-        first_attempt_at_ms: 0,
-        silent: false,
+        ..Deliver::default()
     }
 }
 
@@ -321,15 +339,10 @@ pub fn inbound(event_id: &str, conversation: &str) -> Inbound {
         shared: false,
         sender: Sender {
             id: "1".into(),
-            name: String::new(),
+            ..Sender::default()
         },
         access: Access::Granted,
         text: "hello".into(),
-        quoted: None,
-        attachments: Vec::new(),
-        left_out: Vec::new(),
-        reply_to: String::new(),
-        sent_at_ms: 0,
-        order: 0,
+        ..Inbound::default()
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ipc_schema::{
-    Accepted, BlobKept, BlobSegment, Body, Cursor, CursorKept, Decoder, DeliveryKept, Envelope,
-    Grant, Hello, Refuse, RefuseCode, Welcome, agree, encode,
+    Accepted, BlobGet, BlobGone, BlobKept, BlobSegment, Body, Cursor, CursorKept, Decoder,
+    DeliveryKept, Envelope, Grant, Hello, MAX_SEGMENT, Refuse, RefuseCode, Welcome, agree, encode,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -140,6 +140,7 @@ impl Link {
                 .file(segment)
                 .filter(|_| rules.keep_files)
                 .map(Body::BlobKept),
+            Body::BlobGet(get) => Some(self.piece(get)),
             _ => None,
         };
         if let Some(answer) = answer {
@@ -176,6 +177,7 @@ impl Link {
                     schema,
                     credit: rules.credit,
                     cursors,
+                    commands: rules.commands.clone(),
                 };
                 self.say(Body::Welcome(welcome), "").await;
                 true
@@ -204,6 +206,24 @@ impl Link {
         (hash == segment.sha256).then_some(BlobKept {
             sha256: segment.sha256,
         })
+    }
+
+    /// A piece of a file that is kept.
+    fn piece(&self, get: BlobGet) -> Body {
+        let kept = lock(&self.shared.kept);
+        let rest = kept.files.get(&get.sha256).and_then(|file| {
+            let offset = usize::try_from(get.offset).ok()?;
+            Some((file.len() as u64, file.get(offset..)?))
+        });
+        match rest {
+            Some((total, rest)) => Body::BlobSegment(BlobSegment {
+                sha256: get.sha256,
+                offset: get.offset,
+                total,
+                bytes: rest.get(..MAX_SEGMENT).unwrap_or(rest).to_vec(),
+            }),
+            None => Body::BlobGone(BlobGone { sha256: get.sha256 }),
+        }
     }
 
     async fn say(&mut self, body: Body, trace: &str) {

@@ -3,7 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use ipc_schema::{Activity, Body, Deliver, Envelope, Failure, Inbound, RefuseCode};
+use ipc_schema::{
+    Activity, BlobSegment, Body, CommandSpec, Deliver, Delivered, Envelope, Failure, Inbound,
+    RefuseCode, Revise,
+};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{debug, error, warn};
 
@@ -17,7 +20,7 @@ use super::offer::{Offer, State, Unusable};
 
 /// How many sent things a nack can be told apart by.
 const TRACED: usize = 1024;
-/// How many notes of activity wait; they are lossy.
+/// How many notes of activity, and how many of progress, wait; they are lossy.
 const ACTIVITIES: usize = 256;
 
 /// What a sent body was about.
@@ -27,6 +30,7 @@ pub(super) enum About {
     Result(String),
     Cursor(String, u64),
     Blob(String),
+    Fetch(String),
 }
 
 /// The file that is on its way.
@@ -34,6 +38,14 @@ pub(super) enum About {
 pub(super) struct File {
     pub(super) sha256: String,
     pub(super) outcome: Option<Result<(), String>>,
+}
+
+/// The file that is being fetched.
+#[derive(Debug, Default)]
+pub(super) struct Fetch {
+    pub(super) sha256: String,
+    /// The next piece, or that there is none, in words.
+    pub(super) piece: Option<Result<BlobSegment, String>>,
 }
 
 struct Waiter {
@@ -50,6 +62,9 @@ pub(super) struct Core {
     pub(super) deliveries: Deliveries,
     pub(super) cursors: Cursors,
     pub(super) file: Option<File>,
+    pub(super) fetch: Option<Fetch>,
+    /// As the hub said at the last link-up.
+    pub(super) commands: Vec<CommandSpec>,
     offers: HashMap<String, Waiter>,
     work: VecDeque<Work>,
     unsent: VecDeque<(Body, String, Option<About>)>,
@@ -80,8 +95,8 @@ impl Core {
         Ok(number)
     }
 
-    pub(super) fn delivered(&mut self, key: &str, platform_id: &str) {
-        let result = self.deliveries.delivered(key, platform_id);
+    pub(super) fn delivered(&mut self, delivered: Delivered) {
+        let result = self.deliveries.delivered(delivered);
         self.send_results(result);
     }
 
@@ -100,6 +115,7 @@ impl Core {
             LinkEvent::Up(welcome) => {
                 self.up = true;
                 self.ever_up = true;
+                self.commands = welcome.commands;
                 self.unsent.clear();
                 self.sent.clear();
                 let cursors = self.cursors.up(welcome.cursors);
@@ -140,11 +156,20 @@ impl Core {
                 self.send_cursors(next);
             }
             Body::BlobKept(kept) => self.file_ended(&kept.sha256, Ok(())),
+            Body::BlobSegment(segment) => {
+                let sha256 = segment.sha256.clone();
+                self.fetched(&sha256, Ok(segment));
+            }
+            Body::BlobGone(gone) => {
+                let why = "the hub keeps it no longer".to_owned();
+                self.fetched(&gone.sha256, Err(why));
+            }
             Body::Deliver(deliver) => self.deliver(deliver, trace),
             Body::DeliveryKept(kept) => {
                 self.deliveries.kept(&kept.key);
             }
             Body::Activity(activity) => self.activity(activity),
+            Body::Revise(revise) => self.revise(revise),
             _ => link.nack(id, "a worker has no use for that kind"),
         }
     }
@@ -207,6 +232,25 @@ impl Core {
         }
     }
 
+    /// Of a message only the newest form waits.
+    fn revise(&mut self, revise: Revise) {
+        let same = |work: &&mut Work| matches!(work, Work::Revise(old) if old.platform_id == revise.platform_id);
+        if let Some(old) = self.work.iter_mut().find(same) {
+            *old = Work::Revise(revise);
+            return;
+        }
+        let waiting = self.work.iter().filter(|w| matches!(w, Work::Revise(_)));
+        if waiting.count() < ACTIVITIES {
+            self.work.push_back(Work::Revise(revise));
+        }
+    }
+
+    fn fetched(&mut self, sha256: &str, piece: Result<BlobSegment, String>) {
+        if let Some(fetch) = self.fetch.as_mut().filter(|f| f.sha256 == sha256) {
+            fetch.piece.get_or_insert(piece);
+        }
+    }
+
     fn nacked(&mut self, ticket: Option<Ticket>, why: &str) {
         let about = ticket.and_then(|ticket| {
             let at = self.sent.iter().position(|(sent, _)| *sent == ticket)?;
@@ -230,6 +274,7 @@ impl Core {
                 self.deliveries.kept(&key);
             }
             Some(About::Blob(sha256)) => self.file_ended(&sha256, Err(why.into())),
+            Some(About::Fetch(sha256)) => self.fetched(&sha256, Err(why.into())),
             None => warn!("the hub could not use something that was sent to it: {why}"),
         }
     }

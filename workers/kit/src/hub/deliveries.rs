@@ -64,7 +64,7 @@ impl Deliveries {
             None if self.posted.contains(key) => {
                 let delivered = Delivered {
                     key: key.into(),
-                    platform_id: String::new(),
+                    ..Delivered::default()
                 };
                 Handed::Answer(Body::Delivered(delivered), trace.into())
             }
@@ -90,12 +90,9 @@ impl Deliveries {
     }
 
     /// It is posted; what to tell the hub. `None` if the key is not in flight.
-    pub(super) fn delivered(&mut self, key: &str, platform_id: &str) -> Option<(Body, String)> {
-        let delivered = Delivered {
-            key: key.into(),
-            platform_id: platform_id.into(),
-        };
-        self.result(key, Body::Delivered(delivered))
+    pub(super) fn delivered(&mut self, delivered: Delivered) -> Option<(Body, String)> {
+        let key = delivered.key.clone();
+        self.result(&key, Body::Delivered(delivered))
     }
 
     /// It is not.
@@ -156,13 +153,21 @@ impl Deliveries {
 mod tests {
     use super::*;
 
+    fn posted(key: &str) -> Delivered {
+        Delivered {
+            key: key.into(),
+            platform_id: "42".into(),
+            ..Delivered::default()
+        }
+    }
+
     #[test]
     fn a_key_is_posted_once_and_its_result_told_until_it_is_kept() {
         let mut deliveries = Deliveries::default();
         assert_eq!(deliveries.handed("k", "t"), Handed::Post);
         assert_eq!(deliveries.handed("k", "t"), Handed::Nothing);
         assert_eq!(deliveries.all().count(), 0);
-        let (body, trace) = deliveries.delivered("k", "42").unwrap();
+        let (body, trace) = deliveries.delivered(posted("k")).unwrap();
         assert_eq!(trace, "t");
         assert_eq!(
             deliveries.failed("k", Failure::Permanent, ""),
@@ -201,7 +206,7 @@ mod tests {
             panic!("taken");
         };
         assert_eq!(failed.failure, Failure::Retry(LATER_MS));
-        deliveries.delivered("0", "");
+        deliveries.delivered(posted("0"));
         deliveries.kept("0");
         assert_eq!(deliveries.handed("more", ""), Handed::Post);
     }

@@ -7,7 +7,7 @@
 //!   reported after each relink until the hub has kept it.
 //! - A value given to [`Hub::put_cursor`] is committed when the call returns.
 //! - Everything is bounded: 256 open events (further callers wait), 1024 chunks in hand (the hub is
-//!   told to come back), 64 cursors, one file at a time.
+//!   told to come back), 64 cursors, one file at a time each way.
 //!
 //! It survives the hub's death, not its own: what must outlive the worker is what the hub accepted.
 
@@ -22,14 +22,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ipc_schema::{Activity, Deliver, Failure, Inbound};
+use ipc_schema::{Activity, CommandSpec, Deliver, Delivered, Failure, Inbound, Revise};
 use tokio::sync::{Mutex as Turn, Notify, Semaphore, watch};
 use tracing::warn;
 
 use crate::link::{self, LinkConfig, LinkEvents, LinkSender};
 
 use self::core::Core;
-pub use blobs::Unkept;
+pub use blobs::{NotFetched, Unkept};
 pub use cursors::BadCursor;
 pub use offer::{Answer, Offer, Unusable};
 
@@ -49,6 +49,8 @@ pub enum Work {
     },
     /// Show, or stop showing, that somebody is being worked for.
     Activity(Activity),
+    /// A message that shows progress now reads like this; best effort, the newest counts.
+    Revise(Revise),
 }
 
 /// The hub as a platform worker sees it. Clones share everything.
@@ -68,8 +70,9 @@ struct Inner {
     link: LinkSender,
     /// One permit an open event.
     room: Arc<Semaphore>,
-    /// One file at a time.
+    /// One file at a time, each way.
     file: Turn<()>,
+    fetch: Turn<()>,
     /// Counts changes of `core`.
     changed: watch::Sender<u64>,
     work: Notify,
@@ -116,6 +119,7 @@ impl Hub {
             link,
             room: Arc::new(Semaphore::new(OPEN_EVENTS)),
             file: Turn::default(),
+            fetch: Turn::default(),
             changed: watch::Sender::new(0),
             work: Notify::new(),
         });
@@ -131,6 +135,11 @@ impl Hub {
     /// Whether the link stands now.
     pub fn is_linked(&self) -> bool {
         self.inner.core().up
+    }
+
+    /// The commands for the platform's own menu, as the hub said at the last link-up.
+    pub fn commands(&self) -> Vec<CommandSpec> {
+        self.inner.core().commands.clone()
     }
 
     /// Waits for a refusal that no retry mends; gives the hub's words. End with
@@ -212,7 +221,16 @@ impl Hub {
 
     /// The chunk is posted. `platform_id` may be empty. A key that is not in flight is ignored.
     pub fn delivered(&self, key: &str, platform_id: &str) {
-        self.inner.with(|core| core.delivered(key, platform_id));
+        self.report(Delivered {
+            key: key.into(),
+            platform_id: platform_id.into(),
+            ..Delivered::default()
+        });
+    }
+
+    /// [`Hub::delivered`], with what could not be posted with it.
+    pub fn report(&self, delivered: Delivered) {
+        self.inner.with(|core| core.delivered(delivered));
     }
 
     /// The chunk is not posted. `why` is for the log and the queue list: no bodies, no secrets.

@@ -123,7 +123,7 @@ mod tests {
             Body::Welcome(Welcome {
                 schema,
                 credit: 2,
-                cursors: Vec::new(),
+                ..Welcome::default()
             }),
         )
     }
@@ -131,15 +131,8 @@ mod tests {
     fn deliver() -> Envelope {
         let deliver = Deliver {
             key: "k".into(),
-            reply: String::new(),
-            index: 0,
             count: 1,
-            address: String::new(),
-            text: String::new(),
-            reply_to: String::new(),
-            age_ms: 0,
-            first_attempt_at_ms: 0,
-            silent: false,
+            ..Deliver::default()
         };
         envelope(7, Body::Deliver(deliver))
     }
