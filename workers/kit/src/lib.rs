@@ -4,6 +4,7 @@
 //! - [`Hub`]: what a platform worker owes the hub and is owed by it, kept across relinks.
 //! - [`life`]: the process contract: arguments, inherited descriptors, readiness, liveness, status,
 //!   drain, exit codes.
+//! - [`doctor`]: `--doctor`, with which a program examines for real what it depends on.
 //! - [`Platform`] and [`main_with`]; beneath them [`Peer`] and [`peer_main`], which the runner uses.
 //! - [`Backoff`], [`RecentIds`], [`options`]: small things that every platform needs.
 //!
@@ -16,6 +17,7 @@ compile_error!(
 );
 
 mod backoff;
+pub mod doctor;
 pub mod hub;
 pub mod life;
 pub mod link;
@@ -25,6 +27,7 @@ mod platform;
 mod recent;
 
 pub use backoff::Backoff;
+pub use doctor::{Doctor, Finding};
 pub use hub::{Hub, Work};
 pub use life::{Life, Stop};
 pub use options::OptionProblem;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
+use crate::doctor::{self, Doctor, Finding, Manner};
 use crate::life::args::Args;
 use crate::life::{
     DRAIN_DEADLINE, Life, Notify, Spawned, Stop, USAGE, inherited, log, watch_drain,
@@ -16,7 +17,7 @@ use crate::life::{
 use crate::link::{LinkAddress, LinkConfig};
 use crate::options::OptionProblem;
 
-/// The largest options that `--check` reads, in bytes.
+/// The largest options that `--check` and `--doctor` read, in bytes.
 const LARGEST_OPTIONS: u64 = 1 << 20;
 
 /// A peer of the hub: a worker or a runner.
@@ -35,6 +36,12 @@ pub trait Peer: 'static {
 
     /// What it can do; without options, what it can do at most.
     fn capabilities(options: Option<&Self::Options>) -> Capabilities;
+
+    /// Examines for real everything that these options depend on, and says what it finds; see
+    /// [`crate::doctor`]. Each question has a deadline of its own. Without this, nothing is examined.
+    fn doctor(_options: Self::Options, _doctor: &mut Doctor) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
 
     /// Runs until the drain is done, or until it cannot go on.
     fn run(options: Self::Options, context: PeerContext) -> impl Future<Output = Result<(), Stop>>;
@@ -71,6 +78,10 @@ pub fn peer_main<P: Peer>() -> ExitCode {
     }
     if args.check {
         return check::<P>();
+    }
+    if args.doctor {
+        let (offline, running) = (args.offline, args.running);
+        return doctor::<P>(Manner { offline, running });
     }
     let (Some(instance), Some(link)) = (args.instance, args.link) else {
         return USAGE.into(); // clap has asked for both
@@ -197,18 +208,29 @@ fn describe<P: Peer>() -> Value {
     })
 }
 
-fn check<P: Peer>() -> ExitCode {
+/// The options on stdin, or their problems.
+fn told_options<P: Peer>() -> Result<Value, Vec<OptionProblem>> {
     let mut text = String::new();
     let read = std::io::stdin()
         .take(LARGEST_OPTIONS)
         .read_to_string(&mut text);
-    let problems = match read.map(|_| serde_json::from_str(&text)) {
-        Ok(Ok(options)) => P::check(&options),
-        _ => vec![OptionProblem::new(
-            "options",
-            "are to come as one JSON object on stdin",
-        )],
+    let options = match read.map(|_| serde_json::from_str(&text)) {
+        Ok(Ok(options)) => options,
+        _ => {
+            let words = "are to come as one JSON object on stdin";
+            return Err(vec![OptionProblem::new("options", words)]);
+        }
     };
+    let problems = P::check(&options);
+    if problems.is_empty() {
+        Ok(options)
+    } else {
+        Err(problems)
+    }
+}
+
+fn check<P: Peer>() -> ExitCode {
+    let problems = told_options::<P>().err().unwrap_or_default();
     let lines: String = problems
         .iter()
         .map(|problem| format!("{problem}\n"))
@@ -219,6 +241,52 @@ fn check<P: Peer>() -> ExitCode {
     } else {
         Stop::Config(String::new()).code().into()
     }
+}
+
+/// Examines, and says what was found; 78 if the options are too bad for that.
+fn doctor<P: Peer>(manner: Manner) -> ExitCode {
+    let mut doctor = Doctor::new(manner, std::io::stdout());
+    let problem = |problem: &OptionProblem| {
+        Finding::fail(
+            "options",
+            problem.to_string(),
+            "mend it in the configuration",
+        )
+    };
+    let options = told_options::<P>().and_then(|options| {
+        read_options::<P>(options)
+            .map_err(|stop| vec![OptionProblem::new("options", stop.to_string())])
+    });
+    let options = match options {
+        Ok(options) => options,
+        Err(problems) => {
+            let found = problems.iter().map(problem);
+            found.for_each(|finding| doctor.find(finding));
+            return Stop::Config(String::new()).code().into();
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        let words = "the system gives this program no event queue";
+        doctor.find(Finding::fail("system", words, "look at `ulimit -n`"));
+        return ExitCode::FAILURE;
+    };
+    let examined =
+        async { tokio::time::timeout(doctor::LONGEST, P::doctor(options, &mut doctor)).await };
+    if runtime.block_on(examined).is_err() {
+        let seconds = doctor::LONGEST.as_secs();
+        let words = format!("not everything could be examined within {seconds} s");
+        doctor.find(Finding::fail(
+            "time",
+            words,
+            "try again, with fewer programs running",
+        ));
+    }
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    ExitCode::SUCCESS
 }
 
 fn print(text: &str) -> ExitCode {

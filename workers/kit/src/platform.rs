@@ -8,6 +8,7 @@ use ipc_schema::Capabilities;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::doctor::Doctor;
 use crate::hub::Hub;
 use crate::life::{Life, Stop};
 use crate::options::OptionProblem;
@@ -30,6 +31,14 @@ pub trait Platform: 'static {
 
     /// What the platform can do; without options, what it can do at most.
     fn capabilities(options: Option<&Self::Options>) -> Capabilities;
+
+    /// Examines for real everything that these options depend on (credentials, connection, rights,
+    /// clock) and says what it finds, as [`Doctor`] wants it; each question has a deadline of its
+    /// own. It takes nothing that a running process of the same account needs. Without this, nothing
+    /// is examined.
+    fn doctor(_options: Self::Options, _doctor: &mut Doctor) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
 
     /// Keeps the connection to the platform and carries messages both ways, until
     /// [`Life::draining`] says to end and what was in hand is done. Trouble with the platform is
@@ -70,6 +79,10 @@ impl<P: Platform> Peer for Worker<P> {
 
     fn capabilities(options: Option<&P::Options>) -> Capabilities {
         P::capabilities(options)
+    }
+
+    fn doctor(options: P::Options, doctor: &mut Doctor) -> impl Future<Output = ()> {
+        P::doctor(options, doctor)
     }
 
     async fn run(options: P::Options, context: PeerContext) -> Result<(), Stop> {

@@ -14,10 +14,10 @@ use crate::link::LinkAddress;
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     /// Which of its kind, as configured
-    #[arg(required_unless_present_any = ["describe", "check"])]
+    #[arg(required_unless_present_any = ["describe", "check", "doctor"])]
     pub(crate) instance: Option<String>,
     /// Where the hub is: unix:PATH
-    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["describe", "check"])]
+    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["describe", "check", "doctor"])]
     pub(crate) link: Option<LinkAddress>,
     /// Read the configuration from this file instead of the inherited descriptor
     #[arg(long, value_name = "FILE")]
@@ -28,6 +28,17 @@ pub(crate) struct Args {
     /// Read options as JSON on stdin and print every problem as KEY: WHAT
     #[arg(long)]
     pub(crate) check: bool,
+    /// Read options as JSON on stdin, examine for real what they depend on, and print each finding
+    /// as a line of JSON
+    #[arg(long, conflicts_with_all = ["describe", "check"])]
+    pub(crate) doctor: bool,
+    /// With --doctor: ask nothing outside this machine, and nothing that costs money
+    #[arg(long, requires = "doctor")]
+    pub(crate) offline: bool,
+    /// With --doctor: a process of the same account is connected now, so make no connection that
+    /// could take messages from it
+    #[arg(long, requires = "doctor")]
+    pub(crate) running: bool,
 }
 
 impl Args {
