@@ -34,6 +34,7 @@ mod size;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod told;
 mod turns;
 mod words;
 

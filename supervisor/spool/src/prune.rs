@@ -21,6 +21,9 @@ const FLOOR_AGE_MS: u64 = 366 * 24 * 60 * 60 * 1000;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// What was said so long ago may be said again: no pause is longer.
+const TOLD_AGE_MS: u64 = 400 * DAY_MS;
+
 /// How much history stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
@@ -93,8 +96,14 @@ impl Spool {
                      WHERE state = 'delivered' AND changed_at < ?1 ORDER BY changed_at LIMIT ?2)",
                 params![history, limit],
             )? as u64;
+            let told = spool.run(
+                "DELETE FROM told WHERE (instance, address, what) IN (
+                     SELECT instance, address, what FROM told WHERE told_at < ?1
+                     ORDER BY told_at LIMIT ?2)",
+                params![signed(now.saturating_sub(TOLD_AGE_MS)), limit],
+            )? as u64;
             let most = keep.max_rows.max(1);
-            pruned.more |= [pruned.floors, pruned.turns, pruned.chunks].contains(&most);
+            pruned.more |= [pruned.floors, pruned.turns, pruned.chunks, told].contains(&most);
             Ok(pruned)
         })
     }

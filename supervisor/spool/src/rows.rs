@@ -21,7 +21,7 @@ pub struct Conversation {
 }
 
 /// One thread of talk with an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Session {
     /// Unique for ever.
     pub id: String,
@@ -37,6 +37,14 @@ pub struct Session {
     pub created_at: u64,
     /// When a turn of it last began or ended.
     pub used_at: u64,
+    /// What it is called: the beginning of its first message; may be empty.
+    pub title: String,
+    /// The mode that it was put into; empty = as configured.
+    pub mode: String,
+    /// The model that was chosen for it; empty = as configured.
+    pub model: String,
+    /// What it has used so far, JSON, opaque to the spool; may be empty.
+    pub used: String,
 }
 
 /// What is remembered of a person.
@@ -106,6 +114,10 @@ pub struct Turn {
     pub queued_at: u64,
     /// When its state last changed.
     pub changed_at: u64,
+    /// The platform's id of the event that it came from; may be empty.
+    pub event_id: String,
+    /// The event that its first message answers; may be empty.
+    pub answers: String,
 }
 
 /// The states of a chunk.

@@ -7,7 +7,8 @@ use crate::{Conversation, Result, Session, Spool};
 
 macro_rules! columns {
     () => {
-        "id, project, instance, conversation, agent_session, created_at, used_at"
+        "id, project, instance, conversation, agent_session, created_at, used_at, title, mode,
+         model, used"
     };
 }
 
@@ -20,6 +21,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Session> {
         agent_session: row.get(4)?,
         created_at: unsigned(row.get(5)?),
         used_at: unsigned(row.get(6)?),
+        title: row.get(7)?,
+        mode: row.get(8)?,
+        model: row.get(9)?,
+        used: row.get(10)?,
     })
 }
 
@@ -80,12 +85,15 @@ impl Spool {
     pub fn put_session(&self, session: &Session) -> Result<()> {
         self.run(
             "INSERT INTO sessions
-             (id, project, instance, conversation, agent_session, created_at, used_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             (id, project, instance, conversation, agent_session, created_at, used_at, title, mode,
+              model, used)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (id) DO UPDATE
              SET project = excluded.project, instance = excluded.instance,
                  conversation = excluded.conversation, agent_session = excluded.agent_session,
-                 created_at = excluded.created_at, used_at = excluded.used_at",
+                 created_at = excluded.created_at, used_at = excluded.used_at,
+                 title = excluded.title, mode = excluded.mode, model = excluded.model,
+                 used = excluded.used",
             params![
                 session.id,
                 session.project,
@@ -93,7 +101,11 @@ impl Spool {
                 session.conversation,
                 session.agent_session,
                 signed(session.created_at),
-                signed(session.used_at)
+                signed(session.used_at),
+                session.title,
+                session.mode,
+                session.model,
+                session.used
             ],
         )?;
         Ok(())

@@ -9,7 +9,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, number, project, session, instance, address, reply_to, asker, language,
-                    prompt, prompt_id, trace, state, attempt, updates, queued_at, changed_at
+                    prompt, prompt_id, trace, state, attempt, updates, queued_at, changed_at,
+                    event_id, answers
              FROM turns ",
             $rest
         )
@@ -35,6 +36,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
         updates: unsigned(row.get(14)?),
         queued_at: unsigned(row.get(15)?),
         changed_at: unsigned(row.get(16)?),
+        event_id: row.get(17)?,
+        answers: row.get(18)?,
     })
 }
 
@@ -48,8 +51,9 @@ impl Spool {
         self.run(
             "INSERT INTO turns
              (id, project, session, instance, address, reply_to, asker, language, prompt,
-              prompt_id, trace, state, attempt, updates, queued_at, changed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+              prompt_id, trace, state, attempt, updates, queued_at, changed_at, event_id, answers)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                     ?18)",
             params![
                 turn.id,
                 turn.project,
@@ -66,7 +70,9 @@ impl Spool {
                 turn.attempt,
                 signed(turn.updates),
                 signed(turn.queued_at),
-                signed(turn.changed_at)
+                signed(turn.changed_at),
+                turn.event_id,
+                turn.answers
             ],
         )?;
         Ok(self.db.last_insert_rowid())
@@ -75,6 +81,36 @@ impl Spool {
     /// The turn, if there is one of that id.
     pub fn turn(&self, id: &str) -> Result<Option<Turn>> {
         self.one(select!("WHERE id = ?1"), [id], read)
+    }
+
+    /// The turn that waits and came from this event.
+    pub fn queued_by(&self, instance: &str, event_id: &str) -> Result<Option<Turn>> {
+        self.one(
+            select!("WHERE instance = ?1 AND event_id = ?2 AND state = 'queued'"),
+            [instance, event_id],
+            read,
+        )
+    }
+
+    /// Gives a turn that waits another prompt; whether it still waited.
+    pub fn replace_prompt(&self, id: &str, prompt: &str) -> Result<bool> {
+        let changed = self.run(
+            "UPDATE turns SET prompt = ?2 WHERE id = ?1 AND state = 'queued'",
+            [id, prompt],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// The session's newest turns that are over, the newest first.
+    pub fn past_turns(&self, session: &str, limit: usize) -> Result<Vec<Turn>> {
+        self.all(
+            select!(
+                "WHERE session = ?1 AND state IN ('ended', 'stopped', 'interrupted', 'failed')
+                 ORDER BY number DESC LIMIT ?2"
+            ),
+            params![session, signed(limit as u64)],
+            read,
+        )
     }
 
     /// Moves the turn. A new attempt begins with no updates and no content.

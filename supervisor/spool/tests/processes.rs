@@ -123,6 +123,8 @@ fn event(spool: &Spool, n: u64) -> Result<(), spool::SpoolError> {
         updates: 0,
         queued_at: n,
         changed_at: n,
+        event_id: String::new(),
+        answers: String::new(),
     })?;
     spool.add_text(&id, "b", &id, false)?;
     spool.add_chunk(&Chunk {

@@ -51,6 +51,7 @@ impl Engine {
             address: &message.address,
             reply_to: &message.reply_to,
             trace,
+            ..Place::default()
         };
         if message.access == Access::Refused {
             return self.refuse(&place, &message, lang, now);
@@ -224,6 +225,7 @@ impl Engine {
             agent_session: self.ids.uuid(),
             created_at: now,
             used_at: now,
+            ..Session::default()
         };
         self.spool.put_session(&session)?;
         Ok(session)
@@ -315,6 +317,8 @@ impl Engine {
             updates: 0,
             queued_at: now,
             changed_at: now,
+            event_id: message.event_id.clone(),
+            answers: String::new(),
         })?;
         if ahead > 0 {
             self.notice(

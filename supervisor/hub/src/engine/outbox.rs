@@ -9,11 +9,16 @@ use crate::lane::offer;
 use crate::texts::{Lang, Text, say};
 
 /// Where a text goes.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place<'a> {
     pub(super) instance: &'a str,
     pub(super) address: &'a str,
     pub(super) reply_to: &'a str,
     pub(super) trace: &'a str,
+    /// The event that the text answers, where the platform has a way to answer one.
+    pub(super) answers: &'a str,
+    /// Only whoever did `answers` should see it.
+    pub(super) private: bool,
 }
 
 impl<'a> From<&'a Turn> for Place<'a> {
@@ -23,6 +28,7 @@ impl<'a> From<&'a Turn> for Place<'a> {
             address: &turn.address,
             reply_to: &turn.reply_to,
             trace: &turn.trace,
+            ..Place::default()
         }
     }
 }
@@ -223,8 +229,8 @@ impl Engine {
                     let place = Place {
                         instance: &chunk.instance,
                         address: &chunk.address,
-                        reply_to: "",
                         trace: &chunk.trace,
+                        ..Place::default()
                     };
                     let lang = self.language_at(&chunk.instance);
                     self.notice(&place, &Text::PartFailed, lang, now)?;

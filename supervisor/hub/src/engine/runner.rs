@@ -351,8 +351,7 @@ impl Engine {
                 let place = Place {
                     instance: &to.instance,
                     address: &to.address,
-                    reply_to: "",
-                    trace: "",
+                    ..Place::default()
                 };
                 self.post(&place, &said.text, now)?;
             }

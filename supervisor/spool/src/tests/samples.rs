@@ -40,6 +40,8 @@ pub(super) fn turn(id: &str, session: &str) -> Turn {
         updates: 0,
         queued_at: 10,
         changed_at: 10,
+        event_id: format!("event of {id}"),
+        answers: String::new(),
     }
 }
 
@@ -98,6 +100,7 @@ pub(super) fn session(id: &str, conversation: &str, used_at: u64) -> Session {
         agent_session: format!("uuid of {id}"),
         created_at: 5,
         used_at,
+        ..Session::default()
     }
 }
 
