@@ -13,6 +13,7 @@ mod access;
 mod backfill;
 mod bot;
 mod commit;
+mod doctor;
 mod events;
 mod floors;
 mod gateway;
@@ -23,6 +24,7 @@ mod lookup;
 mod mention;
 mod options;
 mod outbound;
+mod permissions;
 mod portal;
 mod rest;
 mod run;
@@ -36,7 +38,7 @@ mod world;
 
 use ipc_schema::Capabilities;
 use serde_json::Value;
-use worker_kit::{Context, OptionProblem, Platform, Stop};
+use worker_kit::{Context, Doctor, OptionProblem, Platform, Stop};
 
 pub use options::Options;
 
@@ -62,6 +64,10 @@ impl Platform for Discord {
             typing: true,
             ..Capabilities::default()
         }
+    }
+
+    async fn doctor(options: Options, doctor: &mut Doctor) {
+        doctor::examine(&options, doctor).await;
     }
 
     async fn run(options: Options, context: Context) -> Result<(), Stop> {

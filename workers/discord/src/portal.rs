@@ -4,7 +4,7 @@
 use crate::gateway::close::Fatal;
 use crate::snowflake::Id;
 
-const PORTAL: &str = "https://discord.com/developers/applications";
+pub(crate) const PORTAL: &str = "https://discord.com/developers/applications";
 
 /// The token is refused.
 pub(crate) fn bad_token() -> String {

@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use url::Url;
 
+use crate::options::Options;
+
 /// The gateway's WebSocket.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -29,6 +31,18 @@ pub(crate) struct Proxy {
     pub(crate) address: SecretString,
     pub(crate) user: String,
     pub(crate) password: SecretString,
+}
+
+impl Proxy {
+    /// As configured.
+    pub(crate) fn of(options: &Options) -> Option<Proxy> {
+        let address = options.proxy.clone()?;
+        Some(Proxy {
+            address,
+            user: options.proxy_username.clone(),
+            password: options.proxy_password.clone(),
+        })
+    }
 }
 
 /// The address with the version and the encoding that are spoken here, or why it is none. Where

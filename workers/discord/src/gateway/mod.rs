@@ -8,6 +8,7 @@ pub(crate) mod close;
 mod dial;
 mod dispatch;
 mod frame;
+pub(crate) mod probe;
 pub(crate) mod session;
 
 use std::future::Future;
@@ -93,13 +94,7 @@ impl Gateway {
     ) -> Gateway {
         let timing = options.timing.clone();
         let stored = bot.keep().session();
-        let proxy = options.proxy.clone().map(|address| {
-            Arc::new(Proxy {
-                address,
-                user: options.proxy_username.clone(),
-                password: options.proxy_password.clone(),
-            })
-        });
+        let proxy = Proxy::of(options).map(Arc::new);
         Gateway {
             session: begin(stored, &timing),
             bot,

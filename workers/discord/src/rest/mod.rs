@@ -11,6 +11,7 @@
 pub(crate) mod answer;
 pub(crate) mod calls;
 pub(crate) mod limits;
+pub(crate) mod look;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -18,7 +18,7 @@ mod threads;
 mod validate;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -101,9 +101,12 @@ pub(crate) async fn entry(State(shared): State<Arc<Shared>>, request: Request) -
         Some((act, gate)) => struck(&shared, request, &ask, act, gate).await,
         None => Some(perform(&shared, &ask)),
     };
-    let Some(reply) = reply else {
+    let Some(mut reply) = reply else {
         return DropConnection.into_response();
     };
+    // The fake's own clock, so that a test can have it differ from the machine's.
+    let now = UNIX_EPOCH + Duration::from_millis(shared.core().now());
+    reply.headers.push(("date", httpdate::fmt_http_date(now)));
     open.answered = true;
     let counts = matches!(reply.status, 401 | 403 | 429)
         && !reply
