@@ -211,7 +211,7 @@ impl Shell {
 }
 
 /// The runner's own environment; who has no home in it has the one of their account.
-fn own(name: &str) -> Option<String> {
+pub(crate) fn own(name: &str) -> Option<String> {
     std::env::var(name).ok().or_else(|| {
         let account = nix::unistd::User::from_uid(nix::unistd::geteuid());
         match (name, account) {

@@ -12,8 +12,9 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use worker_kit::link::{LinkEvent, LinkSender};
-use worker_kit::{Life, OptionProblem, Peer, PeerContext, Stop};
+use worker_kit::{Doctor, Life, OptionProblem, Peer, PeerContext, Stop};
 
+use crate::doctor;
 use crate::options::{self, AgentKind, Options};
 use crate::process::lock::Locks;
 use crate::process::pump::{Hold, Order};
@@ -21,6 +22,8 @@ use crate::process::tail::Tail;
 use crate::process::{launch, sweep};
 use crate::runner::{Input, Runner};
 use crate::session::{Effect, Event};
+
+pub(crate) use effects::own;
 
 /// Events of processes that wait for the runner. Few: a line may be 16 MiB.
 const EVENTS: usize = 8;
@@ -53,6 +56,10 @@ impl Peer for AgentRunner {
             dedups_prompts,
             ..Capabilities::default()
         }
+    }
+
+    async fn doctor(options: Options, doctor: &mut Doctor) {
+        doctor::examine(options, doctor).await;
     }
 
     async fn run(options: Options, context: PeerContext) -> Result<(), Stop> {

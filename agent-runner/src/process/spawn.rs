@@ -86,7 +86,7 @@ impl Spawn<'_> {
 }
 
 /// The file that a program's name stands for.
-fn find(program: &str, path: &str, work_dir: &Path) -> Result<PathBuf, String> {
+pub(crate) fn find(program: &str, path: &str, work_dir: &Path) -> Result<PathBuf, String> {
     if program.contains('/') {
         let file = work_dir.join(program);
         return match is_program(&file) {

@@ -1,0 +1,235 @@
+//! `--doctor`: each thing that can be wrong is provoked, and told with what to do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use support::{SOON, fake_claude};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// Something that an agent might have, and that must be in nothing that is said.
+const CANARY: &str = "canary-4711-canary";
+
+struct Examined {
+    code: Option<i32>,
+    lines: Vec<Value>,
+}
+
+impl Examined {
+    fn of(&self, check: &str) -> &Value {
+        let found = self.lines.iter().find(|line| line["check"] == check);
+        found.unwrap_or_else(|| panic!("nothing of {check} in {:#?}", self.lines))
+    }
+
+    fn failed(&self) -> Vec<&str> {
+        let failed = self.lines.iter().filter(|line| line["verdict"] == "fail");
+        failed.map(|line| line["check"].as_str().unwrap()).collect()
+    }
+
+    /// This failed and nothing else, with these words in what it says or advises.
+    fn only(&self, check: &str, words: &[&str]) {
+        assert_eq!(self.code, Some(0), "it could examine");
+        assert_eq!(self.failed(), [check], "{:#?}", self.lines);
+        let told = self.of(check).to_string();
+        for word in words {
+            assert!(told.contains(word), "{word} is missing in {told}");
+        }
+    }
+}
+
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        for sub in ["home", "work"] {
+            fs::create_dir(dir.path().join(sub)).unwrap();
+        }
+        Place { dir }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A program that does this.
+    fn script(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    async fn examine(&self, more: Value, arguments: &[&str]) -> Examined {
+        let mut options = json!({
+            "cmd": fake_claude(),
+            "work_dir": self.path("work"),
+            "state_dir": self.path("state"),
+            "env": {"HOME": self.path("home"), "SOME_TOKEN": CANARY},
+        });
+        merge(&mut options, more);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_agent-runner"))
+            .arg("--doctor")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let text = options.to_string();
+        stdin.write_all(text.as_bytes()).await.unwrap();
+        drop(stdin);
+        let output = tokio::time::timeout(SOON * 4, child.wait_with_output());
+        let output = output.await.unwrap().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!said.contains(CANARY), "{said}");
+        let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        Examined {
+            code: output.status.code(),
+            lines: said.lines().map(read).collect(),
+        }
+    }
+}
+
+fn merge(into: &mut Value, more: Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, more) => *into = more,
+    }
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(dir) else {
+        return found;
+    };
+    for entry in entries.map(Result::unwrap) {
+        let path = entry.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path.display().to_string()),
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn an_agent_that_is_well_answers_and_nothing_is_left_behind() {
+    let place = Place::new();
+    let found = place.examine(json!({}), &[]).await;
+    assert_eq!((found.code, found.failed()), (Some(0), vec![]));
+    for check in ["work_dir", "cli", "login"] {
+        assert_eq!(found.of(check)["verdict"], "ok", "{:#?}", found.of(check));
+    }
+    assert!(found.of("cli").to_string().contains("2.1."));
+    let left = files(place.dir.path());
+    assert_eq!(left, [""; 0], "neither a session nor a test file");
+    assert!(!place.path("state").exists());
+}
+
+#[tokio::test]
+async fn the_program_is_missing() {
+    let place = Place::new();
+    let found = place.examine(json!({"cmd": "/nowhere/claude"}), &[]).await;
+    found.only("cli", &["/nowhere/claude", "npm install", "`cmd`"]);
+    let path = json!({"cmd": "", "env": {"PATH": "/nowhere"}});
+    let found = place.examine(path, &[]).await;
+    found.only("cli", &["`claude` is not found", "PATH (/nowhere)"]);
+}
+
+#[tokio::test]
+async fn the_program_is_something_else() {
+    let place = Place::new();
+    let broken = place.script("claude", "echo 'no such option' >&2; exit 3");
+    let found = place.examine(json!({"cmd": broken}), &[]).await;
+    found.only("cli", &["ended with code 3", "no such option", "--version"]);
+}
+
+#[tokio::test]
+async fn it_is_logged_out() {
+    let place = Place::new();
+    let checked = json!({"env": {"FAKE_CLAUDE_LOGIN": "checked"}});
+    let found = place.examine(checked.clone(), &[]).await;
+    found.only("login", &["not logged in", "/login", "ANTHROPIC_API_KEY"]);
+    let found = place.examine(checked, &["--offline"]).await;
+    assert_eq!(found.failed(), [""; 0], "offline nobody is asked");
+    assert!(found.of("cli").to_string().contains("2.1."));
+    assert!(!found.lines.iter().any(|line| line["check"] == "login"));
+}
+
+#[tokio::test]
+async fn its_turn_fails_for_another_reason() {
+    let place = Place::new();
+    let dies = "[ \"$1\" = --version ] && { echo 2.1.0; exit; }\necho 'canary-4711-canary is bad' >&2; exit 5";
+    let cmd = place.script("claude", dies);
+    let found = place.examine(json!({"cmd": cmd}), &[]).await;
+    found.only(
+        "login",
+        &["ended with code 5: … is bad", "say something to it"],
+    );
+}
+
+#[tokio::test]
+async fn what_it_started_ends_with_it() {
+    let place = Place::new();
+    let pid = place.path("pid");
+    let text = format!(
+        "[ \"$1\" = --version ] && {{ echo 2.1.0; exit; }}\n\
+         setsid sleep 1000 & echo $! > {}\n\
+         echo '{{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"ok\"}}'",
+        pid.display()
+    );
+    let cmd = place.script("claude", &text);
+    let found = place.examine(json!({"cmd": cmd}), &[]).await;
+    assert_eq!(found.failed(), [""; 0], "{:#?}", found.lines);
+    let pid = fs::read_to_string(pid).unwrap();
+    let pid = Path::new("/proc").join(pid.trim());
+    let state = fs::read_to_string(pid.join("stat")).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+}
+
+#[tokio::test]
+async fn the_working_directory_is_missing_or_not_to_be_written_in() {
+    let place = Place::new();
+    let found = place
+        .examine(json!({"work_dir": "/nowhere/at/all"}), &[])
+        .await;
+    found.only("work_dir", &["no directory /nowhere/at/all", "mkdir -p"]);
+    assert_eq!(found.of("cli")["verdict"], "ok", "the rest is examined");
+    // Nobody may make a file there, not even root.
+    let found = place
+        .examine(json!({"work_dir": "/proc"}), &["--offline"])
+        .await;
+    found.only("work_dir", &["may not write in /proc", "chmod"]);
+}
+
+#[tokio::test]
+async fn a_plain_command_is_not_run() {
+    let place = Place::new();
+    let ran = place.path("ran");
+    let cmd = place.script("tool", &format!("touch {}", ran.display()));
+    let found = place
+        .examine(json!({"kind": "command", "cmd": cmd}), &[])
+        .await;
+    assert_eq!(found.failed(), [""; 0]);
+    assert!(found.of("cli").to_string().contains("not run"));
+    assert!(!ran.exists());
+}
