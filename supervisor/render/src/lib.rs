@@ -1,7 +1,9 @@
 //! Dialects and chunking, pure.
 //!
 //! An agent writes Markdown. [`render`] turns it into what a platform can show, [`chunk`] cuts the
-//! result into messages that the platform accepts. Both are functions of their arguments alone.
+//! result into messages that the platform accepts. [`tail`] is what a message shows of a text that is
+//! still being written, [`literal`] sets foreign words into a line of ours. All are functions of their
+//! arguments alone.
 //!
 //! Promises of [`chunk`], for every text and every limit:
 //! - no chunk is longer than the limit, and none is blank;
@@ -21,11 +23,15 @@ mod cut;
 mod discord;
 mod fence;
 mod inline;
+mod literal;
 mod outline;
 mod plain;
 mod table;
+mod tail;
 
 pub use chunk::{Chunk, Chunks, Limit, chunk};
+pub use literal::literal;
+pub use tail::tail;
 
 /// What a platform can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
