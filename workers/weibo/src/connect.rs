@@ -2,6 +2,7 @@
 //! an address: the WebSocket's holds the token.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -12,19 +13,21 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{
     Error as WsError, Message, Utf8Bytes, protocol::WebSocketConfig,
 };
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
-use crate::session::Refusal;
+use crate::heard::{Heard, Listening};
+use crate::refusal::Refusal;
 use crate::token::{self, Token, TokenError};
+use crate::veil::Veil;
 
 /// The largest frame: a picture of 10 MiB is 14 MB as base64, and some room for what is around it.
 const LARGEST_FRAME: usize = 16 << 20;
-/// The largest answer of the token endpoint.
+/// The largest answer that is read.
 const LARGEST_ANSWER: usize = 64 << 10;
 /// Frames that wait to be written; more means a connection that takes nothing.
 const WRITES: usize = 1024;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<MaybeTlsStream<Listening<TcpStream>>>;
 
 /// What comes from the network.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ pub(crate) enum Io {
     Ended(u64, Refusal),
 }
 
-/// A client for the token endpoint.
+/// A client for the REST calls.
 ///
 /// # Errors
 /// TLS cannot be set up.
@@ -63,39 +66,44 @@ pub(crate) async fn fetch_token(
     endpoint: &str,
     app_id: &str,
     app_secret: &SecretString,
+    veil: &Veil,
 ) -> Result<Token, TokenError> {
-    let secret = app_secret.expose_secret();
-    let ask = serde_json::json!({"app_id": app_id, "app_secret": secret});
+    let ask = serde_json::json!({"app_id": app_id, "app_secret": app_secret.expose_secret()});
     let answer = async {
         let mut response = client.post(endpoint).json(&ask).send().await?;
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await? {
-            body.extend_from_slice(&piece);
-            if body.len() > LARGEST_ANSWER {
-                break; // no JSON any more, and said so
-            }
-        }
-        Ok((status, body))
+        Ok((response.status().as_u16(), read_body(&mut response).await?))
     };
     let answer: reqwest::Result<_> = answer.await;
-    let scrub = |words: String| words.replace(secret, "…");
     match answer {
-        Ok((status, body)) => token::read(status, &body).map_err(|error| match error {
-            TokenError::Transient(words) => TokenError::Transient(scrub(words)),
-            TokenError::Credentials(words) => TokenError::Credentials(scrub(words)),
-        }),
-        Err(error) => {
-            let words = if error.is_timeout() {
-                "the token endpoint does not answer".into()
-            } else {
-                format!(
-                    "the token endpoint cannot be reached: {}",
-                    root(&error.without_url())
-                )
-            };
-            Err(TokenError::Transient(scrub(words)))
+        Ok((status, body)) => token::read(status, &body, veil),
+        Err(error) => Err(TokenError::Transient(unreached(
+            "the token endpoint",
+            error,
+        ))),
+    }
+}
+
+/// An answer's body, as far as it is of any use.
+///
+/// # Errors
+/// It breaks off.
+pub(crate) async fn read_body(response: &mut reqwest::Response) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        body.extend_from_slice(&piece);
+        if body.len() > LARGEST_ANSWER {
+            break; // no JSON any more, and said so
         }
+    }
+    Ok(body)
+}
+
+/// Why a request has no answer, in words without its address.
+pub(crate) fn unreached(what: &str, error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        format!("{what} does not answer")
+    } else {
+        format!("{what} cannot be reached: {}", root(&error.without_url()))
     }
 }
 
@@ -108,52 +116,69 @@ fn root(error: &dyn Error) -> String {
     error.to_string()
 }
 
+/// A connection that is to be made.
+pub(crate) struct Dial {
+    /// Its number.
+    pub(crate) number: u64,
+    /// Where to.
+    pub(crate) endpoint: String,
+    /// As whom.
+    pub(crate) app_id: String,
+    /// With this.
+    pub(crate) token: SecretString,
+    /// How long it may take.
+    pub(crate) timeout: Duration,
+    /// Is told of whatever comes in.
+    pub(crate) heard: Arc<Heard>,
+    /// Covers what the server may repeat.
+    pub(crate) veil: Veil,
+}
+
 /// Connects, then carries frames both ways until the connection ends. Everything is told to `io`,
-/// under `number`; the last thing is [`Io::Ended`].
-pub(crate) async fn converse(
-    number: u64,
-    endpoint: String,
-    app_id: String,
-    token: SecretString,
-    timeout: Duration,
-    io: mpsc::Sender<Io>,
-) {
-    let refusal = match connect(&endpoint, &app_id, &token, timeout).await {
-        Ok(socket) => carry(number, socket, &io).await,
+/// under its number; the last thing is [`Io::Ended`].
+pub(crate) async fn converse(dial: Dial, io: mpsc::Sender<Io>) {
+    let number = dial.number;
+    let refusal = match connect(&dial).await {
+        Ok(socket) => carry(number, socket, &dial.veil, &io).await,
         Err(refusal) => refusal,
     };
     // Nobody listens any more: the worker is ending.
     let _ = io.send(Io::Ended(number, refusal)).await;
 }
 
-async fn connect(
-    endpoint: &str,
-    app_id: &str,
-    token: &SecretString,
-    timeout: Duration,
-) -> Result<Socket, Refusal> {
-    let plain = |words: String| Refusal {
-        words,
-        token: false,
+async fn connect(dial: &Dial) -> Result<Socket, Refusal> {
+    let mut url = url::Url::parse(&dial.endpoint)
+        .map_err(|error| Refusal::connection(format!("ws_endpoint: {error}")))?;
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(Refusal::connection("ws_endpoint names no host"));
     };
-    let mut url =
-        url::Url::parse(endpoint).map_err(|error| plain(format!("ws_endpoint: {error}")))?;
+    let host = host.trim_matches(['[', ']']).to_owned();
     url.query_pairs_mut()
-        .append_pair("app_id", app_id)
-        .append_pair("token", token.expose_secret());
+        .append_pair("app_id", &dial.app_id)
+        .append_pair("token", dial.token.expose_secret());
     let config = WebSocketConfig::default()
         .read_buffer_size(16 << 10)
         .max_message_size(Some(LARGEST_FRAME))
         .max_frame_size(Some(LARGEST_FRAME));
-    let connecting = connect_async_with_config(url.as_str(), Some(config), true);
-    match tokio::time::timeout(timeout, connecting).await {
+    let connecting = async {
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        let stream = Listening::new(stream, Arc::clone(&dial.heard));
+        client_async_tls_with_config(url.as_str(), stream, Some(config), None).await
+    };
+    match tokio::time::timeout(dial.timeout, connecting).await {
         Ok(Ok((socket, _))) => Ok(socket),
         Ok(Err(WsError::Http(response))) => Err(Refusal::status(response.status().as_u16())),
-        Ok(Err(error)) => Err(plain(format!("cannot connect: {}", words_of(&error)))),
-        Err(_) => Err(plain(format!(
-            "no connection within {} s",
-            timeout.as_secs()
-        ))),
+        Ok(Err(error)) => {
+            let words = format!("cannot connect: {}", words_of(&error));
+            Err(Refusal::connection(words))
+        }
+        Err(_) => {
+            let seconds = dial.timeout.as_secs();
+            Err(Refusal::connection(format!(
+                "no connection within {seconds} s"
+            )))
+        }
     }
 }
 
@@ -170,13 +195,10 @@ fn words_of(error: &WsError) -> String {
     }
 }
 
-async fn carry(number: u64, socket: Socket, io: &mpsc::Sender<Io>) -> Refusal {
+async fn carry(number: u64, socket: Socket, veil: &Veil, io: &mpsc::Sender<Io>) -> Refusal {
     let (mut sink, mut stream) = socket.split();
     let (writer, mut writes) = mpsc::channel(WRITES);
-    let gone = || Refusal {
-        words: "the worker is ending".into(),
-        token: false,
-    };
+    let gone = || Refusal::connection("the worker is ending");
     if io.send(Io::Connected(number, writer)).await.is_err() {
         return gone();
     }
@@ -196,12 +218,13 @@ async fn carry(number: u64, socket: Socket, io: &mpsc::Sender<Io>) -> Refusal {
                 Some(Ok(Message::Text(text))) => Io::Text(number, text),
                 Some(Ok(Message::Pong(_))) => Io::Pong(number),
                 Some(Ok(Message::Close(Some(close)))) => {
-                    return Refusal::closed(Some(close.code.into()), &close.reason);
+                    return Refusal::closed(close.code.into(), &close.reason, veil);
                 }
-                Some(Ok(Message::Close(None))) | None => return Refusal::closed(None, "closed"),
+                Some(Ok(Message::Close(None))) | None => return Refusal::broken("closed"),
                 // Pings are answered by the library; binary frames mean nothing here.
                 Some(Ok(_)) => continue,
-                Some(Err(error)) => return Refusal::closed(None, &words_of(&error)),
+                Some(Err(WsError::Capacity(_))) => return Refusal::too_large(LARGEST_FRAME),
+                Some(Err(error)) => return Refusal::broken(&words_of(&error)),
             };
             if io.send(event).await.is_err() {
                 return gone();
@@ -214,7 +237,7 @@ async fn carry(number: u64, socket: Socket, io: &mpsc::Sender<Io>) -> Refusal {
         // A close frame may still be on its way in: its words tell more than a failed write.
         written = write => match tokio::time::timeout(Duration::from_millis(500), read).await {
             Ok(refusal) => refusal,
-            Err(_) => Refusal::closed(None, &written.err().map(|e| words_of(&e)).unwrap_or_default()),
+            Err(_) => Refusal::broken(&written.err().map(|e| words_of(&e)).unwrap_or_default()),
         },
     }
 }

@@ -6,8 +6,12 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::veil::Veil;
+
 /// The longest id that is taken as it is, in bytes.
 const LONGEST_ID: usize = 100;
+/// Below this every whole number has a float of its own.
+const EXACT: f64 = 9.0e15;
 /// The longest piece of the server's own words that is passed on, in characters.
 const LONGEST_WORDS: usize = 200;
 
@@ -28,8 +32,8 @@ pub(crate) enum Frame {
     Junk(String),
 }
 
-/// Tells a text frame apart.
-pub(crate) fn read(text: &str) -> Frame {
+/// Tells a text frame apart. `veil` covers what the server may repeat.
+pub(crate) fn read(text: &str, veil: &Veil) -> Frame {
     let bare = text.trim();
     if bare.eq_ignore_ascii_case("pong") {
         return Frame::Pong;
@@ -56,24 +60,16 @@ pub(crate) fn read(text: &str) -> Frame {
             let words = ["message", "error", "code"]
                 .iter()
                 .find_map(|k| frame.get(*k));
-            Frame::Error(
-                words
-                    .map(|words| one_line(&words.to_string()))
-                    .unwrap_or_default(),
-            )
+            let words = words.map(Value::to_string).unwrap_or_default();
+            Frame::Error(veil.line(&words, LONGEST_WORDS))
         }
         "connected" | "system" | "ack" => Frame::Noted(kind),
         "" => Frame::Junk("an object without a type".into()),
-        _ => Frame::Junk(format!("the unknown type `{}`", one_line(&kind))),
+        _ => Frame::Junk(format!(
+            "the unknown type `{}`",
+            veil.line(&kind, LONGEST_WORDS)
+        )),
     }
-}
-
-fn one_line(words: &str) -> String {
-    words
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_WORDS)
-        .collect()
 }
 
 /// An id that may come as a text or as a number; `None` if there is none, or none of use.
@@ -81,10 +77,10 @@ pub(crate) fn id_text(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => match number.as_f64() {
+            // Past this a float stands for many whole numbers: two things would have one name.
+            Some(float) if number.is_f64() && float.abs() >= EXACT => return None,
             // A number that went through a float still names the same thing.
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9.0e15 => {
-                format!("{}", float as i64)
-            }
+            Some(float) if number.is_f64() && float.fract() == 0.0 => format!("{float:.0}"),
             _ => number.to_string(),
         },
         _ => return None,
@@ -138,6 +134,10 @@ mod tests {
 
     use super::*;
 
+    fn of(text: &str) -> Frame {
+        read(text, &Veil::default())
+    }
+
     #[test]
     fn every_form_of_pong_is_a_pong() {
         for text in [
@@ -147,21 +147,21 @@ mod tests {
             r#"{"type":"pong"}"#,
             r#"{"type":"pong","x":1}"#,
         ] {
-            assert_eq!(read(text), Frame::Pong, "{text}");
+            assert_eq!(of(text), Frame::Pong, "{text}");
         }
-        assert_eq!(read(r#"{"type":"ping"}"#), Frame::Ping);
-        assert_eq!(read("ping"), Frame::Ping);
+        assert_eq!(of(r#"{"type":"ping"}"#), Frame::Ping);
+        assert_eq!(of("ping"), Frame::Ping);
     }
 
     #[test]
     fn known_types_are_told_apart_and_junk_is_junk() {
         assert_eq!(
-            read(r#"{"type":"message","payload":{"a":1}}"#),
+            of(r#"{"type":"message","payload":{"a":1}}"#),
             Frame::Message(json!({"a":1}))
         );
-        assert_eq!(read(r#"{"type":"ack"}"#), Frame::Noted("ack".into()));
+        assert_eq!(of(r#"{"type":"ack"}"#), Frame::Noted("ack".into()));
         assert_eq!(
-            read(r#"{"type":"error","message":"a\nb"}"#),
+            of(r#"{"type":"error","message":"a\nb"}"#),
             Frame::Error(r#""a\nb""#.into())
         );
         for junk in [
@@ -176,7 +176,7 @@ mod tests {
             r#"{"type":"message","payload":3}"#,
             r#"{"type":"from_the_future"}"#,
         ] {
-            assert!(matches!(read(junk), Frame::Junk(_)), "{junk}");
+            assert!(matches!(of(junk), Frame::Junk(_)), "{junk}");
         }
     }
 
@@ -198,6 +198,7 @@ mod tests {
             json!(" "),
             json!([]),
             json!("x".repeat(101)),
+            json!(1.8e19),
         ] {
             assert_eq!(id_text(&none), None);
         }
@@ -219,7 +220,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_makes_it_panic(text in ".*") {
-            let _ = read(&text);
+            let _ = of(&text);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipc_schema::{Access, BlobRef, Inbound, Sender};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tracing::{debug, warn};
 use worker_kit::Hub;
 use worker_kit::hub::Answer;
@@ -23,14 +24,24 @@ const FILE_DEADLINE: Duration = Duration::from_secs(60);
 const DEFERRED: &str = "消息已收到，但暂时无法保存，会自动重试，无需重发。\n\
     Your message is here but cannot be stored yet; it is being retried.";
 
+/// Told to whoever wrote a message that the hub cannot use.
+const UNUSABLE: &str = "这条消息无法处理，没有收下，请换一种方式再发。\n\
+    Your message could not be used and was not taken: please send it in another way.";
+
 /// A message on its way.
-struct Arrived {
-    payload: Value,
-    from: String,
-    id: String,
-    access: Access,
-    trace: String,
-    _held: OwnedSemaphorePermit,
+pub(crate) struct Arrived {
+    /// As it came.
+    pub(crate) payload: Value,
+    /// Who wrote it.
+    pub(crate) from: String,
+    /// The account is theirs.
+    pub(crate) owner: bool,
+    /// Its id.
+    pub(crate) id: String,
+    /// Whether they may.
+    pub(crate) access: Access,
+    /// For the logs.
+    pub(crate) trace: String,
 }
 
 /// Too much is held already.
@@ -39,8 +50,9 @@ pub(crate) struct Busy;
 
 /// The way to the hub.
 pub(crate) struct Intake {
-    arrived: mpsc::UnboundedSender<Arrived>, // bounded by the budget
+    arrived: mpsc::UnboundedSender<(Arrived, OwnedSemaphorePermit)>, // bounded by the budget
     budget: Arc<Semaphore>,
+    carrying: JoinSet<()>,
 }
 
 /// Something to tell a person: the id, the words.
@@ -50,11 +62,25 @@ impl Intake {
     /// Starts the way as a task; it ends after the last message once this is dropped.
     pub(crate) fn start(hub: Hub, notices: mpsc::Sender<Notice>) -> Intake {
         let (arrived, inbox) = mpsc::unbounded_channel();
-        tokio::spawn(carry(hub, inbox, notices));
+        let mut carrying = JoinSet::new();
+        carrying.spawn(carry(hub, inbox, notices));
         Intake {
             arrived,
             budget: Arc::new(Semaphore::new(BUDGET as usize)),
+            carrying,
         }
+    }
+
+    /// Waits until everything that was taken is in the hub's care. Put it under a deadline: with the
+    /// hub away it does not return.
+    pub(crate) async fn ended(self) {
+        let Intake {
+            arrived,
+            mut carrying,
+            ..
+        } = self;
+        drop(arrived);
+        while carrying.join_next().await.is_some() {}
     }
 
     /// Room for a frame of so many bytes.
@@ -78,42 +104,27 @@ pub(crate) struct Room<'a> {
 
 impl Room<'_> {
     /// Sends a message on its way.
-    pub(crate) fn take(
-        self,
-        payload: Value,
-        from: String,
-        id: String,
-        access: Access,
-        trace: String,
-    ) {
-        let arrived = Arrived {
-            payload,
-            from,
-            id,
-            access,
-            trace,
-            _held: self.held,
-        };
+    pub(crate) fn take(self, arrived: Arrived) {
         // The task lives for as long as the intake.
-        let _ = self.intake.arrived.send(arrived);
+        let _ = self.intake.arrived.send((arrived, self.held));
     }
 }
 
 async fn carry(
     hub: Hub,
-    mut inbox: mpsc::UnboundedReceiver<Arrived>,
+    mut inbox: mpsc::UnboundedReceiver<(Arrived, OwnedSemaphorePermit)>,
     notices: mpsc::Sender<Notice>,
 ) {
-    while let Some(Arrived {
-        payload,
-        from,
-        id,
-        access,
-        trace,
-        _held,
-    }) = inbox.recv().await
-    {
-        let inbound = match access {
+    while let Some((arrived, _held)) = inbox.recv().await {
+        let Arrived {
+            payload,
+            from,
+            owner,
+            id,
+            access,
+            trace,
+        } = arrived;
+        let mut inbound = match access {
             Access::Granted => {
                 let message = message::read(&payload, from.clone(), id);
                 drop(payload);
@@ -122,6 +133,7 @@ async fn carry(
             // Who may not talk to the agent leaves nothing behind but the fact.
             Access::Refused => bare(from.clone(), id, access),
         };
+        inbound.sender.owner = owner;
         let mut offer = hub.offer(inbound, &trace).await;
         if access == Access::Refused {
             continue;
@@ -135,6 +147,8 @@ async fn carry(
                     Answer::Accepted => return,
                     Answer::Unusable(why) => {
                         warn!("a message was lost: {why}");
+                        // Nobody listens: we are ending.
+                        let _ = notices.send((from, UNUSABLE)).await;
                         return;
                     }
                     Answer::Deferred { .. } if !told => {

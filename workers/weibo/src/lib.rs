@@ -18,18 +18,24 @@
 
 mod access;
 mod connect;
+mod dedup;
+mod doctor;
 mod frame;
+mod heard;
 mod intake;
 mod message;
 mod options;
 mod outbox;
+mod refusal;
+mod send_file;
 mod session;
 mod token;
+mod veil;
 mod worker;
 
 use ipc_schema::Capabilities;
 use serde_json::Value;
-use worker_kit::{Context, OptionProblem, Platform, Stop};
+use worker_kit::{Context, Doctor, OptionProblem, Platform, Stop};
 
 pub use options::Options;
 
@@ -57,9 +63,15 @@ impl Platform for Weibo {
             dialect: "plain".into(),
             joins_chunks: true,
             window: WINDOW,
+            files: true,
+            file_limit: send_file::LARGEST_FILE,
             language: "zh".into(),
             ..Capabilities::default()
         }
+    }
+
+    async fn doctor(options: Options, doctor: &mut Doctor) {
+        doctor::examine(options, doctor).await;
     }
 
     async fn run(options: Options, context: Context) -> Result<(), Stop> {

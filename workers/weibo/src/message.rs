@@ -70,26 +70,43 @@ pub(crate) fn sender(payload: &Value) -> Option<String> {
     payload.get("fromUserId").and_then(id_text)
 }
 
-/// The payload's id: its own, or a hash over who, what and when.
-pub(crate) fn id(payload: &Value) -> String {
-    payload
-        .get("messageId")
-        .and_then(id_text)
-        .unwrap_or_else(|| {
-            let mut hasher = Sha256::new();
-            for key in ["fromUserId", "text", "timestamp", "input"] {
-                let value = payload.get(key).map(Value::to_string).unwrap_or_default();
-                hasher.update((value.len() as u64).to_be_bytes());
-                hasher.update(value);
-            }
-            let hash: String = hasher
-                .finalize()
-                .iter()
-                .take(16)
-                .map(|b| format!("{b:02x}"))
-                .collect();
-            format!("hash-{hash}")
-        })
+/// What names a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// The platform's id, or a hash over who, what and when: the same again is a repeat.
+    Certain(String),
+    /// There is neither an id nor a time. The same again may be a repeat, or the same words said
+    /// once more; only the moment tells.
+    Doubtful(String),
+}
+
+/// The payload's name: its own id, else a hash.
+pub(crate) fn name(payload: &Value) -> Name {
+    if let Some(id) = payload.get("messageId").and_then(id_text) {
+        return Name::Certain(id);
+    }
+    let mut hasher = Sha256::new();
+    // The id is among them: one that is of no use as it is (too long, too large for a number)
+    // still tells two messages apart.
+    for key in ["messageId", "fromUserId", "text", "timestamp", "input"] {
+        let value = payload.get(key).filter(|value| !value.is_null());
+        let value = value.map(Value::to_string).unwrap_or_default();
+        hasher.update((value.len() as u64).to_be_bytes());
+        hasher.update(value);
+    }
+    let hash: String = hasher
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let has = |key: &str| payload.get(key).is_some_and(|value| !value.is_null());
+    let name = format!("hash-{hash}");
+    if has("messageId") || has("timestamp") {
+        Name::Certain(name)
+    } else {
+        Name::Doubtful(name)
+    }
 }
 
 /// Reads a payload whose sender and id are known.
@@ -137,14 +154,20 @@ fn parts(payload: &Value) -> impl Iterator<Item = &Value> {
         .flatten()
 }
 
+/// Milliseconds since 1970; 0 = not said. Seconds and microseconds are told by their size.
 fn milliseconds(value: Option<&Value>) -> u64 {
     let number = match value {
         Some(Value::Number(number)) => number.as_f64(),
         Some(Value::String(text)) => text.trim().parse().ok(),
         _ => None,
     };
+    let number = match number.unwrap_or(0.0) {
+        seconds if seconds < 1.0e11 => seconds * 1000.0,
+        microseconds if microseconds >= 1.0e14 => microseconds / 1000.0,
+        milliseconds => milliseconds,
+    };
     // A cast from a float saturates: nonsense becomes 0 or very late, both harmless.
-    number.map_or(0, |number| number as u64)
+    number as u64
 }
 
 impl Message {
@@ -217,7 +240,7 @@ mod tests {
     use super::*;
 
     fn of(payload: &Value) -> Message {
-        read(payload, sender(payload).unwrap(), id(payload))
+        read(payload, sender(payload).unwrap(), "m".into())
     }
 
     fn with_parts(parts: Value) -> Value {
@@ -248,19 +271,63 @@ mod tests {
 
     #[test]
     fn ids_are_theirs_or_a_stable_hash() {
-        assert_eq!(id(&json!({"messageId": 12345})), "12345");
+        let certain = |payload: &Value| match name(payload) {
+            Name::Certain(id) => id,
+            Name::Doubtful(_) => panic!("{payload}"),
+        };
+        assert_eq!(certain(&json!({"messageId": 12345})), "12345");
+        assert_eq!(certain(&json!({"messageId": " x "})), "x");
         let without = json!({"fromUserId": 1, "text": "x", "timestamp": 5});
-        assert_eq!(id(&without), id(&without.clone()));
-        assert!(id(&without).starts_with("hash-"));
+        assert_eq!(certain(&without), certain(&without.clone()));
+        assert!(certain(&without).starts_with("hash-"));
         for other in [
             json!({"fromUserId": 2, "text": "x", "timestamp": 5}),
             json!({"fromUserId": 1, "text": "y", "timestamp": 5}),
             json!({"fromUserId": 1, "text": "x", "timestamp": 6}),
             json!({"fromUserId": 1, "text": "x", "timestamp": 5, "input": [1]}),
         ] {
-            assert_ne!(id(&without), id(&other));
+            assert_ne!(certain(&without), certain(&other));
         }
         assert_eq!(sender(&json!({"text": "x"})), None);
+    }
+
+    #[test]
+    fn an_id_that_is_of_no_use_still_tells_messages_apart() {
+        let long = |end: &str| json!({"messageId": "x".repeat(200) + end, "text": "t"});
+        // Past what a number can hold, neighbours read as the same number.
+        let big: Value = serde_json::from_str(r#"{"messageId":98765432109876543210}"#).unwrap();
+        assert!(matches!(name(&big), Name::Certain(id) if id.starts_with("hash-")));
+        assert_eq!(name(&long("1")), name(&long("1")));
+        assert_ne!(name(&long("1")), name(&long("2")));
+    }
+
+    #[test]
+    fn without_an_id_and_a_time_a_repeat_is_in_doubt() {
+        let bare = json!({"fromUserId": 1, "text": "go on", "messageId": null});
+        assert!(matches!(name(&bare), Name::Doubtful(_)));
+        assert_eq!(
+            name(&bare),
+            name(&json!({"fromUserId": 1, "text": "go on"}))
+        );
+    }
+
+    #[test]
+    fn times_come_in_seconds_milliseconds_and_microseconds_as_anything() {
+        let now = 1_776_632_033_273;
+        for (time, milliseconds) in [
+            (json!(1_776_632_033_273_u64), now),
+            (json!(1_776_632_033_273.4), now),
+            (json!("1776632033273"), now),
+            (json!(1_776_632_033.273), now),
+            (json!(1_776_632_033_273_999_u64), now),
+            (json!(-5), 0),
+            (json!("yesterday"), 0),
+            (json!(null), 0),
+            (json!({}), 0),
+        ] {
+            assert_eq!(super::milliseconds(Some(&time)), milliseconds, "{time}");
+        }
+        assert_eq!(super::milliseconds(None), 0);
     }
 
     #[test]

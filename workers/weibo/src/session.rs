@@ -6,17 +6,21 @@
 
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use worker_kit::Backoff;
 
+use crate::refusal::{About, Refusal};
 use crate::token::{Token, TokenError};
+
+/// How many times the wait for a pong may be, as long as something comes in.
+const SLOW: u32 = 3;
 
 /// The times that the session lives by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Timing {
     /// Between two pings.
     pub(crate) heartbeat: Duration,
-    /// A ping that is unanswered for so long means a dead connection.
+    /// A ping that is unanswered for so long, with nothing else coming in, means a dead connection.
     pub(crate) pong: Duration,
     /// The shortest and the longest wait before another attempt.
     pub(crate) backoff: (Duration, Duration),
@@ -48,6 +52,14 @@ impl Default for Timing {
     }
 }
 
+impl Timing {
+    /// The waits between the tries of a file.
+    pub(crate) fn file_backoff(&self) -> Backoff {
+        let (min, max) = self.backoff;
+        Backoff::new(min, max, self.stable)
+    }
+}
+
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Action {
@@ -70,44 +82,6 @@ pub(crate) enum Action {
     },
 }
 
-/// Why there is no connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// In words, without the address: it holds the token.
-    pub(crate) words: String,
-    /// It is about the token: fetch another.
-    pub(crate) token: bool,
-}
-
-impl Refusal {
-    /// From a close frame, or the lack of one.
-    pub(crate) fn closed(code: Option<u16>, reason: &str) -> Refusal {
-        let about_token = matches!(code, Some(4002..=4004))
-            || reason.to_ascii_lowercase().contains("invalid token");
-        let reason: String = reason
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(100)
-            .collect();
-        let words = match code {
-            Some(code) => format!("Weibo closed the connection: {code} {reason}"),
-            None => format!("the connection broke: {reason}"),
-        };
-        Refusal {
-            words: words.trim_end().into(),
-            token: about_token,
-        }
-    }
-
-    /// From the status of a refused upgrade.
-    pub(crate) fn status(status: u16) -> Refusal {
-        Refusal {
-            words: format!("Weibo refused the connection with HTTP {status}"),
-            token: matches!(status, 401 | 403),
-        }
-    }
-}
-
 struct Held {
     token: Token,
     refresh_at: Instant,
@@ -120,6 +94,8 @@ enum Link {
     Open {
         /// A ping that has no answer, since then.
         asked: Option<Instant>,
+        /// When anything last came in.
+        heard: Instant,
         next_ping: Instant,
         /// Something was written that a pong is to confirm.
         doubt: bool,
@@ -133,6 +109,8 @@ pub(crate) struct Session {
     /// Pings sent on this connection.
     pings: u64,
     token: Option<Held>,
+    /// The owner of the account, as the last token that named one said.
+    owner: Option<String>,
     fetching: bool,
     fetch_at: Instant,
     connect_backoff: Backoff,
@@ -155,6 +133,7 @@ impl Session {
             link: Link::Down(now),
             pings: 0,
             token: None,
+            owner: None,
             fetching: false,
             fetch_at: now,
             rng,
@@ -181,8 +160,10 @@ impl Session {
     }
 
     fn heartbeat(&mut self, now: Instant) {
+        let pong = self.timing.pong;
         let Link::Open {
             asked,
+            heard,
             next_ping,
             doubt,
         } = &mut self.link
@@ -190,16 +171,10 @@ impl Session {
             return;
         };
         match *asked {
-            Some(since) if now.saturating_duration_since(since) >= self.timing.pong => {
-                let seconds = self.timing.pong.as_secs();
+            Some(since) if now >= dead_at(since, *heard, pong) => {
+                let seconds = now.saturating_duration_since(since).as_secs();
                 let words = format!("no answer to a ping for {seconds} s");
-                self.down(
-                    now,
-                    Refusal {
-                        words,
-                        token: false,
-                    },
-                );
+                self.down(now, Refusal::connection(words));
             }
             Some(_) => {}
             None if *doubt || now >= *next_ping => {
@@ -231,8 +206,10 @@ impl Session {
             Link::Down(at) => Some(*at).filter(|at| !self.needs_token((*at).max(now))),
             Link::Connecting => None,
             Link::Open {
-                asked: Some(since), ..
-            } => Some(*since + self.timing.pong),
+                asked: Some(since),
+                heard,
+                ..
+            } => Some(dead_at(*since, *heard, self.timing.pong)),
             Link::Open { next_ping, .. } => Some(*next_ping),
         };
         fetch.into_iter().chain(link).min()
@@ -246,6 +223,9 @@ impl Session {
                 let lifetime = token.lifetime.max(self.timing.token_margin);
                 let good_for =
                     (lifetime.saturating_sub(self.timing.token_margin)).max(lifetime / 2);
+                if let Some(owner) = &token.uid {
+                    self.owner = Some(owner.clone());
+                }
                 self.token = Some(Held {
                     token,
                     refresh_at: now + good_for,
@@ -286,6 +266,7 @@ impl Session {
         let next_ping = now + self.timing.heartbeat;
         self.link = Link::Open {
             asked: None,
+            heard: now,
             next_ping,
             doubt: false,
         };
@@ -303,7 +284,7 @@ impl Session {
     fn down(&mut self, now: Instant, refusal: Refusal) {
         self.connect_backoff.down(now);
         let wait = self.connect_backoff.next(self.rng.f64());
-        if refusal.token {
+        if refusal.about == About::Token {
             // The new token waits as long as the connection: a peer that refuses every token must
             // not be asked for one in a tight loop.
             self.token = None;
@@ -315,6 +296,13 @@ impl Session {
             format!("{}; connecting again in {}", refusal.words, words_of(wait)),
             true,
         );
+    }
+
+    /// Something came in at that time, be it a piece of a frame.
+    pub(crate) fn heard(&mut self, at: Instant) {
+        if let Link::Open { heard, .. } = &mut self.link {
+            *heard = at.max(*heard);
+        }
     }
 
     /// A sign of life came: the number of the ping that it answers, if one was open.
@@ -349,16 +337,32 @@ impl Session {
         matches!(self.link, Link::Open { .. })
     }
 
-    /// The owner of the account, as the last token said.
+    /// The owner of the account, as far as any token has said.
     pub(crate) fn uid(&self) -> Option<&str> {
-        self.token
-            .as_ref()
-            .and_then(|held| held.token.uid.as_deref())
+        self.owner.as_deref()
+    }
+
+    /// The token, to be used for something else than connecting. Absent while another is fetched.
+    pub(crate) fn bearer(&self) -> Option<&SecretString> {
+        self.token.as_ref().map(|held| &held.token.value)
+    }
+
+    /// The token was refused elsewhere: fetch another. A live connection is left alone.
+    pub(crate) fn token_refused(&mut self, token: &SecretString, now: Instant) {
+        let same = |held: &Held| held.token.value.expose_secret() == token.expose_secret();
+        if self.token.take_if(|held| same(held)).is_some() {
+            self.fetch_at = self.fetch_at.max(now + self.timing.backoff.0);
+        }
     }
 
     fn status(&mut self, words: String, loud: bool) {
         self.actions.push(Action::Status { words, loud });
     }
+}
+
+/// When a connection on which a ping is open since then is dead.
+fn dead_at(since: Instant, heard: Instant, pong: Duration) -> Instant {
+    (since.max(heard) + pong).min(since + pong * SLOW)
 }
 
 fn words_of(wait: Duration) -> String {

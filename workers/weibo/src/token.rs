@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::frame::id_text;
+use crate::veil::Veil;
 
 /// How long a token is taken to be good for if the answer does not say so.
 const USUAL_LIFETIME: Duration = Duration::from_secs(7200);
@@ -44,11 +45,11 @@ impl fmt::Display for TokenError {
     }
 }
 
-/// Reads an answer.
+/// Reads an answer. `veil` covers what it may repeat.
 ///
 /// # Errors
 /// [`TokenError`], by status and by `code`.
-pub(crate) fn read(status: u16, body: &[u8]) -> Result<Token, TokenError> {
+pub(crate) fn read(status: u16, body: &[u8], veil: &Veil) -> Result<Token, TokenError> {
     match status {
         200..=299 => {}
         408 | 425 | 429 | 500.. => return Err(TokenError::Transient(format!("HTTP {status}"))),
@@ -69,12 +70,7 @@ pub(crate) fn read(status: u16, body: &[u8]) -> Result<Token, TokenError> {
             let words = ["message", "msg", "error"]
                 .iter()
                 .find_map(|key| answer.get(key)?.as_str());
-            let words: String = words
-                .unwrap_or_default()
-                .chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .take(LONGEST_WORDS)
-                .collect();
+            let words = veil.line(words.unwrap_or_default(), LONGEST_WORDS);
             return Err(TokenError::Credentials(
                 format!("code {code} {words}").trim_end().into(),
             ));
@@ -120,7 +116,7 @@ mod tests {
             r#"{"code":"0","data":{"token":"a+b/=","uid":"123456","expire_in":"7199"}}"#,
             r#"{"data":{"token":"a+b/=","uid":123456.0,"expire_in":7199.9}}"#,
         ] {
-            let token = read(200, body.as_bytes()).unwrap();
+            let token = read(200, body.as_bytes(), &Veil::default()).unwrap();
             assert_eq!(token.value.expose_secret(), "a+b/=");
             assert_eq!(token.uid.as_deref(), Some("123456"));
             assert_eq!(token.lifetime.as_secs(), 7199);
@@ -131,7 +127,10 @@ mod tests {
     #[test]
     fn what_may_pass_is_told_from_what_a_person_must_mend() {
         let transient = |status, body: &str| {
-            matches!(read(status, body.as_bytes()), Err(TokenError::Transient(_)))
+            matches!(
+                read(status, body.as_bytes(), &Veil::default()),
+                Err(TokenError::Transient(_))
+            )
         };
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
             assert!(transient(status, ""), "{status}");
@@ -143,7 +142,12 @@ mod tests {
         for status in [400, 401, 403, 302, 404] {
             assert!(!transient(status, ""), "{status}");
         }
-        let refused = read(200, br#"{"code":40001,"message":"invalid\nsecret"}"#).unwrap_err();
+        let refused = read(
+            200,
+            br#"{"code":40001,"message":"invalid\nsecret"}"#,
+            &Veil::default(),
+        )
+        .unwrap_err();
         assert_eq!(
             refused,
             TokenError::Credentials("code 40001 invalid secret".into())
@@ -151,7 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_is_repeated_is_covered_before_the_words_are_cut() {
+        let secret = "s".repeat(40);
+        let body = format!(r#"{{"code":1,"message":"{}{secret}"}}"#, "x".repeat(100));
+        let error = read(200, body.as_bytes(), &Veil::new(&secret.into())).unwrap_err();
+        assert!(error.to_string().ends_with("xx…"), "{error}");
+    }
+
+    #[test]
     fn an_answer_without_an_owner_has_none() {
-        assert_eq!(read(200, br#"{"data":{"token":"t"}}"#).unwrap().uid, None);
+        let token = read(200, br#"{"data":{"token":"t"}}"#, &Veil::default());
+        assert_eq!(token.unwrap().uid, None);
     }
 }

@@ -29,6 +29,14 @@ pub struct Faults {
     /// After so many more chunks were shown, show none and answer nothing on that connection, as
     /// if the line were dead; then the fault is over.
     pub deaf_after: Option<u32>,
+    /// What `send_file` answers.
+    pub file: Option<FileFault>,
+    /// How often `file` still happens; absent = for ever.
+    pub file_times: Option<u32>,
+    /// Say nothing of the owner when a token is given.
+    pub no_uid: bool,
+    /// Repeat the token in every reason for closing and in every `error`, as careless services do.
+    pub repeat_token: bool,
     /// Send what people say twice.
     pub duplicate: bool,
     /// Keep what people say until this is taken back.
@@ -51,6 +59,20 @@ pub enum TokenFault {
     Drop,
     /// With an answer that repeats the secret, as careless services do.
     Echo,
+}
+
+/// How `send_file` fails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileFault {
+    /// With this status.
+    Status(u16),
+    /// With status 200 and this `code`.
+    Code(i64),
+    /// The file is there; the connection is closed in place of an answer.
+    Drop,
+    /// As if the token were wrong.
+    Token,
 }
 
 /// A close frame.

@@ -28,7 +28,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-pub use faults::{Close, Faults, PongForm, TokenFault};
+pub use faults::{Close, Faults, FileFault, PongForm, TokenFault};
 pub use phone::{Bubble, Phone, Shown};
 
 /// How long a test waits for something before it fails.
@@ -100,8 +100,13 @@ pub enum Event {
         /// On this connection.
         connection: u64,
     },
-    /// The client sent a pong.
+    /// The client sent `{"type":"pong"}`.
     Pong {
+        /// On this connection.
+        connection: u64,
+    },
+    /// The client answered a WebSocket ping.
+    FramePong {
         /// On this connection.
         connection: u64,
     },
@@ -111,6 +116,8 @@ pub enum Event {
         name: String,
         /// Its size.
         bytes: usize,
+        /// Its media type.
+        mime: String,
     },
     /// A connection ended.
     Closed {
@@ -141,6 +148,8 @@ struct State {
     /// What people said while nobody was connected.
     unsent: VecDeque<String>,
     phone: Phone,
+    /// What `send_file` brought.
+    files: Vec<Vec<u8>>,
 }
 
 struct Shared {
@@ -299,6 +308,12 @@ impl FakeWeibo {
     #[must_use]
     pub fn bubbles(&self, uid: u64) -> Vec<Bubble> {
         phone::bubbles(&self.shared.shown.snapshot(), &uid.to_string())
+    }
+
+    /// The files that the owner got, in order.
+    #[must_use]
+    pub fn files(&self) -> Vec<Vec<u8>> {
+        self.shared.state().files.clone()
     }
 
     /// Which rules the client broke.

@@ -32,12 +32,20 @@ pub(crate) async fn upgrade(
         let good = app_id == shared.account.app_id && state.is_good(&token);
         let faults = &mut state.faults;
         let refused = once(&mut faults.upgrade, &mut faults.upgrade_times);
-        let close = once(&mut faults.close, &mut faults.close_times);
+        // One that was refused is not there to be closed.
+        let close = match refused {
+            Some(_) => None,
+            None => once(&mut faults.close, &mut faults.close_times),
+        };
         let bad = || Close {
             code: 4002,
             reason: "invalid token".into(),
         };
-        (refused, close.or_else(|| (!good).then(bad)))
+        let mut close = close.or_else(|| (!good).then(bad));
+        if let Some(close) = close.as_mut().filter(|_| faults.repeat_token) {
+            close.reason = format!("{} {token}", close.reason);
+        }
+        (refused, close)
     };
     if let Some(status) = refused {
         shared.protocol.push(Event::Refused { status });
@@ -46,11 +54,11 @@ pub(crate) async fn upgrade(
             .into_response();
     }
     upgrade.accept(WebSocketConfig::default(), move |socket| async move {
-        talk(shared, socket, close).await;
+        talk(shared, socket, close, token).await;
     })
 }
 
-async fn talk(shared: Arc<Shared>, socket: WebSocket, close: Option<Close>) {
+async fn talk(shared: Arc<Shared>, socket: WebSocket, close: Option<Close>, token: String) {
     let (orders, mut inbox) = mpsc::unbounded_channel();
     let connection = {
         let mut state = shared.state();
@@ -70,6 +78,7 @@ async fn talk(shared: Arc<Shared>, socket: WebSocket, close: Option<Close>) {
         shared,
         socket,
         connection,
+        token,
         deaf: false,
     };
     talk.shared.protocol.push(Event::Connected { connection });
@@ -113,6 +122,7 @@ struct Talk {
     shared: Arc<Shared>,
     socket: WebSocket,
     connection: u64,
+    token: String,
     deaf: bool,
 }
 
@@ -123,6 +133,11 @@ impl Talk {
             message = self.socket.next() => match message? {
                 Ok(Message::Text(text)) => Some(self.take(&text).await),
                 Ok(Message::Close(_)) | Err(_) => None,
+                Ok(Message::Pong(_)) => {
+                    let connection = self.connection;
+                    self.shared.protocol.push(Event::FramePong { connection });
+                    Some(true)
+                }
                 Ok(_) => Some(true),
             },
             order = inbox.recv() => match order? {
@@ -207,6 +222,10 @@ impl Talk {
         self.shared.protocol.push(Event::Violation {
             words: words.clone(),
         });
+        let words = match self.shared.state().faults.repeat_token {
+            true => format!("{words}: {}", self.token),
+            false => words,
+        };
         let error = json!({"type": "error", "code": 400, "message": words});
         self.send(Message::text(error.to_string())).await;
     }

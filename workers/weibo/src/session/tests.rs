@@ -1,6 +1,7 @@
 //! The session against peers that behave badly, in simulated time.
 
 use super::*;
+use crate::veil::Veil;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
@@ -14,6 +15,10 @@ fn token(seconds: u64) -> Token {
 
 fn session(now: Instant) -> Session {
     Session::new(Timing::default(), fastrand::Rng::with_seed(1), now)
+}
+
+fn refused() -> Refusal {
+    Refusal::closed(4002, "invalid token", &Veil::default())
 }
 
 fn names(actions: &[Action]) -> Vec<&'static str> {
@@ -150,7 +155,7 @@ fn a_peer_that_refuses_every_token_is_asked_ever_more_slowly() {
             Action::FetchToken => session.token(Ok(token(7199)), now),
             Action::Connect(_) => {
                 session.connected(now);
-                session.not_connected(Refusal::closed(Some(4002), "invalid token"), now);
+                session.not_connected(refused(), now);
             }
             _ => {}
         },
@@ -243,7 +248,7 @@ fn five_drops_with_stable_time_between_reconnect_in_about_a_second() {
     let mut session = open(now);
     for _ in 0..5 {
         now += S(61);
-        session.not_connected(Refusal::closed(None, "reset"), now);
+        session.not_connected(Refusal::broken("reset"), now);
         assert_eq!(
             names(&session.act(now)),
             ["close"],
@@ -276,22 +281,60 @@ fn a_token_of_no_length_does_not_make_a_tight_loop() {
 }
 
 #[test]
-fn what_is_about_the_token_is_told_apart() {
-    for (code, reason, about_token) in [
-        (Some(4002), "", true),
-        (Some(4003), "", true),
-        (Some(4004), "", true),
-        (Some(1008), "Invalid Token here", true),
-        (Some(4001), "", false),
-        (Some(1000), "bye", false),
-        (None, "reset", false),
-    ] {
-        assert_eq!(
-            Refusal::closed(code, reason).token,
-            about_token,
-            "{code:?} {reason}"
-        );
+fn a_line_that_brings_something_is_slow_and_not_dead_but_not_for_ever() {
+    let now = Instant::now();
+    let mut session = open(now);
+    let mut at = now + S(30);
+    assert_eq!(names(&session.act(at)), ["ping"]);
+    // A picture on a slow line: bytes every few seconds, and no pong before its end.
+    while at < now + S(149) {
+        at += S(7);
+        session.heard(at - S(1));
+        assert_eq!(names(&session.act(at)), [""; 0]);
     }
-    assert!(Refusal::status(401).token && Refusal::status(403).token);
-    assert!(!Refusal::status(502).token);
+    assert_eq!(session.next_at(at), Some(now + S(150)));
+    assert_eq!(names(&session.act(now + S(150))), ["close"]);
+}
+
+#[test]
+fn the_owner_stays_known_when_a_token_does_not_name_them() {
+    let now = Instant::now();
+    let mut session = open(now);
+    session.not_connected(refused(), now);
+    assert_eq!(
+        (session.uid(), session.bearer().is_some()),
+        (Some("7"), false)
+    );
+    let nameless = Token {
+        uid: None,
+        ..token(7199)
+    };
+    session.token(Ok(nameless), now);
+    assert_eq!(session.uid(), Some("7"));
+    let other = Token {
+        uid: Some("8".into()),
+        ..token(7199)
+    };
+    session.token(Ok(other), now);
+    assert_eq!(session.uid(), Some("8"));
+}
+
+#[test]
+fn a_token_that_is_refused_elsewhere_is_fetched_anew_without_a_drop() {
+    let now = Instant::now();
+    let mut session = open(now);
+    session.token_refused(&"another".into(), now);
+    assert!(session.bearer().is_some(), "it was about an older one");
+    session.token_refused(&"t".into(), now);
+    let log = run(
+        &mut session,
+        now,
+        S(20),
+        |session, action, now| match action {
+            Action::FetchToken => session.token(Ok(token(7199)), now),
+            Action::Connect(_) | Action::Close => panic!("the live connection is left alone"),
+            _ => {}
+        },
+    );
+    assert_eq!(log, [(S(1), "fetch")]);
 }

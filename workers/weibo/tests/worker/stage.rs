@@ -116,6 +116,14 @@ impl Bench {
         self.hub.wait(there).await.unwrap();
     }
 
+    /// Drains the worker, which ends well; the services, to be looked at.
+    pub(crate) async fn end_keeping(self) -> (FakeHub, FakeWeibo) {
+        self.drain.send_replace(true);
+        let ended = tokio::time::timeout(SOON, self.worker).await;
+        ended.unwrap().unwrap().unwrap();
+        (self.hub, self.weibo)
+    }
+
     /// Drains the worker; what it ends with.
     pub(crate) async fn end(self) -> Result<(), Stop> {
         self.drain.send_replace(true);

@@ -1,17 +1,8 @@
 //! What people say: access, ids, files, floods, and a hub that cannot take it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on should stop where it stands"
-)]
-
-#[allow(dead_code, reason = "shared by the tests of this crate")]
-mod bench;
-
+use crate::stage::{Bench, granted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bench::{Bench, granted};
 use ipc_schema::{Access, Body, Deferred};
 use serde_json::{Value, json};
 
@@ -35,6 +26,7 @@ async fn a_message_comes_in_with_all_that_an_answer_needs() {
     assert_eq!(inbound.conversation, format!("dm:{owner}"));
     assert_eq!((&inbound.address, &inbound.sender.id), (&owner, &owner));
     assert!(inbound.direct && !inbound.shared && inbound.access == Access::Granted);
+    assert!(inbound.sender.owner);
     assert_eq!(
         (inbound.text.as_str(), inbound.sent_at_ms > 0),
         ("你好", true)
@@ -48,7 +40,7 @@ async fn a_message_comes_in_with_all_that_an_answer_needs() {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_once_without_their_words_and_cost_the_owner_nothing() {
+async fn strangers_flooding_are_refused_once_without_their_words_and_cost_the_owner_nothing() {
     let bench = Bench::new().await;
     let stranger = 666;
     let first = bench.weibo.user_says(stranger, "let me in");
@@ -91,10 +83,16 @@ async fn an_allow_list_replaces_the_owner() {
     bench.weibo.user_says(8, "me");
     bench.inbound(2).await;
     assert_eq!(granted(&bench.inbounds()), ["me"]);
+    assert!(
+        bench
+            .inbounds()
+            .iter()
+            .all(|i| i.sender.owner == (i.access == Access::Refused))
+    );
 }
 
 #[tokio::test]
-async fn ids_may_be_numbers_or_missing_and_repeats_are_dropped() {
+async fn numeric_absent_and_repeated_ids() {
     let bench = Bench::with(|_, weibo| weibo.fault(|faults| faults.duplicate = true)).await;
     let owner = bench.owner;
     let text = |text: &str| json!([{"type": "input_text", "text": text}]);
@@ -121,7 +119,7 @@ async fn ids_may_be_numbers_or_missing_and_repeats_are_dropped() {
 }
 
 #[tokio::test]
-async fn a_picture_of_10_mib_arrives_whole_and_a_larger_one_is_named() {
+async fn a_14_mb_frame_with_a_picture_of_10_mib_arrives_whole_and_what_is_refused_is_named() {
     let bench = Bench::new().await;
     let bytes: Vec<u8> = (0..10 << 20).map(|n: u32| (n % 253) as u8).collect();
     bench.weibo.user_sends(&with_parts(
@@ -150,7 +148,7 @@ async fn a_picture_of_10_mib_arrives_whole_and_a_larger_one_is_named() {
 }
 
 #[tokio::test]
-async fn ten_thousand_messages_are_all_offered_once_and_in_order() {
+async fn ten_thousand_messages_in_one_minute_are_all_offered_once_and_in_order() {
     let bench = Bench::new().await;
     let all = 10_000;
     let ids: Vec<_> = (0..all)
@@ -212,4 +210,58 @@ async fn more_than_can_be_held_is_refused_in_words() {
     let told = bench.weibo.wait_reply(bench.owner, 1).await.unwrap();
     assert!(told[0].text.contains("稍后再发"));
     assert_eq!(bench.weibo.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn words_without_id_and_time_that_are_said_again_at_once_are_a_repeat() {
+    let bench = Bench::new().await;
+    let bare = json!({"fromUserId": bench.owner, "text": "go on"});
+    bench.weibo.user_sends(&bare);
+    bench.weibo.user_sends(&bare);
+    bench.flush("end").await;
+    assert_eq!(granted(&bench.inbounds()), ["go on", "end"]);
+    assert_ne!(bench.inbounds()[0].event_id, "");
+}
+
+#[tokio::test]
+async fn a_message_that_the_hub_cannot_use_is_told_to_who_wrote_it() {
+    let bench = Bench::new().await;
+    bench.hub.rule(|rules| rules.accept = false);
+    bench.weibo.user_says(bench.owner, "hello");
+    let offered = |seen: &fake_hub::Seen| seen.inbound().is_some();
+    let entry = bench.hub.ledger().wait_for(offered, fake_hub::SOON);
+    let fake_hub::Seen::Got(envelope) = entry.await.unwrap().what else {
+        panic!("an event comes in an envelope");
+    };
+    let id = envelope.id;
+    let why = "no such kind".to_string();
+    bench.hub.say(Body::Nack(ipc_schema::Nack { id, why }));
+    let told = bench.weibo.wait_reply(bench.owner, 1).await.unwrap();
+    assert!(told[0].text.contains("无法处理"), "{}", told[0].text);
+}
+
+#[tokio::test]
+async fn a_drain_takes_in_what_weibo_had_sent_before_it() {
+    let bench = Bench::new().await;
+    bench.weibo.connected(1).await.unwrap();
+    (0..200).for_each(|n| drop(bench.weibo.user_says(bench.owner, &format!("m{n}"))));
+    let said = |event: &fake_weibo::Event| match event {
+        fake_weibo::Event::Said { frame, .. } => Some(frame.clone()),
+        _ => None,
+    };
+    let some = |event: &fake_weibo::Event| said(event).is_some();
+    bench.weibo.wait_events(1, some).await.unwrap();
+    let (hub, weibo) = bench.end_keeping().await;
+    let sent = weibo.protocol().filter_map(said);
+    let texts = hub
+        .ledger()
+        .filter_map(|seen| seen.inbound().map(|inbound| inbound.text.clone()));
+    assert!(
+        !sent.is_empty() && sent.len() == texts.len(),
+        "{}",
+        sent.len()
+    );
+    for (frame, text) in sent.iter().zip(&texts) {
+        assert!(frame.contains(&format!("\"{text}\"")), "{text} for {frame}");
+    }
 }

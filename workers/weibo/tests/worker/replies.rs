@@ -1,17 +1,8 @@
 //! Replies: one message each, counted by pongs, whole through every kind of drop.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on should stop where it stands"
-)]
-
-#[allow(dead_code, reason = "shared by the tests of this crate")]
-mod bench;
-
-use bench::{Bench, piece, pieces, unique};
+use crate::stage::{Bench, piece, pieces, unique};
 use fake_hub::chunk;
-use fake_weibo::{Event, PongForm};
+use fake_weibo::Event;
 use ipc_schema::{Body, Failure};
 use serde_json::json;
 
@@ -71,7 +62,7 @@ async fn nothing_is_delivered_without_a_pong_and_the_doubtful_goes_again() {
 }
 
 #[tokio::test]
-async fn a_drop_in_the_middle_of_a_reply_loses_nothing_and_ends_in_a_new_message() {
+async fn a_tcp_drop_in_the_middle_of_a_20_chunk_reply_loses_nothing_and_ends_in_a_new_message() {
     let bench = Bench::with(|_, weibo| weibo.fault(|faults| faults.cut_after = Some(7))).await;
     bench.weibo.connected(1).await.unwrap();
     bench.reply("a", 0, 20, 20);
@@ -125,7 +116,7 @@ async fn chunks_that_fell_into_a_dead_line_are_sent_again() {
 }
 
 #[tokio::test]
-async fn replies_wait_while_there_is_no_connection() {
+async fn replies_while_disconnected_wait() {
     let bench = Bench::with(|_, weibo| weibo.fault(|faults| faults.upgrade = Some(503))).await;
     let refused = |event: &Event| matches!(event, Event::Refused { .. });
     bench.weibo.wait_events(1, refused).await.unwrap();
@@ -142,13 +133,33 @@ async fn replies_wait_while_there_is_no_connection() {
 }
 
 #[tokio::test]
-async fn every_form_of_pong_counts() {
-    for form in [PongForm::Text, PongForm::Json, PongForm::Frame] {
-        let bench = Bench::with(|_, weibo| weibo.fault(|faults| faults.pong = form)).await;
-        bench.weibo.connected(1).await.unwrap();
-        bench.reply("a", 0, 2, 2);
-        assert_eq!(bench.delivered(2).await, keys("a", 2), "{form:?}");
-    }
+async fn the_owner_is_written_to_without_having_written() {
+    let bench = Bench::new().await;
+    bench.weibo.connected(1).await.unwrap();
+    bench.reply("a", 0, 1, 1);
+    assert_eq!(bench.delivered(1).await, keys("a", 1));
+    assert_eq!(bench.weibo.bubbles(bench.owner)[0].text, "<a0>");
+    assert_eq!(bench.inbounds(), []);
+}
+
+#[tokio::test]
+async fn a_message_left_open_is_closed_however_often_the_next_connection_fails() {
+    let bench = Bench::new().await;
+    bench.weibo.connected(1).await.unwrap();
+    bench.reply("a", 0, 2, 5);
+    bench.delivered(2).await;
+    bench.weibo.fault(|faults| {
+        faults.upgrade = Some(503);
+        faults.upgrade_times = Some(3);
+    });
+    bench.weibo.cut();
+    bench.weibo.connected(2).await.unwrap();
+    let bubbles = bench.weibo.wait_reply(bench.owner, 1).await.unwrap();
+    assert_eq!(
+        (bubbles[0].text.as_str(), bubbles[0].done),
+        ("<a0><a1>", true)
+    );
+    assert_eq!(bench.weibo.violations(), [""; 0]);
 }
 
 #[tokio::test]
