@@ -18,6 +18,16 @@ pub enum Command {
     Help,
     /// Who am I to the bot?
     Whoami,
+    /// The conversation's sessions.
+    List,
+    /// Go on in another session: its number in the list, or its id; empty = which?
+    Switch(String),
+    /// The session's last messages and answers: so many; `None` = a few.
+    History(Option<usize>),
+    /// The session's mode; empty = which is it?
+    Mode(String),
+    /// The session's model; empty = which is it?
+    Model(String),
     /// One of the operator's prompts, with what followed its name.
     Prompt {
         /// Its name.
@@ -43,6 +53,11 @@ impl Command {
             Command::Status => "status",
             Command::Help => "help",
             Command::Whoami => "whoami",
+            Command::List => "list",
+            Command::Switch(_) => "switch",
+            Command::History(_) => "history",
+            Command::Mode(_) => "mode",
+            Command::Model(_) => "model",
             Command::Prompt { name, .. } => name,
             Command::Unknown { nearest, .. } => nearest,
         }
@@ -50,7 +65,9 @@ impl Command {
 }
 
 /// The hub's own, in the order of `/help`.
-pub const BUILT_IN: [&str; 5] = ["new", "stop", "status", "whoami", "help"];
+pub const BUILT_IN: [&str; 10] = [
+    "new", "list", "switch", "stop", "status", "history", "mode", "model", "whoami", "help",
+];
 
 /// Reads a message; `None` = a prompt. `aliases` maps names to names, `prompts` names the
 /// operator's commands.
@@ -73,6 +90,11 @@ pub fn read<'a>(
         "status" => Command::Status,
         "help" => Command::Help,
         "whoami" => Command::Whoami,
+        "list" => Command::List,
+        "switch" => Command::Switch(args.trim().to_owned()),
+        "history" => Command::History(args.trim().parse().ok()),
+        "mode" => Command::Mode(args.trim().to_owned()),
+        "model" => Command::Model(args.trim().to_owned()),
         name if prompts.contains(&name) => Command::Prompt {
             name: name.to_owned(),
             args: args.to_owned(),

@@ -9,20 +9,28 @@
 //! Events come in batches ([`Engine::batch`]), a transaction each; what a batch says may be sent once
 //! it is committed, and not before.
 
+mod acts;
 mod batch;
+mod blobs;
 mod chat;
+mod delivery;
 mod intake;
 mod outbox;
+mod progress;
 mod questions;
 mod runner;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use ipc_schema::{Activity, Body, Capabilities, CursorKept, CursorPut, Nack};
+use ipc_schema::{Activity, Body, Capabilities, CommandSpec, CursorKept, CursorPut, Nack};
 use spool::{Spool, SpoolError, Turn};
 
+use self::blobs::Incoming;
+use self::progress::Live;
 use crate::ids::Ids;
+use crate::menu::menu;
 use crate::pace::Bucket;
 use crate::plan::Plan;
 use crate::rate::RateLimit;
@@ -99,6 +107,10 @@ enum Timer {
     Lane(Lane),
     /// The turn's runner has been away for long enough to say so.
     RunnerAway { turn: String },
+    /// An open page of the turn has changed.
+    Revise { turn: String },
+    /// The turn takes long, and nothing of it can be shown.
+    Bubble { turn: String },
 }
 
 /// Until somebody whose message waits for a runner is told, milliseconds.
@@ -118,6 +130,12 @@ pub struct Engine {
     timers: BTreeMap<u64, BTreeSet<Timer>>,
     /// Turns whose asker has heard that the runner is away; forgotten when one is back.
     told_away: HashSet<String>,
+    /// What is shown of turns that run, by turn.
+    live: HashMap<String, Live>,
+    /// Turns of which nothing was said yet, and where it would be.
+    bubbles: HashMap<String, Lane>,
+    /// Files that are being handed over, by peer.
+    incoming: HashMap<String, Vec<Incoming>>,
     dirty_sessions: BTreeSet<String>,
     dirty_lanes: BTreeSet<Lane>,
     out: Vec<Out>,
@@ -162,6 +180,9 @@ impl Engine {
             runners,
             timers: BTreeMap::new(),
             told_away: HashSet::new(),
+            live: HashMap::new(),
+            bubbles: HashMap::new(),
+            incoming: HashMap::new(),
             dirty_sessions: BTreeSet::new(),
             dirty_lanes: BTreeSet::new(),
             out: Vec::new(),
@@ -182,6 +203,13 @@ impl Engine {
         &self.plan
     }
 
+    /// The commands that a worker is to offer in its platform's own menu.
+    pub fn menu(&self, peer: &str) -> Vec<CommandSpec> {
+        let platform = self.plan.platforms.get(peer);
+        let project = platform.and_then(|platform| self.plan.projects.get(&platform.project));
+        project.map_or_else(Vec::new, |project| menu(&self.plan, project))
+    }
+
     /// Whether each peer is linked, by process name; a runner counts once it has answered.
     pub fn links(&self) -> BTreeMap<String, bool> {
         let workers = self
@@ -197,7 +225,7 @@ impl Engine {
 
     fn handle(&mut self, event: Event, now: u64) -> Result<(), SpoolError> {
         match event {
-            Event::Up { peer, capabilities } => self.up(&peer, capabilities),
+            Event::Up { peer, capabilities } => self.up(&peer, capabilities, now),
             Event::Down { peer } => self.down(&peer, now),
             Event::Got {
                 peer,
@@ -208,7 +236,8 @@ impl Engine {
         }
     }
 
-    fn up(&mut self, peer: &str, capabilities: Capabilities) -> Result<(), SpoolError> {
+    fn up(&mut self, peer: &str, capabilities: Capabilities, now: u64) -> Result<(), SpoolError> {
+        self.incoming.remove(peer);
         if let Some(runner) = self.runners.get_mut(peer) {
             runner.capabilities = capabilities;
             runner.ready = false;
@@ -240,6 +269,7 @@ impl Engine {
                 self.show_activity(turn, true);
             }
         }
+        self.revise_all(peer, now)?;
         if let Some(platform) = self.plan.platforms.get(peer) {
             tracing::info!(project = %platform.project, platform = %peer, "platform started");
         }
@@ -247,6 +277,7 @@ impl Engine {
     }
 
     fn down(&mut self, peer: &str, now: u64) -> Result<(), SpoolError> {
+        self.incoming.remove(peer);
         if let Some(worker) = self.workers.get_mut(peer) {
             worker.up = false;
             worker.in_flight.clear();
@@ -274,6 +305,8 @@ impl Engine {
             Body::Delivered(done) if is_worker => self.delivered(peer, done, now),
             Body::DeliveryFailed(failed) if is_worker => self.delivery_failed(peer, failed, now),
             Body::CursorPut(put) => self.cursor_put(peer, id, put),
+            Body::BlobSegment(segment) => self.blob_segment(peer, id, segment, now),
+            Body::BlobGet(get) => self.blob_get(peer, id, get),
             Body::TurnsAnswer(answer) if !is_worker => self.turns_answer(peer, answer, now),
             Body::TurnUpdate(update) if !is_worker => self.turn_update(peer, id, update, now),
             Body::Unprompted(said) if !is_worker => self.unprompted(peer, said, now),
@@ -339,6 +372,8 @@ impl Engine {
                         self.dirty_lanes.insert(lane);
                     }
                     Timer::RunnerAway { turn } => self.tell_runner_away(&turn, now)?,
+                    Timer::Revise { turn } => self.revise(&turn, now)?,
+                    Timer::Bubble { turn } => self.bubble(&turn, now)?,
                 }
             }
         }

@@ -62,6 +62,7 @@ mod tests {
             platform_id: String::new(),
             why: String::new(),
             created_at: 0,
+            form: String::new(),
         }
     }
 

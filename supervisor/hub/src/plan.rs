@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// The hub's whole configuration.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// Counts the spawns of the hub.
     pub generation: u64,
@@ -44,12 +44,60 @@ pub struct Plan {
     /// catalogue, absent = nothing.
     #[serde(default)]
     pub instant_reply: Option<String>,
+    /// The text of a running turn, as it grows.
+    #[serde(default)]
+    pub stream_preview: StreamPreview,
+    /// Files in and out.
+    #[serde(default)]
+    pub attachments: Attachments,
     /// By name.
     pub projects: BTreeMap<String, Project>,
     /// By process name, for example `discord-main`.
     pub platforms: BTreeMap<String, Platform>,
     /// By process name: 64 hex digits.
     pub link_secrets: BTreeMap<String, Secret>,
+}
+
+/// How the text of a running turn is shown. Lengths are in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamPreview {
+    /// Whether it is.
+    pub enabled: bool,
+    /// Between two changes of a message, at least, milliseconds.
+    pub interval_ms: u64,
+    /// So much new text is worth a change.
+    pub min_delta_chars: u32,
+    /// So much of it is shown.
+    pub max_chars: u32,
+}
+
+impl Default for StreamPreview {
+    fn default() -> StreamPreview {
+        StreamPreview {
+            enabled: true,
+            interval_ms: 1500,
+            min_delta_chars: 30,
+            max_chars: 2000,
+        }
+    }
+}
+
+/// Files in and out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachments {
+    /// An agent may send files to the chat.
+    pub send: bool,
+    /// The largest that is taken in, bytes.
+    pub max_bytes: u64,
+}
+
+impl Default for Attachments {
+    fn default() -> Attachments {
+        Attachments {
+            send: true,
+            max_bytes: 50 << 20,
+        }
+    }
 }
 
 /// A limit a person.
@@ -103,6 +151,40 @@ pub struct Project {
     /// Its model, for `/status`; may be empty.
     #[serde(default)]
     pub model: String,
+    /// What the chat sees of a turn.
+    #[serde(default)]
+    pub display: Display,
+    /// The modes that a session can be put into; empty = there are none to choose from.
+    #[serde(default)]
+    pub modes: Vec<String>,
+    /// The longest entry of `/history`, in characters; absent = all of it.
+    #[serde(default)]
+    pub history_max_len: Option<u32>,
+}
+
+/// What the chat sees of a turn. Lengths are in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Display {
+    /// Anything before the answer.
+    pub progress: bool,
+    /// That the agent thinks.
+    pub thinking: bool,
+    /// The tools that it uses.
+    pub tools: bool,
+    /// The longest line of a tool; absent = all of it.
+    #[serde(default)]
+    pub tool_max_len: Option<u32>,
+}
+
+impl Default for Display {
+    fn default() -> Display {
+        Display {
+            progress: true,
+            thinking: true,
+            tools: true,
+            tool_max_len: Some(500),
+        }
+    }
 }
 
 /// The roles of a project; without any, all people are alike.
@@ -130,7 +212,7 @@ pub struct Role {
 }
 
 /// One account on one platform.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Platform {
     /// `discord`, `weibo`, ….
     pub kind: String,
@@ -145,6 +227,30 @@ pub struct Platform {
     /// How fast messages may go out; absent = as fast as the worker takes them.
     #[serde(default)]
     pub pace: Option<Pace>,
+    /// How a turn is shown while it runs.
+    #[serde(default)]
+    pub progress: Style,
+    /// The most messages of an answer; a longer one goes as a file. Absent = 5, or no bound where
+    /// the platform joins them.
+    #[serde(default)]
+    pub max_reply_messages: Option<u32>,
+}
+
+/// How a turn is shown while it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Style {
+    /// A message for each step.
+    Legacy,
+    /// One message that is changed.
+    Compact,
+    /// One card that is changed.
+    Card,
+    /// One word, should it take long.
+    Bubble,
+    /// Not at all.
+    #[default]
+    Off,
 }
 
 /// A steady rate, and how much may go at once.

@@ -1,11 +1,16 @@
-//! A question that is shown, and whether a message can be an answer to it.
+//! A question that is shown, what can be pressed under it, and whether a message can be an answer
+//! to it.
 //!
 //! What somebody wrote before they can have seen a question is no answer to it: a "1" that was meant
-//! for the question before must not approve the next one.
+//! for the question before must not approve the next one. What is pressed names its question.
 
-use ipc_schema::QuestionKind;
+use std::collections::BTreeMap;
+
+use ipc_schema::{Control, Decision, QuestionKind, SelectOption, Tone};
 use serde::{Deserialize, Serialize};
 use spool::{Chunk, ChunkState};
+
+use crate::texts::Button;
 
 /// A question as the spool keeps it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -14,6 +19,144 @@ pub struct Shown {
     pub about: QuestionKind,
     /// The key of the last chunk that shows it.
     pub last_chunk: String,
+}
+
+/// An answer as the spool keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The answer.
+    pub decision: Decision,
+    /// The name of whoever gave it; may be empty.
+    #[serde(default)]
+    pub who: String,
+}
+
+/// Up to so many options of a single choice are buttons; more are a list.
+const BUTTONS: usize = 5;
+/// The most entries of a list.
+const ENTRIES: usize = 25;
+/// The longest label of a button and of an entry, in code points.
+const BUTTON: usize = 80;
+const ENTRY: usize = 100;
+
+const ALLOW: &str = "allow";
+const DENY: &str = "deny";
+const ALWAYS: &str = "always";
+
+/// What can be pressed under a question; nothing where it has to be typed. `words` gives the text
+/// on a button.
+pub fn controls(about: &QuestionKind, words: impl Fn(Button) -> String) -> Vec<Control> {
+    let button = |value: &str, button: Button, tone| Control::Button {
+        value: value.to_owned(),
+        label: words(button),
+        tone,
+    };
+    match about {
+        QuestionKind::Permission { always, .. } => {
+            let mut controls = vec![
+                button(ALLOW, Button::Allow, Tone::Good),
+                button(DENY, Button::Deny, Tone::Bad),
+            ];
+            if always.is_some() {
+                controls.push(button(ALWAYS, Button::Always, Tone::Neutral));
+            }
+            controls
+        }
+        QuestionKind::Plan { .. } => vec![
+            button(ALLOW, Button::CarryOut, Tone::Good),
+            button(DENY, Button::Deny, Tone::Bad),
+        ],
+        QuestionKind::Choice {
+            options, multiple, ..
+        } => {
+            let labels = || options.iter().map(|option| option.label.trim());
+            if options.is_empty() || options.len() > ENTRIES || labels().any(str::is_empty) {
+                return Vec::new();
+            }
+            if !multiple && options.len() <= BUTTONS {
+                let button = |(n, label): (usize, &str)| Control::Button {
+                    value: n.to_string(),
+                    label: cut(label, BUTTON),
+                    tone: Tone::Neutral,
+                };
+                return labels().enumerate().map(button).collect();
+            }
+            let entry = |(n, option): (usize, &ipc_schema::Choice)| SelectOption {
+                value: n.to_string(),
+                label: cut(&option.label, ENTRY),
+                about: cut(&option.description, ENTRY),
+            };
+            vec![Control::Select {
+                options: options.iter().enumerate().map(entry).collect(),
+                most: if *multiple { options.len() as u32 } else { 1 },
+                hint: words(Button::Choose),
+            }]
+        }
+        QuestionKind::Unknown => Vec::new(),
+    }
+}
+
+/// What was pressed means; `None` = no control of this question says so.
+pub fn pressed(values: &[String], about: &QuestionKind) -> Option<Decision> {
+    let deny = || Decision::Deny { why: String::new() };
+    match (about, values) {
+        (QuestionKind::Permission { always, .. }, [value]) => match value.as_str() {
+            ALLOW => Some(Decision::Allow),
+            DENY => Some(deny()),
+            ALWAYS => always.as_ref().map(|_| Decision::AllowAlways),
+            _ => None,
+        },
+        (QuestionKind::Plan { .. }, [value]) => match value.as_str() {
+            ALLOW => Some(Decision::Allow),
+            DENY => Some(deny()),
+            _ => None,
+        },
+        (
+            QuestionKind::Choice {
+                text,
+                options,
+                multiple,
+            },
+            [_, ..],
+        ) if *multiple || values.len() == 1 => {
+            let label = |value: &String| {
+                let option = options.get(value.parse::<usize>().ok()?)?;
+                Some(option.label.clone())
+            };
+            let chosen: Option<Vec<String>> = values.iter().map(label).collect();
+            Some(Decision::Answers {
+                answers: BTreeMap::from([(text.clone(), chosen?.join(", "))]),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The message of a question that is over: what it showed, and what came of it. Where both do not
+/// fit, only its first line stays; the whole was there to be read while it mattered.
+pub fn outcome(shown: &str, words: &str, max_chars: usize) -> String {
+    let both = format!("{}\n\n{words}", shown.trim_end());
+    if both.chars().count() <= max_chars {
+        return both;
+    }
+    let room = max_chars.saturating_sub(words.chars().count() + 4);
+    let first: String = shown
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(room)
+        .collect();
+    format!("{first} …\n\n{words}")
+}
+
+/// Foreign text as one line of at most so many code points.
+fn cut(text: &str, most: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(most) {
+        Some(_) => line.chars().take(most - 1).chain(['…']).collect(),
+        None => line,
+    }
 }
 
 /// By how much the clocks of a platform and of this machine may differ, milliseconds.
@@ -60,7 +203,94 @@ mod tests {
             platform_id: platform_id.into(),
             why: String::new(),
             created_at: 0,
+            form: String::new(),
         }
+    }
+
+    fn choice(options: usize, multiple: bool) -> QuestionKind {
+        let option = |n| ipc_schema::Choice {
+            label: format!("{n}\n{}", "x".repeat(200)),
+            description: String::new(),
+        };
+        QuestionKind::Choice {
+            text: "Which?".into(),
+            options: (0..options).map(option).collect(),
+            multiple,
+        }
+    }
+
+    fn permission(always: bool) -> QuestionKind {
+        QuestionKind::Permission {
+            tool: "Bash".into(),
+            detail: "ls".into(),
+            always: always.then(|| "ls".into()),
+        }
+    }
+
+    fn values(controls: &[Control]) -> Vec<String> {
+        controls
+            .iter()
+            .flat_map(|control| match control {
+                Control::Button { value, label, .. } => {
+                    assert!(!label.is_empty() && label.chars().count() <= BUTTON);
+                    vec![value.clone()]
+                }
+                Control::Select { options, .. } => {
+                    options.iter().map(|option| option.value.clone()).collect()
+                }
+                Control::Unknown => Vec::new(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_control_means_something() {
+        let plan = QuestionKind::Plan { text: "1".into() };
+        for (about, count) in [
+            (permission(false), 2),
+            (permission(true), 3),
+            (plan, 2),
+            (choice(5, false), 5),
+            (choice(6, false), 6),
+            (choice(3, true), 3),
+            (choice(26, false), 0),
+            (choice(0, false), 0),
+        ] {
+            let controls = controls(&about, |button| format!("{button:?}"));
+            let values = values(&controls);
+            assert_eq!(values.len(), count, "{about:?}");
+            for value in values {
+                assert!(pressed(&[value], &about).is_some());
+            }
+        }
+        assert_eq!(controls(&choice(5, true), |_| "?".into()).len(), 1);
+    }
+
+    #[test]
+    fn an_outcome_stands_under_its_question_and_fits() {
+        assert_eq!(
+            outcome("May I?\nls\n", "Allowed.", 50),
+            "May I?\nls\n\nAllowed."
+        );
+        let long = format!("May I?\n{}", "x".repeat(100));
+        assert_eq!(outcome(&long, "Allowed.", 100), "May I? …\n\nAllowed.");
+        let line = "x".repeat(200);
+        assert_eq!(outcome(&line, "Allowed.", 100).chars().count(), 100);
+    }
+
+    #[test]
+    fn what_no_control_says_decides_nothing() {
+        let press = |values: &[&str], about: &QuestionKind| {
+            let values: Vec<String> = values.iter().map(|value| value.to_string()).collect();
+            pressed(&values, about)
+        };
+        assert_eq!(press(&["always"], &permission(false)), None);
+        assert_eq!(press(&["allow", "allow"], &permission(true)), None);
+        assert_eq!(press(&[], &permission(true)), None);
+        assert_eq!(press(&["7"], &choice(5, false)), None);
+        assert_eq!(press(&["0", "1"], &choice(5, false)), None);
+        let both = press(&["0", "1"], &choice(5, true));
+        assert!(matches!(both, Some(Decision::Answers { .. })));
     }
 
     #[test]

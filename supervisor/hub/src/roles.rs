@@ -6,7 +6,7 @@
 use crate::plan::{Project, Rate, Role, Users};
 
 /// Everyone without a role of their own, in a role's ids; every command, in its list.
-const ALL: &str = "*";
+pub const ALL: &str = "*";
 
 /// The role of a person: the one that names their id, else the one for everyone, else the default.
 pub fn role_of<'a>(users: &'a Users, id: &str) -> Option<&'a Role> {

@@ -180,7 +180,7 @@ fn linked(
                 schema,
                 credit: FIRST_CREDIT.frames,
                 cursors,
-                ..Welcome::default()
+                commands: engine.menu(&peer),
             };
             // The queue is new, so it has room.
             let _ = link.send(String::new(), Body::Welcome(welcome));

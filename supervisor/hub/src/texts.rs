@@ -10,9 +10,23 @@
 //! nothing inside a command's code block can end it. An agent's question and plan are its own
 //! Markdown.
 
+/// Formats one text in each language; there is no way to name only one.
+macro_rules! both {
+    ($lang:expr, $en:literal, $zh:literal) => {
+        match $lang {
+            Lang::En => format!($en),
+            Lang::Zh => format!($zh),
+        }
+    };
+}
+
+mod foreign;
+mod parts;
+pub mod progress;
 mod words;
 
-pub use words::{HELP_OWN, say};
+pub use parts::{HELP_OWN, about};
+pub use words::say;
 
 /// A language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +92,8 @@ pub enum Text<'a> {
     TooManyAttempts,
     /// Nobody answered the agent's question in time.
     QuestionExpired,
+    /// The question was taken back: its agent is gone, or goes on without an answer.
+    QuestionWithdrawn,
     /// The agent asks for leave to use a tool.
     PermissionQuestion {
         /// The tool's name.
@@ -86,6 +102,8 @@ pub enum Text<'a> {
         detail: &'a str,
         /// What "always" would mean, if it is on offer.
         always: Option<&'a str>,
+        /// How it can be answered.
+        by: By,
     },
     /// The agent asks to choose.
     ChoiceQuestion {
@@ -95,27 +113,46 @@ pub enum Text<'a> {
         options: &'a [(&'a str, &'a str)],
         /// Several may be chosen.
         multiple: bool,
+        /// How it can be answered.
+        by: By,
     },
     /// The agent has made a plan and asks whether to carry it out.
     PlanQuestion {
         /// The plan, in the agent's Markdown.
         plan: &'a str,
+        /// How it can be answered.
+        by: By,
     },
+    /// What is asked about is too long to stand in the message, and comes as a file.
+    WholeInFile,
+    /// What stands on a button.
+    Button(Button),
     /// Somebody answered a question that was put to somebody else.
     QuestionNotYours,
     /// A prompt came while the agent waits for an answer.
     QuestionStillOpen,
-    /// An answer is on its way to the agent.
+    /// The agent has the answer to its question.
     QuestionAnswered {
         /// What was chosen.
         what: &'a str,
+        /// The name of whoever chose it; may be empty.
+        who: &'a str,
     },
     /// The agent has leave.
-    DecidedAllow,
+    DecidedAllow {
+        /// The name of whoever said so; may be empty.
+        who: &'a str,
+    },
     /// The agent has leave, and will not ask the like again.
-    DecidedAlways,
+    DecidedAlways {
+        /// The name of whoever said so; may be empty.
+        who: &'a str,
+    },
     /// The agent has no leave.
-    DecidedDeny,
+    DecidedDeny {
+        /// The name of whoever said so; may be empty.
+        who: &'a str,
+    },
     /// The answer came after the question was closed.
     DecidedLate,
     /// The sender is not on the allow list.
@@ -147,6 +184,8 @@ pub enum Text<'a> {
         /// The limit, minutes.
         mins: usize,
     },
+    /// The turn is being stopped.
+    Stopping,
     /// The turn was stopped.
     Stopped,
     /// `/stop`, and nothing ran.
@@ -196,7 +235,63 @@ pub enum Text<'a> {
         model: &'a str,
         /// The permission mode, or nothing for the agent's own choice.
         mode: &'a str,
+        /// What the session has used, in words; may be empty.
+        used: &'a str,
     },
+    /// `/list`.
+    Sessions {
+        /// Titles, ages in seconds, and whether it is the current one; the last used first.
+        sessions: &'a [(&'a str, usize, bool)],
+    },
+    /// `/switch` to a session that is not there.
+    NoSuchSession,
+    /// `/switch`.
+    Switched {
+        /// The session's title.
+        title: &'a str,
+    },
+    /// `/history`, and there is none.
+    NoHistory,
+    /// One message of `/history` and its answer.
+    HistoryEntry {
+        /// What was written.
+        said: &'a str,
+        /// What was answered; may be empty.
+        answer: &'a str,
+    },
+    /// `/mode` alone, or with one that there is not.
+    Modes {
+        /// The current one.
+        current: &'a str,
+        /// Those that there are.
+        modes: &'a [&'a str],
+    },
+    /// `/mode`, for an agent that has none.
+    NoModes,
+    /// `/mode`.
+    ModeSet {
+        /// The mode.
+        mode: &'a str,
+        /// In it the agent asks nobody.
+        unasked: bool,
+    },
+    /// `/model` alone, or with what cannot be a model's name.
+    Model {
+        /// The current one, or nothing for the agent's own choice.
+        current: &'a str,
+    },
+    /// `/model`.
+    ModelSet {
+        /// The model, or nothing for the configured one.
+        model: &'a str,
+    },
+    /// What changes a session that others use too.
+    OthersSession {
+        /// The command's name, without the slash.
+        name: &'a str,
+    },
+    /// The bot lacks a right here.
+    Lacks(ipc_schema::Lack),
     /// What looks like a mistyped command.
     UnknownCommand {
         /// As typed, without its slash.
@@ -226,19 +321,39 @@ pub enum Text<'a> {
         /// The most that it takes, KiB.
         limit_kib: usize,
     },
-    /// A file was not passed on; the message was.
-    AttachmentRefused {
-        /// The file's name.
-        name: &'a str,
-        /// Why, in words.
-        why: &'a str,
+    /// Files were not passed on; the message was.
+    LeftOut {
+        /// Each with the reason, in words.
+        files: &'a [String],
     },
-    /// The message could not be committed, as on a full disk; it was not taken.
-    TryLater,
     /// The runner is away; the message waits for it.
     RunnerDown,
     /// The platform refused a part of an answer for good.
     PartFailed,
+}
+
+/// How a question can be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// By buttons or a list under it, and by typing.
+    Pressing,
+    /// By typing a number.
+    Typing,
+}
+
+/// The buttons under a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Button {
+    /// This once.
+    Allow,
+    /// No.
+    Deny,
+    /// This and what the question says "always" covers.
+    Always,
+    /// The plan is good.
+    CarryOut,
+    /// The list's hint.
+    Choose,
 }
 
 #[cfg(test)]

@@ -468,7 +468,7 @@ fn a_question_is_answered_by_its_asker_only_and_only_by_a_whole_word() {
         applied: true,
     };
     let out = desk.update(&prompt.at, 3, decided);
-    assert_eq!(desk.post_all(out), [en(Text::DecidedAllow)]);
+    assert_eq!(desk.post_all(out), [en(Text::DecidedAllow { who: "ANN" })]);
     let out = desk.got(WORKER, shared("e5", "ann", "1"));
     assert!(
         !kinds(&out).contains(&"decide".to_owned()),

@@ -294,13 +294,17 @@ fn help_lists_what_this_person_may_use() {
     });
     let review = ("review", "look a file over");
     let guest = Text::Help {
-        built_in: &["stop", "status", "help"],
+        built_in: &[
+            "list", "switch", "stop", "status", "history", "mode", "model", "help",
+        ],
         own: &[review],
     };
     let out = desk.says("e1", "/help");
     assert_eq!(desk.post_all(out), [en(guest)]);
     let chief = Text::Help {
-        built_in: &["new", "stop", "status", "help"],
+        built_in: &[
+            "new", "list", "switch", "stop", "status", "history", "mode", "model", "help",
+        ],
         own: &[review, ("deploy", "")],
     };
     let out = desk.got(WORKER, inbound("e2", "boss", "/help"));

@@ -31,6 +31,10 @@ const CROWDED: u64 = MAX_BLOBS / 2;
 /// A file younger than this is never pruned: the message that names it may still be on its way.
 const FRESH_MS: u64 = 60 * 60 * 1000;
 
+/// After so many bytes of a file it is synced: a whole large one at its end would hold everything
+/// up for long.
+const SYNC_BYTES: u64 = 2 << 20;
+
 /// Where files that are not whole yet are written.
 const INCOMING: &str = "incoming";
 
@@ -151,6 +155,9 @@ impl BlobWriter {
         // At its place, so that a piece that failed half way may be written again.
         self.file.write_all_at(bytes, self.written)?;
         self.hasher.update(bytes);
+        if end / SYNC_BYTES > self.written / SYNC_BYTES {
+            self.file.sync_data()?;
+        }
         self.written = end;
         Ok(self.written == self.total)
     }
@@ -241,6 +248,32 @@ impl Spool {
         })
     }
 
+    /// Keeps a file that is at hand whole; returns its name.
+    ///
+    /// # Errors
+    /// As those of [`Spool::blob_writer`] and [`BlobWriter::finish`].
+    pub fn keep_bytes(&self, bytes: &[u8], now: u64) -> Result<String> {
+        let sha256 = hex(&Sha256::digest(bytes));
+        if !self.touch_blob(&sha256, now)? {
+            let mut writer = self.blob_writer(&sha256, bytes.len() as u64)?;
+            writer.write(0, bytes)?;
+            writer.finish(self, now)?;
+        }
+        Ok(sha256)
+    }
+
+    /// Whether the file is kept; if so it is as good as new.
+    pub fn touch_blob(&self, sha256: &str, now: u64) -> Result<bool> {
+        if self.blob_path(sha256)?.is_none() {
+            return Ok(false);
+        }
+        self.run(
+            "UPDATE blobs SET kept_at = max(kept_at, ?2) WHERE sha256 = ?1",
+            params![sha256, signed(now)],
+        )?;
+        Ok(true)
+    }
+
     /// Where the file is, if it is kept whole.
     pub fn blob_path(&self, sha256: &str) -> Result<Option<PathBuf>> {
         check_name(sha256)?;
@@ -257,6 +290,24 @@ impl Spool {
         let path = self.blobs.path(sha256)?;
         // Somebody may have tidied up by hand.
         Ok(path.is_file().then_some(path))
+    }
+
+    /// At most `most` bytes of a kept file from `offset` on, and its size; none if it is not kept.
+    pub fn read_blob(
+        &self,
+        sha256: &str,
+        offset: u64,
+        most: usize,
+    ) -> Result<Option<(Vec<u8>, u64)>> {
+        let Some(path) = self.blob_path(sha256)? else {
+            return Ok(None);
+        };
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; left.min(most)];
+        file.read_exact_at(&mut bytes, offset)?;
+        Ok(Some((bytes, size)))
     }
 
     /// How many bytes all files have together.
@@ -283,6 +334,27 @@ impl Spool {
         Ok(())
     }
 
+    /// Has a file stay until the chunk is delivered.
+    ///
+    /// # Errors
+    /// [`SpoolError::Refused`] if the file is not kept, [`SpoolError::Bug`] if the chunk is not.
+    pub fn enclose(&self, chunk: &str, sha256: &str) -> Result<()> {
+        if self.blob_path(sha256)?.is_none() {
+            return Err(SpoolError::Refused(format!("file {sha256} is not kept")));
+        }
+        let known = self.run(
+            "INSERT INTO enclosures (chunk, sha256) SELECT number, ?2 FROM chunks WHERE key = ?1
+             ON CONFLICT DO NOTHING",
+            [chunk, sha256],
+        )?;
+        if known == 0 && self.chunk(chunk)?.is_none() {
+            return Err(SpoolError::Bug(format!(
+                "chunk {chunk} is not in the spool"
+            )));
+        }
+        Ok(())
+    }
+
     /// The files of the turn, in order.
     pub fn attachments(&self, turn: &str) -> Result<Vec<Attachment>> {
         self.all(
@@ -302,7 +374,7 @@ impl Spool {
     }
 
     /// Removes at most `limit` files that are older than `age_ms` and belong to no turn that waits
-    /// or runs; more eagerly when there is little room. Also sweeps up a part of what has no row.
+    /// or runs and to no chunk that is not delivered; more eagerly when there is little room. Also sweeps up a part of what has no row.
     /// Not within a batch: a file may go only after its row has gone for good.
     ///
     /// # Errors
@@ -325,6 +397,10 @@ impl Spool {
                      SELECT 1 FROM attachments JOIN turns ON turns.number = attachments.turn
                      WHERE attachments.sha256 = blobs.sha256
                      AND turns.state IN ('queued', 'starting', 'running', 'stopping'))
+                 AND NOT EXISTS (
+                     SELECT 1 FROM enclosures JOIN chunks ON chunks.number = enclosures.chunk
+                     WHERE enclosures.sha256 = blobs.sha256
+                     AND chunks.state IN ('pending', 'leased', 'parked'))
                  ORDER BY kept_at LIMIT ?2",
                 params![signed(now.saturating_sub(age_ms)), signed(limit as u64)],
                 |row| Ok((row.get::<_, String>(0)?, unsigned(row.get(1)?))),

@@ -12,7 +12,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT key, number, reply, position, total, instance, address, text, reply_to, trace,
-                    state, leased_at, not_before, retries, platform_id, why, created_at
+                    state, leased_at, not_before, retries, platform_id, why, created_at, form
              FROM chunks ",
             $rest
         )
@@ -38,6 +38,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Chunk> {
         platform_id: row.get(14)?,
         why: row.get(15)?,
         created_at: unsigned(row.get(16)?),
+        form: row.get(17)?,
     })
 }
 
@@ -67,8 +68,9 @@ impl Spool {
         self.run(
             "INSERT INTO chunks
              (key, reply, position, total, instance, address, text, reply_to, trace, state,
-              leased_at, not_before, retries, platform_id, why, created_at, changed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16)",
+              leased_at, not_before, retries, platform_id, why, created_at, changed_at, form)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16,
+                     ?17)",
             params![
                 chunk.key,
                 chunk.reply,
@@ -85,7 +87,8 @@ impl Spool {
                 chunk.retries,
                 chunk.platform_id,
                 chunk.why,
-                signed(chunk.created_at)
+                signed(chunk.created_at),
+                chunk.form
             ],
         )?;
         Ok(self.db.last_insert_rowid())
@@ -94,6 +97,15 @@ impl Spool {
     /// The chunk, if there is one of that key.
     pub fn chunk(&self, key: &str) -> Result<Option<Chunk>> {
         self.one(select!("WHERE key = ?1"), [key], read)
+    }
+
+    /// Gives a chunk that was never handed out another text and form; false if it may be out.
+    pub fn rewrite(&self, key: &str, text: &str, form: &str) -> Result<bool> {
+        let changed = self.run(
+            "UPDATE chunks SET text = ?2, form = ?3 WHERE key = ?1 AND state = 'pending'",
+            params![key, text, form],
+        )?;
+        Ok(changed > 0)
     }
 
     /// The addresses of the instance that have chunks to deliver, sorted. Costs by the number of

@@ -116,14 +116,15 @@ pub struct Turn {
     pub changed_at: u64,
     /// The platform's id of the event that it came from; may be empty.
     pub event_id: String,
-    /// The event that its first message answers; may be empty.
-    pub answers: String,
+    /// What the person wrote, for the history; possibly cut.
+    pub said: String,
 }
 
 /// The states of a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ChunkState {
     /// Never handed out.
+    #[default]
     Pending,
     /// Handed out at least once.
     Leased,
@@ -134,7 +135,7 @@ pub enum ChunkState {
 }
 
 /// One chunk of a reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chunk {
     /// Unique for ever, at most 25 characters.
     pub key: String,
@@ -152,6 +153,8 @@ pub struct Chunk {
     pub address: String,
     /// The rendered text.
     pub text: String,
+    /// How it is shown, where that is more than its text: JSON, opaque to the spool; may be empty.
+    pub form: String,
     /// The message to refer to; may be empty.
     pub reply_to: String,
     /// From the chat event to the last chunk.

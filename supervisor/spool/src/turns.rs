@@ -10,7 +10,7 @@ macro_rules! select {
         concat!(
             "SELECT id, number, project, session, instance, address, reply_to, asker, language,
                     prompt, prompt_id, trace, state, attempt, updates, queued_at, changed_at,
-                    event_id, answers
+                    event_id, said
              FROM turns ",
             $rest
         )
@@ -37,7 +37,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
         queued_at: unsigned(row.get(15)?),
         changed_at: unsigned(row.get(16)?),
         event_id: row.get(17)?,
-        answers: row.get(18)?,
+        said: row.get(18)?,
     })
 }
 
@@ -51,7 +51,7 @@ impl Spool {
         self.run(
             "INSERT INTO turns
              (id, project, session, instance, address, reply_to, asker, language, prompt,
-              prompt_id, trace, state, attempt, updates, queued_at, changed_at, event_id, answers)
+              prompt_id, trace, state, attempt, updates, queued_at, changed_at, event_id, said)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
                      ?18)",
             params![
@@ -72,7 +72,7 @@ impl Spool {
                 signed(turn.queued_at),
                 signed(turn.changed_at),
                 turn.event_id,
-                turn.answers
+                turn.said
             ],
         )?;
         Ok(self.db.last_insert_rowid())
@@ -92,11 +92,11 @@ impl Spool {
         )
     }
 
-    /// Gives a turn that waits another prompt; whether it still waited.
-    pub fn replace_prompt(&self, id: &str, prompt: &str) -> Result<bool> {
+    /// Gives a turn that waits another prompt, and what was written; whether it still waited.
+    pub fn replace_prompt(&self, id: &str, prompt: &str, said: &str) -> Result<bool> {
         let changed = self.run(
-            "UPDATE turns SET prompt = ?2 WHERE id = ?1 AND state = 'queued'",
-            [id, prompt],
+            "UPDATE turns SET prompt = ?2, said = ?3 WHERE id = ?1 AND state = 'queued'",
+            [id, prompt, said],
         )?;
         Ok(changed > 0)
     }
@@ -251,7 +251,7 @@ impl Spool {
     pub fn blocks(&self, turn: &str) -> Result<Vec<String>> {
         let pieces = self.all(
             "SELECT block, text FROM content
-             WHERE turn = (SELECT number FROM turns WHERE id = ?1) ORDER BY number",
+             WHERE turn = (SELECT number FROM turns WHERE id = ?1) AND file = '' ORDER BY number",
             [turn],
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
         )?;

@@ -124,7 +124,7 @@ fn event(spool: &Spool, n: u64) -> Result<(), spool::SpoolError> {
         queued_at: n,
         changed_at: n,
         event_id: String::new(),
-        answers: String::new(),
+        said: String::new(),
     })?;
     spool.add_text(&id, "b", &id, false)?;
     spool.add_chunk(&Chunk {
@@ -136,6 +136,7 @@ fn event(spool: &Spool, n: u64) -> Result<(), spool::SpoolError> {
         instance: "discord-main".into(),
         address: "c".into(),
         text: id.clone(),
+        form: String::new(),
         reply_to: String::new(),
         trace: String::new(),
         state: ChunkState::Pending,

@@ -1,6 +1,6 @@
 //! Commands, read and obeyed.
 
-use ipc_schema::{Body, CloseSession, Inbound, Interrupt, TurnRef};
+use ipc_schema::{Body, CloseSession, Inbound, Interrupt, Sender, TurnRef};
 use spool::{Conversation, SpoolError, Turn, TurnState};
 
 use super::Engine;
@@ -62,8 +62,23 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         match command {
+            Command::New if !self.may_end(conversation, &message.sender)? => {
+                self.notice(place, &Text::OthersSession { name: "new" }, lang, now)
+            }
             Command::New => self.new_command(conversation, place, lang, now),
-            Command::Stop => self.stop_command(conversation, place, lang, now),
+            Command::Stop => self.stop_command(conversation, &message.sender, place, lang, now),
+            Command::List => self.list_command(conversation, place, lang, now),
+            Command::Switch(_) if !self.may_end(conversation, &message.sender)? => {
+                self.notice(place, &Text::OthersSession { name: "switch" }, lang, now)
+            }
+            Command::Switch(which) => self.switch_command(&which, conversation, place, lang, now),
+            Command::History(count) => self.history_command(count, conversation, place, lang, now),
+            Command::Mode(wanted) => {
+                self.mode_command(&wanted, conversation, &message.sender, place, lang, now)
+            }
+            Command::Model(wanted) => {
+                self.model_command(&wanted, conversation, &message.sender, place, lang, now)
+            }
             Command::Status => self.status_command(conversation, place, lang, now),
             Command::Help | Command::Prompt { .. } => {
                 self.help_command(conversation, &message.sender.id, place, lang, now)
@@ -74,7 +89,7 @@ impl Engine {
                     name: &message.sender.name,
                     platform: place.instance,
                     conversation: &conversation.conversation,
-                    admin: self.is_admin(&conversation.project, &message.sender.id),
+                    admin: self.is_admin(&conversation.project, &message.sender),
                 };
                 self.notice(place, &whoami, lang, now)
             }
@@ -152,13 +167,25 @@ impl Engine {
     fn stop_command(
         &mut self,
         conversation: &Conversation,
+        sender: &Sender,
         place: &Place<'_>,
         lang: Lang,
         now: u64,
     ) -> Result<(), SpoolError> {
         if let Some(turn) = self.spool.active_turn(&conversation.session)? {
-            // The runner's answer says it; a second /stop only repeats the interrupt.
-            return self.stop_turn(&turn, now);
+            if turn.asker != sender.id && !self.is_admin(&conversation.project, sender) {
+                return self.notice(place, &Text::OthersSession { name: "stop" }, lang, now);
+            }
+            self.stop_turn(&turn, now)?;
+            // The runner's answer says it in the chat; what the platform shows as due is answered
+            // here. A second /stop only repeats the interrupt.
+            return match place.answers {
+                "" => Ok(()),
+                _ => self.notice(place, &Text::Stopping, lang, now),
+            };
+        }
+        if !self.may_end(conversation, sender)? {
+            return self.notice(place, &Text::OthersSession { name: "stop" }, lang, now);
         }
         if self
             .spool
@@ -201,6 +228,14 @@ impl Engine {
         let Some(project) = self.plan.projects.get(&conversation.project).cloned() else {
             return Ok(());
         };
+        let session = self
+            .spool
+            .session(&conversation.session)?
+            .unwrap_or_default();
+        let set = |of_session: &str, configured: &str| match of_session {
+            "" => configured.to_owned(),
+            set => set.to_owned(),
+        };
         let active = self.spool.active_turn(&conversation.session)?;
         let queued = self.spool.queued_ahead(&conversation.session)?;
         let runner_up = self
@@ -217,8 +252,9 @@ impl Engine {
                 .map(|turn| (now.saturating_sub(turn.queued_at) / 1000) as usize),
             stopping: active.is_some_and(|turn| turn.state == TurnState::Stopping),
             queued: queued as usize,
-            model: &project.model,
-            mode: &project.mode,
+            model: &set(&session.model, &project.model),
+            mode: &set(&session.mode, &project.mode),
+            used: &crate::used::in_words(&session.used),
         };
         self.notice(place, &status, lang, now)
     }

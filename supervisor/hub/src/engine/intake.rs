@@ -1,13 +1,13 @@
 //! The way in: one message, exactly one outcome.
 
-use ipc_schema::{Accepted, Access, Body, Inbound, MAX_TEXT};
+use ipc_schema::{Accepted, Access, Act, Body, Inbound, MAX_TEXT, Sender};
 use spool::{Conversation, Person, Session, SpoolError, Turn, TurnState};
 
 use super::outbox::Place;
 use super::{Engine, RUNNER_AWAY, Timer};
 use crate::command::Command;
 use crate::texts::{Lang, Text};
-use crate::{ids, prompt};
+use crate::{ids, menu, prompt};
 
 /// A refusal is said to one person once in so many milliseconds, …
 const REFUSAL_EACH: u64 = 24 * 3_600_000;
@@ -15,6 +15,12 @@ const REFUSAL_EACH: u64 = 24 * 3_600_000;
 const REFUSALS: u64 = 20;
 /// … in so many milliseconds.
 const REFUSAL_WINDOW: u64 = 3_600_000;
+/// How long a missing right is not mentioned again, milliseconds.
+const DAY: u64 = 24 * 3_600_000;
+/// The longest title of a session, in characters.
+const TITLE: usize = 60;
+/// How much of a message is kept for `/history`, in characters.
+const SAID: usize = 2_000;
 
 impl Engine {
     /// Takes a message in. Everything it changes is one savepoint: the dedup key and the outcome
@@ -51,10 +57,23 @@ impl Engine {
             address: &message.address,
             reply_to: &message.reply_to,
             trace,
-            ..Place::default()
+            answers: match message.act {
+                Act::Command | Act::Pressed { .. } => &message.event_id,
+                _ => "",
+            },
+            private: matches!(message.act, Act::Pressed { .. }),
         };
         if message.access == Access::Refused {
             return self.refuse(&place, &message, lang, now);
+        }
+        match &message.act {
+            Act::Message | Act::Command => {}
+            Act::Pressed { question, values } => {
+                return self.pressed(question, values, &message, &place, lang, now);
+            }
+            Act::Edited { of } => return self.edited(of, &message, &place, lang, now),
+            Act::Deleted { of } => return self.taken_back(of, &message, peer, now),
+            Act::Unknown => return Ok(()),
         }
         tracing::info!(
             conversation = %message.conversation, user = %message.sender.id,
@@ -64,13 +83,26 @@ impl Engine {
             return Ok(());
         };
         let conversation = self.conversation(&project, peer, &message, now)?;
+        for lack in &message.lacks {
+            let what = format!("lacks {lack:?}");
+            if self.spool.tell_once(peer, place.address, &what, DAY, now)? {
+                self.notice(&place, &Text::Lacks(*lack), lang, now)?;
+            }
+        }
         let asked = self.spool.open_question(&conversation.session)?;
         if let Some(question) = &asked
+            && message.act == Act::Message
             && self.answered(question, &message, &place, lang, now)?
         {
             return Ok(());
         }
-        let text = match self.command_of(&project, &message) {
+        let command = self.command_of(&project, &message);
+        let place = Place {
+            private: message.act == Act::Command
+                && command.as_ref().is_some_and(|c| menu::is_private(c.name())),
+            ..place
+        };
+        let text = match command {
             Some(command) if !self.may(&project, &message.sender.id, command.name()) => {
                 let name = command.name();
                 return self.notice(&place, &Text::CommandDisabled { name }, lang, now);
@@ -97,6 +129,22 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         let user = message.sender.id.as_str();
+        let words = Text::Refused {
+            id: user,
+            key: "allow_from",
+        };
+        match message.act {
+            Act::Message => {}
+            // Whoever presses or chooses sees that something waits for an answer.
+            Act::Command | Act::Pressed { .. } => {
+                let place = Place {
+                    private: true,
+                    ..*place
+                };
+                return self.notice(&place, &words, lang, now);
+            }
+            _ => return Ok(()),
+        }
         let told = self
             .spool
             .person(place.instance, user)?
@@ -113,15 +161,7 @@ impl Engine {
             refused_at: now,
         };
         self.spool.put_person(place.instance, user, &person)?;
-        self.notice(
-            place,
-            &Text::Refused {
-                id: user,
-                key: "allow_from",
-            },
-            lang,
-            now,
-        )
+        self.notice(place, &words, lang, now)
     }
 
     /// A person's language: fixed, remembered, or told by this message and remembered from now on.
@@ -240,19 +280,8 @@ impl Engine {
         text: &str,
         now: u64,
     ) -> Result<Option<Text<'a>>, SpoolError> {
-        if text.len() > MAX_TEXT {
-            return Ok(Some(Text::TooLong {
-                limit_kib: MAX_TEXT / 1024,
-            }));
-        }
-        let lower = text.to_lowercase();
-        if self
-            .plan
-            .banned_words
-            .iter()
-            .any(|word| lower.contains(&word.to_lowercase()))
-        {
-            return Ok(Some(Text::BannedWord));
+        if let Some(no) = self.unfit(text) {
+            return Ok(Some(no));
         }
         let user = &message.sender.id;
         let rate = self.rate_of(&conversation.project, user);
@@ -270,6 +299,43 @@ impl Engine {
         Ok(None)
     }
 
+    /// What stands against a text, whoever wrote it.
+    pub(super) fn unfit<'a>(&self, text: &str) -> Option<Text<'a>> {
+        if text.len() > MAX_TEXT {
+            return Some(Text::TooLong {
+                limit_kib: MAX_TEXT / 1024,
+            });
+        }
+        let lower = text.to_lowercase();
+        let mut banned = self.plan.banned_words.iter();
+        banned
+            .any(|word| lower.contains(&word.to_lowercase()))
+            .then_some(Text::BannedWord)
+    }
+
+    /// What the agent is to read for a message.
+    pub(super) fn compose(
+        &self,
+        project: &str,
+        message: &Inbound,
+        text: &str,
+        place: &Place<'_>,
+    ) -> Option<String> {
+        let project = self.plan.projects.get(project)?;
+        let worker = self.workers.get(place.instance);
+        let dialect = worker.map(|w| w.capabilities.dialect.as_str());
+        Some(prompt::compose(&prompt::Parts {
+            sender: project
+                .inject_sender
+                .unwrap_or(message.shared)
+                .then_some(message.sender.name.as_str()),
+            quoted: message.quoted.as_deref(),
+            text,
+            hint: dialect.filter(|_| project.style_hint),
+            left_out: &message.left_out,
+        }))
+    }
+
     fn enqueue(
         &mut self,
         conversation: &Conversation,
@@ -279,23 +345,10 @@ impl Engine {
         lang: Lang,
         now: u64,
     ) -> Result<(), SpoolError> {
-        let Some(project) = self.plan.projects.get(&conversation.project) else {
+        let Some(prompt) = self.compose(&conversation.project, message, &text, place) else {
             return Ok(());
         };
-        let dialect = self
-            .workers
-            .get(place.instance)
-            .map(|w| w.capabilities.dialect.clone());
-        let prompt = prompt::compose(&prompt::Parts {
-            sender: project
-                .inject_sender
-                .unwrap_or(message.shared)
-                .then_some(message.sender.name.as_str()),
-            quoted: message.quoted.as_deref(),
-            text: &text,
-            hint: dialect.as_deref().filter(|_| project.style_hint),
-            left_out: &message.left_out,
-        });
+        let said = said(&text);
         let ahead = self.spool.queued_ahead(&conversation.session)?
             + u64::from(self.spool.active_turn(&conversation.session)?.is_some());
         let id = self.ids.short();
@@ -318,8 +371,14 @@ impl Engine {
             queued_at: now,
             changed_at: now,
             event_id: message.event_id.clone(),
-            answers: String::new(),
+            said: said.clone(),
         })?;
+        let mut files = message.left_out.clone();
+        files.extend(self.attach(&id, &message.attachments)?);
+        self.name_session(&conversation.session, &said)?;
+        if !files.is_empty() {
+            self.notice(place, &Text::LeftOut { files: &files }, lang, now)?;
+        }
         if ahead > 0 {
             self.notice(
                 place,
@@ -331,7 +390,11 @@ impl Engine {
             )?;
         } else {
             self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: id });
-            self.instant_reply(place, lang, now)?;
+            match message.act {
+                // The platform shows that an answer is due.
+                Act::Command => self.notice(place, &Text::InstantReply, lang, now)?,
+                _ => self.instant_reply(place, lang, now)?,
+            }
         }
         self.dirty_sessions.insert(conversation.session.clone());
         Ok(())
@@ -348,18 +411,40 @@ impl Engine {
         }
     }
 
-    pub(super) fn is_admin(&self, project: &str, user: &str) -> bool {
+    /// A session is called by its first message.
+    fn name_session(&mut self, session: &str, said: &str) -> Result<(), SpoolError> {
+        match self.spool.session(session)? {
+            Some(session) if session.title.is_empty() => {
+                let title = said.split_whitespace().collect::<Vec<_>>().join(" ");
+                let title = title.chars().take(TITLE).collect();
+                self.spool.put_session(&Session { title, ..session })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether somebody may do what changes others' sessions. Where the operator names nobody, the
+    /// account's owner may.
+    pub(super) fn is_admin(&self, project: &str, sender: &Sender) -> bool {
         let Some(project) = self.plan.projects.get(project) else {
             return false;
         };
+        if project.admins.is_empty() {
+            return sender.owner;
+        }
         project
             .admins
             .iter()
-            .any(|admin| admin == "*" || admin == user)
+            .any(|admin| admin == "*" || *admin == sender.id)
     }
 
     /// The process that runs a project's agents.
     pub(super) fn runner_of(&self, project: &str) -> Option<String> {
         self.plan.projects.get(project).map(|p| p.runner.clone())
     }
+}
+
+/// As much of a message as `/history` may show.
+pub(super) fn said(text: &str) -> String {
+    text.trim().chars().take(SAID).collect()
 }

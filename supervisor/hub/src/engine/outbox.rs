@@ -1,12 +1,14 @@
-//! The way out: texts become chunks, lanes hand them out, results come back.
+//! Texts become chunks, at the end of their lane.
+//!
+//! What a platform cannot show in a few messages goes as a file: an answer is never cut off.
 
-use ipc_schema::{Body, Deliver, Delivered, DeliveryFailed, DeliveryKept, Failure};
+use ipc_schema::{BlobRef, Capabilities};
 use render::{Dialect, Limit};
-use spool::{Chunk, ChunkState, SpoolError, Turn};
+use spool::{Chunk, SpoolError, Turn};
 
-use super::{Engine, Lane, Timer};
-use crate::lane::offer;
-use crate::texts::{Lang, Text, say};
+use super::{Engine, Lane};
+use crate::form::Form;
+use crate::texts::{Lang, Text, progress as words, say};
 
 /// Where a text goes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,7 +35,23 @@ impl<'a> From<&'a Turn> for Place<'a> {
     }
 }
 
+/// What is said, before it is rendered.
+#[derive(Debug, Default)]
+pub(super) struct Post<'a> {
+    /// Markdown, unless it is `rendered`.
+    pub(super) text: &'a str,
+    /// The text is in the platform's dialect already.
+    pub(super) rendered: bool,
+    /// An answer to somebody of this language: over [`crate::plan::Platform::max_reply_messages`]
+    /// it goes as a file.
+    pub(super) answer: Option<Lang>,
+    /// How it is shown. Of several chunks the first changes `target`, the last has the controls, the
+    /// card and the files. `answers` and `private` are the place's.
+    pub(super) form: Form,
+}
+
 /// A text in the outbox.
+#[derive(Debug)]
 pub(super) struct Posted {
     reply: String,
     /// How many chunks it became.
@@ -41,20 +59,33 @@ pub(super) struct Posted {
 }
 
 impl Posted {
+    /// The key of its first chunk.
+    pub(super) fn first_chunk(&self) -> String {
+        format!("{}-0", self.reply)
+    }
+
     /// The key of its last chunk.
     pub(super) fn last_chunk(&self) -> String {
         format!("{}-{}", self.reply, self.count.saturating_sub(1))
     }
 }
 
-/// A chunk that a platform has refused for so long is given up, milliseconds.
-const PATIENCE: u64 = 24 * 3_600_000;
 /// The limit of a worker that never said one, in code points.
 const TEXT_LIMIT: u32 = 2000;
-/// How long everything waits when a platform refuses the credentials, milliseconds.
-const CREDENTIALS_RETRY: u64 = 60_000;
-/// The shortest and longest wait that a worker may ask for, milliseconds.
-const RETRY: std::ops::RangeInclusive<u64> = 100..=3_600_000;
+/// The most messages of an answer where the operator said nothing.
+const MESSAGES: u32 = 5;
+
+/// How long a message of a worker may be.
+pub(super) fn limit_of(capabilities: &Capabilities) -> Limit {
+    let max_chars = match capabilities.text_limit {
+        0 => TEXT_LIMIT,
+        limit => limit,
+    };
+    Limit {
+        max_chars: max_chars as usize,
+        joined: capabilities.joins_chunks,
+    }
+}
 
 impl Engine {
     /// Puts one text into the outbox.
@@ -64,53 +95,113 @@ impl Engine {
         text: &str,
         now: u64,
     ) -> Result<Posted, SpoolError> {
-        let capabilities = self
-            .workers
-            .get(place.instance)
-            .map(|w| w.capabilities.clone())
-            .unwrap_or_default();
-        let limit = match capabilities.text_limit {
-            0 => TEXT_LIMIT,
-            limit => limit,
+        let post = Post {
+            text,
+            ..Post::default()
         };
-        let limit = Limit {
-            max_chars: limit as usize,
-            joined: capabilities.joins_chunks,
+        self.publish(place, post, now)
+    }
+
+    /// Puts one message into the outbox, however many chunks it becomes.
+    pub(super) fn publish(
+        &mut self,
+        place: &Place<'_>,
+        post: Post<'_>,
+        now: u64,
+    ) -> Result<Posted, SpoolError> {
+        let capabilities = self.capabilities(place.instance);
+        let limit = limit_of(&capabilities);
+        let rendered = match post.rendered {
+            true => post.text.to_owned(),
+            false => render::render(post.text, Dialect::from_name(&capabilities.dialect)),
         };
-        let rendered = render::render(text, Dialect::from_name(&capabilities.dialect));
-        let chunks = render::chunk(&rendered, limit).chunks;
+        let mut chunks = cut(&rendered, limit);
+        let mut form = post.form;
+        if let Some(lang) = post.answer
+            && chunks.len() > self.most_messages(place.instance, limit)
+            && let Some(file) = self.as_file(post.text, &capabilities, now)?
+        {
+            let note = words::whole_in_file(lang);
+            let room = (note.chars().count() + 2).min(limit.max_chars / 2);
+            let max_chars = limit.max_chars - room;
+            let first = cut(&rendered, Limit { max_chars, ..limit }).swap_remove(0);
+            chunks = vec![format!("{first}\n\n{note}")];
+            form.whole = max_chars as u32;
+            form.files.insert(0, file);
+        }
+        if chunks.is_empty() && !form.files.is_empty() {
+            chunks.push(String::new());
+        }
+        (form.answers, form.private) = (place.answers.to_owned(), place.private);
         let reply = self.ids.short();
         let count = chunks.len();
-        for (position, chunk) in chunks.into_iter().enumerate() {
-            self.spool.add_chunk(&Chunk {
+        for (position, text) in chunks.into_iter().enumerate() {
+            let form = part(&form, position == 0, position + 1 == count);
+            let chunk = Chunk {
                 key: format!("{reply}-{position}"),
-                number: 0,
                 reply: reply.clone(),
                 position: position as u32,
                 count: count as u32,
                 instance: place.instance.to_owned(),
                 address: place.address.to_owned(),
-                text: chunk.text,
-                reply_to: if position == 0 {
-                    place.reply_to.to_owned()
-                } else {
-                    String::new()
+                text,
+                form: form.write(),
+                reply_to: match position {
+                    0 => place.reply_to.to_owned(),
+                    _ => String::new(),
                 },
                 trace: place.trace.to_owned(),
-                state: ChunkState::Pending,
-                leased_at: 0,
-                not_before: 0,
-                retries: 0,
-                platform_id: String::new(),
-                why: String::new(),
                 created_at: now,
-            })?;
+                ..Chunk::default()
+            };
+            self.spool.add_chunk(&chunk)?;
+            for file in &form.files {
+                match self.spool.enclose(&chunk.key, &file.sha256) {
+                    // The worker will hear that it is gone.
+                    Err(error) if error.is_refused() => {
+                        tracing::warn!(%error, "a file goes out that is no longer kept");
+                    }
+                    enclosed => enclosed?,
+                }
+            }
         }
-        self.dirty_lanes.insert(Lane {
+        let lane = Lane {
             instance: place.instance.to_owned(),
             address: place.address.to_owned(),
-        });
+        };
+        self.spoke(&lane);
+        self.dirty_lanes.insert(lane);
         Ok(Posted { reply, count })
+    }
+
+    /// What an account's worker can do, as it last said.
+    pub(super) fn capabilities(&self, instance: &str) -> Capabilities {
+        let worker = self.workers.get(instance);
+        worker.map(|w| w.capabilities.clone()).unwrap_or_default()
+    }
+
+    /// The most messages of an answer. Where a platform joins the chunks to one message there is no
+    /// bound, unless the operator set it.
+    fn most_messages(&self, instance: &str, limit: Limit) -> usize {
+        let platform = self.plan.platforms.get(instance);
+        match platform.and_then(|platform| platform.max_reply_messages) {
+            Some(most) => most.max(1) as usize,
+            None if limit.joined => usize::MAX,
+            None => MESSAGES as usize,
+        }
+    }
+
+    /// A text that is too long for messages, as a file; `None` if the platform takes no such file.
+    fn as_file(
+        &mut self,
+        text: &str,
+        capabilities: &Capabilities,
+        now: u64,
+    ) -> Result<Option<BlobRef>, SpoolError> {
+        if !capabilities.files || text.len() as u64 > capabilities.file_limit {
+            return Ok(None);
+        }
+        self.keep_file(words::ANSWER_FILE, "text/markdown", text.as_bytes(), now)
     }
 
     /// Says one of the catalogue's texts.
@@ -122,171 +213,6 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         self.post(place, &say(text, lang), now).map(drop)
-    }
-
-    /// Hands out what the lane offers, as fast as the account may send.
-    pub(super) fn hand_out(&mut self, lane: Lane, now: u64) -> Result<(), SpoolError> {
-        let platform = self.plan.platforms.get(&lane.instance);
-        let pace = platform.and_then(|platform| platform.pace);
-        let Some(worker) = self
-            .workers
-            .get_mut(&lane.instance)
-            .filter(|worker| worker.up)
-        else {
-            return Ok(());
-        };
-        let window = worker.capabilities.window.clamp(1, 64) as usize;
-        let chunks = self.spool.lane(&lane.instance, &lane.address, window)?;
-        let offer = offer(&chunks, &worker.in_flight, window, now);
-        let mut due = offer.due;
-        if offer.hand_out.is_empty() {
-            worker.bucket.forget(&lane.address);
-        }
-        for index in offer.hand_out {
-            let chunk = &chunks[index];
-            if let Some(pace) = pace
-                && let Err(token) = worker.bucket.take(pace, &lane.address, now)
-            {
-                // Nothing behind it may go before it.
-                due = Some(token);
-                break;
-            }
-            self.spool.lease(&chunk.key, now)?;
-            worker.in_flight.insert(chunk.key.clone());
-            let age_ms = if chunk.leased_at == 0 {
-                0
-            } else {
-                now.saturating_sub(chunk.leased_at).max(1)
-            };
-            self.out.push(super::Out {
-                peer: lane.instance.clone(),
-                trace: chunk.trace.clone(),
-                body: Body::Deliver(Deliver {
-                    key: chunk.key.clone(),
-                    reply: chunk.reply.clone(),
-                    index: chunk.position,
-                    count: chunk.count,
-                    address: chunk.address.clone(),
-                    text: chunk.text.clone(),
-                    reply_to: chunk.reply_to.clone(),
-                    age_ms,
-                    first_attempt_at_ms: chunk.leased_at,
-                    ..Deliver::default()
-                }),
-            });
-        }
-        if let Some(due) = due {
-            self.at(due, Timer::Lane(lane));
-        }
-        Ok(())
-    }
-
-    /// The platform has a chunk. Never stale: it counts whatever the chunk's state.
-    pub(super) fn delivered(
-        &mut self,
-        peer: &str,
-        done: Delivered,
-        now: u64,
-    ) -> Result<(), SpoolError> {
-        if self.is_of(peer, &done.key)? {
-            self.spool.delivered(&done.key, &done.platform_id, now)?;
-        }
-        self.landed(peer, &done.key)
-    }
-
-    /// The platform does not have it.
-    pub(super) fn delivery_failed(
-        &mut self,
-        peer: &str,
-        failed: DeliveryFailed,
-        now: u64,
-    ) -> Result<(), SpoolError> {
-        let Some(chunk) = self.spool.chunk(&failed.key)? else {
-            return self.landed(peer, &failed.key);
-        };
-        if chunk.state != ChunkState::Leased || chunk.instance != peer {
-            return self.landed(peer, &failed.key);
-        }
-        let wait = match failed.failure {
-            _ if now > chunk.created_at + PATIENCE => None,
-            Failure::Retry(ms) => Some(ms.clamp(*RETRY.start(), *RETRY.end())),
-            Failure::Credentials => Some(CREDENTIALS_RETRY),
-            Failure::Permanent | Failure::Ambiguous => None,
-        };
-        match wait {
-            Some(ms) => {
-                tracing::warn!(key = %failed.key, platform = %peer, why = %failed.why, retry_ms = ms, "a reply waits");
-                self.spool.postpone(&failed.key, now + ms, &failed.why)?;
-            }
-            None => {
-                let parked = self.spool.park_reply(&chunk.reply, &failed.why, now)?;
-                tracing::error!(
-                    reply = %chunk.reply, platform = %peer, chunks = parked, why = %failed.why,
-                    "a reply is parked; `bulkhead queue list` shows it"
-                );
-                // The channel works: an earlier chunk went through, or this one may have.
-                if chunk.position > 0 || failed.failure == Failure::Ambiguous {
-                    let place = Place {
-                        instance: &chunk.instance,
-                        address: &chunk.address,
-                        trace: &chunk.trace,
-                        ..Place::default()
-                    };
-                    let lang = self.language_at(&chunk.instance);
-                    self.notice(&place, &Text::PartFailed, lang, now)?;
-                }
-            }
-        }
-        self.landed(peer, &failed.key)
-    }
-
-    /// Whether a chunk is this worker's to speak of.
-    fn is_of(&self, peer: &str, key: &str) -> Result<bool, SpoolError> {
-        let chunk = self.spool.chunk(key)?;
-        Ok(chunk.is_some_and(|chunk| chunk.instance == peer))
-    }
-
-    /// The worker has said how a chunk fared: it may forget it, and the lane goes on.
-    fn landed(&mut self, peer: &str, key: &str) -> Result<(), SpoolError> {
-        self.send(
-            peer,
-            "",
-            Body::DeliveryKept(DeliveryKept {
-                key: key.to_owned(),
-            }),
-        );
-        if let Some(worker) = self.workers.get_mut(peer) {
-            worker.in_flight.remove(key);
-        }
-        if let Some(chunk) = self.spool.chunk(key)? {
-            self.dirty_lanes.insert(Lane {
-                instance: chunk.instance,
-                address: chunk.address,
-            });
-        }
-        Ok(())
-    }
-
-    /// An operator wants a parked reply tried again; how many chunks wait now.
-    ///
-    /// # Errors
-    /// The spool's.
-    pub fn requeue(&mut self, reply: &str, now: u64) -> Result<u64, SpoolError> {
-        let chunks = self.spool.requeue(reply, now)?;
-        // Looked at with the next batch, which a timer that is due makes at once.
-        for (instance, _) in self.workers.iter().filter(|(_, worker)| worker.up) {
-            for address in self.spool.lane_heads(instance)? {
-                let lane = Lane {
-                    instance: instance.clone(),
-                    address,
-                };
-                self.timers
-                    .entry(now)
-                    .or_default()
-                    .insert(Timer::Lane(lane));
-            }
-        }
-        Ok(chunks)
     }
 
     /// The language of an account where no person is at hand.
@@ -312,4 +238,34 @@ impl Engine {
             account
         }
     }
+}
+
+/// Cut to messages.
+pub(super) fn cut(rendered: &str, limit: Limit) -> Vec<String> {
+    let chunks = render::chunk(rendered, limit).chunks;
+    chunks.into_iter().map(|chunk| chunk.text).collect()
+}
+
+/// What of a message's form its first, its last and any other chunk has.
+fn part(form: &Form, first: bool, last: bool) -> Form {
+    let mut part = Form {
+        silent: form.silent,
+        private: form.private,
+        turn: form.turn.clone(),
+        passing: form.passing,
+        ..Form::default()
+    };
+    if first {
+        part.target.clone_from(&form.target);
+        part.or_post = form.or_post;
+        part.answers.clone_from(&form.answers);
+    }
+    if last {
+        part.card.clone_from(&form.card);
+        part.controls.clone_from(&form.controls);
+        part.question.clone_from(&form.question);
+        part.files.clone_from(&form.files);
+        part.whole = form.whole;
+    }
+    part
 }

@@ -1,14 +1,18 @@
 //! Questions of the agent's: shown, answered, closed.
+//!
+//! A message that shows one changes when the question is over, and only then: to what came of it.
 
 use ipc_schema::{Body, Decide, Decision, Inbound, Question as Asked, QuestionKind};
+use render::{Dialect, Limit};
 use spool::{Question, QuestionState, SpoolError, Turn};
 
 use super::Engine;
-use super::outbox::Place;
+use super::outbox::{Place, Post, Posted, cut, limit_of};
 use super::runner::lang;
 use crate::answer;
-use crate::question::{Shown, seen};
-use crate::texts::{Lang, Text, say};
+use crate::form::Form;
+use crate::question::{Decided, Shown, controls, outcome, seen};
+use crate::texts::{By, Lang, Text, say};
 
 impl Engine {
     /// A question is committed before it is shown.
@@ -19,6 +23,14 @@ impl Engine {
             deadline_ms: _,
         } = asked;
         let lang = lang(turn);
+        let controls = match self.capabilities(&turn.instance).buttons {
+            true => controls(&about, |button| say(&Text::Button(button), lang)),
+            false => Vec::new(),
+        };
+        let by = match controls.is_empty() {
+            true => By::Typing,
+            false => By::Pressing,
+        };
         let text = match &about {
             QuestionKind::Permission {
                 tool,
@@ -31,6 +43,7 @@ impl Engine {
                         tool,
                         detail,
                         always,
+                        by,
                     },
                     lang,
                 )
@@ -48,13 +61,19 @@ impl Engine {
                     question: text,
                     options: &options,
                     multiple: *multiple,
+                    by,
                 };
                 say(&text, lang)
             }
-            QuestionKind::Plan { text } => say(&Text::PlanQuestion { plan: text }, lang),
+            QuestionKind::Plan { text } => say(&Text::PlanQuestion { plan: text, by }, lang),
             QuestionKind::Unknown => return self.deny(turn, question),
         };
-        let posted = self.post(&turn.into(), &text, now)?;
+        let form = Form {
+            controls,
+            question: question.clone(),
+            ..Form::default()
+        };
+        let posted = self.show_question(turn, &about, &text, form, lang, now)?;
         let shown = Shown {
             about,
             last_chunk: posted.last_chunk(),
@@ -69,6 +88,131 @@ impl Engine {
             decision: String::new(),
             asked_at: now,
         })
+    }
+
+    /// Posts a question whole: one that is too long for a message goes on in a file.
+    fn show_question(
+        &mut self,
+        turn: &Turn,
+        about: &QuestionKind,
+        text: &str,
+        mut form: Form,
+        lang: Lang,
+        now: u64,
+    ) -> Result<Posted, SpoolError> {
+        let capabilities = self.capabilities(&turn.instance);
+        let limit = limit_of(&capabilities);
+        let (name, mime, whole) = match about {
+            QuestionKind::Permission { detail, .. } => ("request.txt", "text/plain", detail),
+            QuestionKind::Plan { text } => ("plan.md", "text/markdown", text),
+            QuestionKind::Choice { .. } | QuestionKind::Unknown => ("", "", &String::new()),
+        };
+        let rendered = render::render(text, Dialect::from_name(&capabilities.dialect));
+        let fits = cut(&rendered, limit).len() <= 1;
+        let as_file = !fits
+            && !name.is_empty()
+            && capabilities.files
+            && whole.len() as u64 <= capabilities.file_limit;
+        if as_file && let Some(file) = self.keep_file(name, mime, whole.as_bytes(), now)? {
+            form.files.push(file);
+            let note = say(&Text::WholeInFile, lang);
+            let max_chars = limit.max_chars.saturating_sub(note.chars().count() + 2);
+            let limit = Limit {
+                max_chars: max_chars.max(1),
+                ..limit
+            };
+            let first = cut(&rendered, limit).into_iter().next().unwrap_or_default();
+            let post = Post {
+                text: &format!("{first}\n\n{note}"),
+                rendered: true,
+                form,
+                ..Post::default()
+            };
+            return self.publish(&turn.into(), post, now);
+        }
+        let post = Post {
+            text,
+            form,
+            ..Post::default()
+        };
+        self.publish(&turn.into(), post, now)
+    }
+
+    /// A question is over: its message says what came of it, or, where it cannot be changed, a new
+    /// one does.
+    fn say_outcome(
+        &mut self,
+        turn: &Turn,
+        known: &Question,
+        words: &Text<'_>,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let lang = lang(turn);
+        let capabilities = self.capabilities(&turn.instance);
+        let shown = serde_json::from_str::<Shown>(&known.about).ok();
+        let chunk = match shown {
+            Some(shown) if capabilities.edit => self.spool.chunk(&shown.last_chunk)?,
+            _ => None,
+        };
+        let Some(chunk) = chunk else {
+            return self.notice(&turn.into(), words, lang, now);
+        };
+        let text = outcome(
+            &chunk.text,
+            &say(words, lang),
+            limit_of(&capabilities).max_chars,
+        );
+        let post = Post {
+            text: &text,
+            rendered: true,
+            form: Form {
+                target: chunk.key,
+                passing: true,
+                silent: true,
+                ..Form::default()
+            },
+            ..Post::default()
+        };
+        let place = Place {
+            reply_to: "",
+            ..turn.into()
+        };
+        self.publish(&place, post, now).map(drop)
+    }
+
+    /// Closes what is still open of a turn that ends or begins anew, and says so where it is shown.
+    pub(super) fn withdraw_all(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
+        let closed = self.spool.close_questions_of(&turn.id)?;
+        if !self.capabilities(&turn.instance).edit {
+            return Ok(());
+        }
+        for known in closed {
+            self.say_outcome(turn, &known, &Text::QuestionWithdrawn, now)?;
+        }
+        Ok(())
+    }
+
+    /// The runner took a question back, or nobody answered it in time.
+    pub(super) fn withdrawn(
+        &mut self,
+        turn: &Turn,
+        question: &str,
+        expired: bool,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let Some(known) = self.spool.question(question)? else {
+            return Ok(());
+        };
+        if !self.close_question(turn, question)? {
+            return Ok(());
+        }
+        match expired {
+            true => self.say_outcome(turn, &known, &Text::QuestionExpired, now),
+            false if self.capabilities(&turn.instance).edit => {
+                self.say_outcome(turn, &known, &Text::QuestionWithdrawn, now)
+            }
+            false => Ok(()),
+        }
     }
 
     /// A kind of question that nobody here can put into words is denied.
@@ -98,15 +242,24 @@ impl Engine {
         if !self.close_question(turn, question)? {
             return Ok(());
         }
-        let text = match serde_json::from_str(&known.decision) {
-            _ if !applied => Text::DecidedLate,
-            Ok(Decision::Allow) => Text::DecidedAllow,
-            Ok(Decision::AllowAlways) => Text::DecidedAlways,
-            Ok(Decision::Deny { .. }) => Text::DecidedDeny,
-            // The agent's next words show that it was understood.
-            Ok(Decision::Answers { .. }) | Err(_) => return Ok(()),
+        let Ok(Decided { decision, who }) = serde_json::from_str(&known.decision) else {
+            return Ok(());
         };
-        self.notice(&turn.into(), &text, lang(turn), now)
+        let who = who.as_str();
+        let chosen;
+        let words = match decision {
+            _ if !applied => Text::DecidedLate,
+            Decision::Allow => Text::DecidedAllow { who },
+            Decision::AllowAlways => Text::DecidedAlways { who },
+            Decision::Deny { .. } => Text::DecidedDeny { who },
+            // The agent's next words show that it was understood.
+            Decision::Answers { .. } if !self.capabilities(&turn.instance).edit => return Ok(()),
+            Decision::Answers { answers } => {
+                chosen = answers.into_values().collect::<Vec<_>>().join(", ");
+                Text::QuestionAnswered { what: &chosen, who }
+            }
+        };
+        self.say_outcome(turn, &known, &words, now)
     }
 
     /// Closes a question of the turn's; whether it was open or decided until now.
@@ -145,7 +298,7 @@ impl Engine {
         let Some(turn) = self.spool.turn(&question.turn)? else {
             return Ok(false);
         };
-        if turn.asker != message.sender.id && !self.is_admin(&turn.project, &message.sender.id) {
+        if turn.asker != message.sender.id && !self.is_admin(&turn.project, &message.sender) {
             self.notice(place, &Text::QuestionNotYours, lang, now)?;
             return Ok(true);
         }
@@ -154,19 +307,30 @@ impl Engine {
             self.notice(place, &Text::DecidedLate, lang, now)?;
             return Ok(true);
         }
-        let decided = Question {
+        let who = message.sender.name.clone();
+        self.decide(&turn, question, Decided { decision, who })?;
+        Ok(true)
+    }
+
+    /// An answer is committed, and on its way to the agent.
+    pub(super) fn decide(
+        &mut self,
+        turn: &Turn,
+        question: &Question,
+        decided: Decided,
+    ) -> Result<(), SpoolError> {
+        self.spool.put_question(&Question {
             state: QuestionState::Decided,
-            decision: serde_json::to_string(&decision).unwrap_or_default(),
+            decision: serde_json::to_string(&decided).unwrap_or_default(),
             ..question.clone()
-        };
-        self.spool.put_question(&decided)?;
+        })?;
         if let Some(runner) = self.runner_of(&turn.project) {
             let decide = Decide {
                 question: question.id.clone(),
-                decision,
+                decision: decided.decision,
             };
             self.send(&runner, &turn.trace, Body::Decide(decide));
         }
-        Ok(true)
+        Ok(())
     }
 }

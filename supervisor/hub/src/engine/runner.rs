@@ -9,9 +9,10 @@ use spool::{QuestionState, SpoolError, Turn, TurnState};
 use super::chat::interrupt;
 use super::outbox::Place;
 use super::{Engine, RUNNER_AWAY, Timer};
-use crate::plan::Reply;
+use crate::question::Decided;
 use crate::texts::{Lang, Text};
 use crate::turn::{Signal, Step, step};
+use crate::used::Used;
 
 impl Engine {
     /// A runner is there again: compare notes before anything else.
@@ -56,7 +57,7 @@ impl Engine {
         // What was decided while the link was down has not reached the agent.
         for question in self.spool.open_questions(&project)? {
             if question.state == QuestionState::Decided
-                && let Ok(decision) = serde_json::from_str(&question.decision)
+                && let Ok(Decided { decision, .. }) = serde_json::from_str(&question.decision)
             {
                 self.send(
                     peer,
@@ -120,7 +121,7 @@ impl Engine {
         let Some(runner) = self.runner_of(&turn.project) else {
             return Ok(());
         };
-        self.spool.close_questions_of(&turn.id)?;
+        self.withdraw_all(turn, now)?;
         let attempt = turn.attempt + 1;
         self.spool
             .set_turn(&turn.id, TurnState::Starting, attempt, now)?;
@@ -141,10 +142,14 @@ impl Engine {
                 prompt_id: turn.prompt_id.clone(),
                 resend: attempt > 1,
                 text: turn.prompt.clone(),
+                attachments: self.attached(&turn.id)?,
+                mode: session.mode,
+                model: session.model,
                 ..Prompt::default()
             }),
         );
         self.show_activity(turn, true);
+        self.watch(turn, now);
         Ok(())
     }
 
@@ -157,15 +162,15 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         let TurnUpdate { at, n, event } = update;
-        if n == 0 {
-            return Ok(());
-        }
         let kept = |n| Body::UpdatesKept(UpdatesKept { at: at.clone(), n });
         let turn = self.spool.turn(&at.turn)?.filter(|turn| {
             turn.attempt == at.attempt
                 && crate::turn::holds_session(turn.state)
                 && self.runner_of(&turn.project).as_deref() == Some(peer)
         });
+        if n == 0 {
+            return turn.map_or(Ok(()), |turn| self.passing(&turn, event, now));
+        }
         let Some(turn) = turn else {
             // An attempt that is over or was replaced: the runner may forget it.
             self.send(peer, "", kept(n));
@@ -209,23 +214,43 @@ impl Engine {
                 self.signal(turn, Signal::Started, now)
             }
             TurnEvent::Text { block, text, more } => {
-                self.spool.add_text(&turn.id, &block, &text, more)
+                self.spool.add_text(&turn.id, &block, &text, more)?;
+                match more {
+                    true => Ok(()),
+                    false => self.piece_ended(turn, now),
+                }
             }
+            TurnEvent::File { file, caption } => self.send_file(turn, file, &caption, now),
             TurnEvent::Asked(asked) => self.asked(turn, asked, now),
             TurnEvent::Withdrawn { question, expired } => {
-                if self.close_question(turn, &question)? && expired {
-                    self.notice(&turn.into(), &Text::QuestionExpired, lang, now)?;
-                }
-                Ok(())
+                self.withdrawn(turn, &question, expired, now)
             }
             TurnEvent::Decided { question, applied } => self.decided(turn, &question, applied, now),
             TurnEvent::Ended { outcome } => self.ended(turn, outcome, now),
+            TurnEvent::Usage {
+                context_tokens,
+                context_window,
+                cost_microusd,
+                model,
+            } => {
+                let used = Used {
+                    context_tokens,
+                    context_window,
+                    cost_microusd,
+                    model,
+                };
+                match self.spool.session(&turn.session)? {
+                    Some(session) => self.spool.put_session(&spool::Session {
+                        used: serde_json::to_string(&used).unwrap_or_default(),
+                        ..session
+                    }),
+                    None => Ok(()),
+                }
+            }
             TurnEvent::Thinking
             | TurnEvent::Partial { .. }
             | TurnEvent::Tool { .. }
             | TurnEvent::Note { .. }
-            | TurnEvent::File { .. }
-            | TurnEvent::Usage { .. }
             | TurnEvent::Unknown => Ok(()),
         }
     }
@@ -284,23 +309,47 @@ impl Engine {
         let place = Place::from(turn);
         // An attempt that was lost may have said half of something; one that ended has said all.
         let lost = matches!(words, Some(Text::TooManyAttempts | Text::CannotResume));
-        let blocks = if lost {
+        let mut pieces = if lost {
             Vec::new()
         } else {
-            self.spool.blocks(&turn.id)?
+            self.spool.content(&turn.id)?
         };
-        let replies = match self.plan.platforms.get(&turn.instance).map(|p| p.reply) {
-            Some(Reply::All) => blocks,
-            _ if blocks.is_empty() => blocks,
-            _ => vec![blocks.join("\n\n")],
-        };
+        let said_before = !pieces.is_empty();
+        let all = self.replies_all(turn);
+        let mut last = Vec::new();
+        if all || self.shows_content(turn) {
+            // What an earlier attempt, or this one, has said already is not said again.
+            let mut unsaid = Vec::new();
+            for piece in pieces {
+                if !self.spool.is_shown(&turn.id, &piece.block)? {
+                    unsaid.push(piece.text);
+                }
+            }
+            if all {
+                last = unsaid;
+            } else {
+                last.extend(unsaid.pop());
+                for text in unsaid {
+                    self.earlier(turn, &text, now)?;
+                }
+            }
+        } else if !pieces.is_empty() {
+            let texts: Vec<String> = pieces.drain(..).map(|piece| piece.text).collect();
+            last.push(texts.join("\n\n"));
+        }
+        self.close_progress(turn, state, now)?;
         let (mut chars, mut chunks) = (0, 0);
-        for reply in &replies {
+        for reply in &last {
             chars += reply.chars().count();
-            chunks += self.post(&place, reply, now)?.count;
+            chunks += self.answer_with(turn, reply, now)?;
         }
         match words {
             Some(text) => self.notice(&place, text, lang(turn), now)?,
+            None if chunks == 0 && said_before && all => {}
+            None if chunks == 0 && said_before => {
+                let said = crate::texts::progress::said_above(lang(turn));
+                self.post(&place, &said, now).map(drop)?;
+            }
             None if chunks == 0 => self.notice(&place, &Text::EmptyAnswer, lang(turn), now)?,
             None => {}
         }
@@ -308,7 +357,7 @@ impl Engine {
             let ms = now.saturating_sub(turn.queued_at);
             tracing::info!(chars, chunks, ms, "replied");
         }
-        self.spool.close_questions_of(&turn.id)?;
+        self.withdraw_all(turn, now)?;
         self.spool.set_turn(&turn.id, state, turn.attempt, now)?;
         if let Some(session) = self.spool.session(&turn.session)? {
             let (project, instance) = (&session.project, &session.instance);

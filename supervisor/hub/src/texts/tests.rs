@@ -1,11 +1,17 @@
 //! The catalogue, read as a whole.
 
-use super::words::LINE_MAX;
+use super::foreign::LINE_MAX;
 use super::*;
+use ipc_schema::Lack;
 
 /// One of each; the match makes a new text fail to compile until it is here too.
 fn all() -> Vec<Text<'static>> {
     const OPTIONS: &[(&str, &str)] = &[("SQLite", "one file"), ("Postgres", "")];
+    static FILES: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
+        let file = |n| format!("{n}.zip (40 MB): over 25 MB");
+        (0..7).map(file).collect()
+    });
+    let files = FILES.as_slice();
     let all = vec![
         Text::Queued { ahead: 2 },
         Text::InstantReply,
@@ -18,31 +24,59 @@ fn all() -> Vec<Text<'static>> {
             tool: "Bash",
             detail: "rm -r build\nls",
             always: Some("rm -r build"),
+            by: By::Typing,
+        },
+        Text::PermissionQuestion {
+            tool: "Bash",
+            detail: "ls",
+            always: Some("ls"),
+            by: By::Pressing,
         },
         Text::PermissionQuestion {
             tool: "Write",
             detail: "```sh\nls\n```",
             always: None,
+            by: By::Typing,
         },
         Text::ChoiceQuestion {
             question: "Which DB?",
             options: OPTIONS,
             multiple: false,
+            by: By::Typing,
+        },
+        Text::ChoiceQuestion {
+            question: "Which DB?",
+            options: OPTIONS,
+            multiple: true,
+            by: By::Pressing,
         },
         Text::ChoiceQuestion {
             question: "Which DBs?",
             options: OPTIONS,
             multiple: true,
+            by: By::Typing,
         },
         Text::PlanQuestion {
             plan: "1. Look\n2. Leap\n",
+            by: By::Typing,
         },
+        Text::QuestionWithdrawn,
+        Text::WholeInFile,
+        Text::Button(Button::Allow),
+        Text::Button(Button::Deny),
+        Text::Button(Button::Always),
+        Text::Button(Button::CarryOut),
+        Text::Button(Button::Choose),
         Text::QuestionNotYours,
         Text::QuestionStillOpen,
-        Text::QuestionAnswered { what: "SQLite" },
-        Text::DecidedAllow,
-        Text::DecidedAlways,
-        Text::DecidedDeny,
+        Text::QuestionAnswered {
+            what: "SQLite",
+            who: "Ann",
+        },
+        Text::DecidedAllow { who: "" },
+        Text::DecidedAllow { who: "Ann" },
+        Text::DecidedAlways { who: "Ann" },
+        Text::DecidedDeny { who: "Ann" },
         Text::DecidedLate,
         Text::Refused {
             id: "80351110224678912",
@@ -57,6 +91,7 @@ fn all() -> Vec<Text<'static>> {
         },
         Text::EmptyAnswer,
         Text::TurnTimedOut { mins: 30 },
+        Text::Stopping,
         Text::Stopped,
         Text::NothingToStop,
         Text::NewSession,
@@ -89,11 +124,42 @@ fn all() -> Vec<Text<'static>> {
         Text::RateLimited { secs: 12 },
         Text::BannedWord,
         Text::TooLong { limit_kib: 192 },
-        Text::AttachmentRefused {
-            name: "a.zip",
-            why: "40 MB; the limit is 10 MB",
+        Text::LeftOut { files },
+        Text::Sessions {
+            sessions: &[("mend the build", 59, true), ("", 7_300, false)],
         },
-        Text::TryLater,
+        Text::NoSuchSession,
+        Text::Switched { title: "mend" },
+        Text::NoHistory,
+        Text::HistoryEntry {
+            said: "one\ntwo",
+            answer: "three",
+        },
+        Text::HistoryEntry {
+            said: "one",
+            answer: "",
+        },
+        Text::Modes {
+            current: "",
+            modes: &["default", "plan"],
+        },
+        Text::NoModes,
+        Text::ModeSet {
+            mode: "plan",
+            unasked: false,
+        },
+        Text::ModeSet {
+            mode: "bypassPermissions",
+            unasked: true,
+        },
+        Text::Model { current: "" },
+        Text::ModelSet { model: "opus" },
+        Text::OthersSession { name: "new" },
+        Text::Lacks(Lack::Threads),
+        Text::Lacks(Lack::InThreads),
+        Text::Lacks(Lack::Cards),
+        Text::Lacks(Lack::Files),
+        Text::Lacks(Lack::Other),
         Text::RunnerDown,
         Text::PartFailed,
     ];
@@ -104,16 +170,22 @@ fn all() -> Vec<Text<'static>> {
             Text::CannotResume | Text::TooManyAttempts | Text::QuestionExpired => {}
             Text::PermissionQuestion { .. } | Text::ChoiceQuestion { .. } => {}
             Text::PlanQuestion { .. } | Text::QuestionNotYours | Text::QuestionStillOpen => {}
-            Text::QuestionAnswered { .. } | Text::DecidedAllow | Text::DecidedAlways => {}
-            Text::DecidedDeny | Text::DecidedLate | Text::Refused { .. } => {}
+            Text::QuestionAnswered { .. } | Text::DecidedAllow { .. } => {}
+            Text::DecidedAlways { .. } | Text::DecidedDeny { .. } => {}
+            Text::QuestionWithdrawn | Text::WholeInFile | Text::Button(_) => {}
+            Text::DecidedLate | Text::Refused { .. } => {}
             Text::AgentMissing { .. } | Text::AgentLoggedOut { .. } => {}
             Text::AgentError { .. } | Text::EmptyAnswer | Text::TurnTimedOut { .. } => {}
-            Text::Stopped | Text::NothingToStop | Text::NewSession => {}
+            Text::Stopping | Text::Stopped | Text::NothingToStop | Text::NewSession => {}
             Text::NewSessionWhileRunning | Text::Help { .. } | Text::Whoami { .. } => {}
             Text::Status { .. } | Text::UnknownCommand { .. } => {}
             Text::CommandDisabled { .. } | Text::AdminsOnly { .. } => {}
             Text::RateLimited { .. } | Text::BannedWord | Text::TooLong { .. } => {}
-            Text::AttachmentRefused { .. } | Text::TryLater => {}
+            Text::LeftOut { .. } | Text::Sessions { .. } | Text::NoSuchSession => {}
+            Text::Switched { .. } | Text::NoHistory | Text::HistoryEntry { .. } => {}
+            Text::Modes { .. } | Text::NoModes | Text::ModeSet { .. } => {}
+            Text::Model { .. } | Text::ModelSet { .. } => {}
+            Text::OthersSession { .. } | Text::Lacks(_) => {}
             Text::RunnerDown | Text::PartFailed => {}
         }
     }
@@ -131,6 +203,7 @@ fn status(runner_up: bool, running_secs: Option<usize>, stopping: bool) -> Text<
         queued: 2,
         model: "",
         mode: "plan",
+        used: "21k/200k tokens (10 %)",
     }
 }
 
@@ -154,7 +227,10 @@ fn chinese() {
 
 #[test]
 fn every_text_is_in_its_language() {
-    for text in all() {
+    // Nothing but other people's words.
+    let foreign =
+        |text: &Text<'_>| matches!(text, Text::HistoryEntry { answer, .. } if !answer.is_empty());
+    for text in all().into_iter().filter(|text| !foreign(text)) {
         let (en, zh) = (say(&text, Lang::En), say(&text, Lang::Zh));
         assert_eq!(
             (Lang::of_text(&en), Lang::of_text(&zh)),
@@ -175,6 +251,9 @@ fn notices_have_three_lines_at_most() {
                 | Text::Help { .. }
                 | Text::Whoami { .. }
                 | Text::Status { .. }
+                | Text::Sessions { .. }
+                | Text::HistoryEntry { .. }
+                | Text::LeftOut { .. }
         );
         for lang in [Lang::En, Lang::Zh] {
             let said = say(&text, lang);
@@ -240,6 +319,7 @@ fn foreign_text_keeps_to_its_place() {
         tool: "Bash",
         detail: &detail,
         always: None,
+        by: By::Typing,
     };
     let said = say(&question, Lang::Zh);
     assert!(

@@ -1,24 +1,11 @@
-//! The words of the catalogue, and how foreign text is set among them.
+//! The words of the catalogue.
 
-use super::{Lang, Text};
+use super::foreign::{code, line};
+use super::parts::{by, choice, doing, help, lacks, or_default, permission, title_of, yes_no};
+use super::{By, Lang, Text, parts};
 
-/// The longest piece of foreign text in a line, in code points.
-pub(super) const LINE_MAX: usize = 500;
-
-/// The most commands of the operator's that `/help` names.
-pub const HELP_OWN: usize = 20;
-/// The longest description of one, in code points.
-const ABOUT_MAX: usize = 100;
-
-/// Formats one text in each language; there is no way to name only one.
-macro_rules! both {
-    ($lang:expr, $en:literal, $zh:literal) => {
-        match $lang {
-            Lang::En => format!($en),
-            Lang::Zh => format!($zh),
-        }
-    };
-}
+/// The most files that a notice names.
+const FILES: usize = 5;
 
 /// `text` in words.
 pub fn say(text: &Text<'_>, lang: Lang) -> String {
@@ -64,24 +51,45 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "助手的提问超时未得到回答，已按“拒绝”处理。\n\
              如果希望继续，请再次告诉它。"
         ),
+        Text::QuestionWithdrawn => both!(
+            lang,
+            "Withdrawn: the agent no longer waits for an answer.",
+            "已撤回：助手不再等待回答。"
+        ),
         Text::PermissionQuestion {
             tool,
             detail,
             always,
-        } => permission(tool, detail, always, lang),
+            by,
+        } => permission(tool, detail, always, by, lang),
         Text::ChoiceQuestion {
             question,
             options,
             multiple,
-        } => choice(question, options, multiple, lang),
-        Text::PlanQuestion { plan } => {
+            by,
+        } => choice(question, options, multiple, by, lang),
+        Text::PlanQuestion { plan, by } => {
             let plan = plan.trim();
+            let answer = match by {
+                By::Pressing => String::new(),
+                By::Typing => both!(
+                    lang,
+                    "\n\nReply 1 to carry it out, 2 to refuse it.",
+                    "\n\n回复 1 执行，2 拒绝。"
+                ),
+            };
             both!(
                 lang,
-                "The agent has a plan:\n\n{plan}\n\nReply 1 to carry it out, 2 to refuse it.",
-                "助手制定了计划：\n\n{plan}\n\n回复 1 执行，2 拒绝。"
+                "The agent has a plan:\n\n{plan}{answer}",
+                "助手制定了计划：\n\n{plan}{answer}"
             )
         }
+        Text::WholeInFile => both!(
+            lang,
+            "… It goes on: the whole is in the file below. Read it before you answer.",
+            "……未完：完整内容见下方文件，请阅读后再回答。"
+        ),
+        Text::Button(button) => parts::button(button, lang),
         Text::QuestionNotYours => both!(
             lang,
             "The agent put this question to somebody else, so your answer was not used.\n\
@@ -96,19 +104,26 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "助手仍在等待您回答它的问题；您的消息会排在后面。\n\
              请用数字回答，或发送 /stop。"
         ),
-        Text::QuestionAnswered { what } => {
-            let what = line(what);
-            both!(lang, "Answered: {what}", "已回答：{what}")
+        Text::QuestionAnswered { what, who } => {
+            let (what, by) = (line(what), by(who, lang));
+            both!(lang, "Answered{by}: {what}", "已回答{by}：{what}")
         }
-        Text::DecidedAllow => both!(lang, "Allowed.", "已允许。"),
-        Text::DecidedAlways => {
+        Text::DecidedAllow { who } => {
+            let by = by(who, lang);
+            both!(lang, "Allowed{by}.", "已允许{by}。")
+        }
+        Text::DecidedAlways { who } => {
+            let by = by(who, lang);
             both!(
                 lang,
-                "Allowed, this time and from now on.",
-                "已允许，今后也不再询问。"
+                "Allowed{by}, this time and from now on.",
+                "已允许{by}，今后也不再询问。"
             )
         }
-        Text::DecidedDeny => both!(lang, "Denied.", "已拒绝。"),
+        Text::DecidedDeny { who } => {
+            let by = by(who, lang);
+            both!(lang, "Denied{by}.", "已拒绝{by}。")
+        }
         Text::DecidedLate => both!(
             lang,
             "Too late: the question was closed already, and your answer changed nothing.\n\
@@ -178,6 +193,7 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "助手达到 {mins} 分钟的时限，已被停止；之前完成的操作仍然有效。\n\
              可以让它继续，或把任务拆小一些。"
         ),
+        Text::Stopping => both!(lang, "Stopping.", "正在停止。"),
         Text::Stopped => both!(
             lang,
             "Stopped. What was done so far stands.\n\
@@ -230,18 +246,108 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             queued,
             model,
             mode,
+            used,
         } => {
             let doing = doing(runner_up, running_secs, stopping, lang);
             let (project, agent, session) = (line(project), line(agent), code(session));
             let (model, mode) = (or_default(model, lang), or_default(mode, lang));
+            let used = match used {
+                "" => String::new(),
+                used => both!(lang, "\nUsed: {used}", "\n用量：{used}"),
+            };
             both!(
                 lang,
                 "Project: {project}\nAgent: {agent}, {doing}\nQueue: {queued}\nModel: {model}\n\
-                 Mode: {mode}\nSession: {session}",
+                 Mode: {mode}\nSession: {session}{used}",
                 "项目：{project}\n助手：{agent}，{doing}\n排队：{queued}\n模型：{model}\n\
-                 模式：{mode}\n会话：{session}"
+                 模式：{mode}\n会话：{session}{used}"
             )
         }
+        Text::Sessions { sessions } => parts::sessions(sessions, lang),
+        Text::NoSuchSession => both!(
+            lang,
+            "There is no such session here.\n/list shows them; then /switch and the number.",
+            "这里没有这个会话。\n发送 /list 查看，再用 /switch 加编号切换。"
+        ),
+        Text::Switched { title } => {
+            let title = title_of(title, lang);
+            both!(
+                lang,
+                "You are in the session “{title}” now; your next message goes on there.",
+                "已切换到会话“{title}”，下一条消息将在其中继续。"
+            )
+        }
+        Text::NoHistory => both!(
+            lang,
+            "This session has no messages yet.",
+            "这个会话还没有消息。"
+        ),
+        Text::HistoryEntry { said, answer } => {
+            let said = said.trim().replace('\n', "\n> ");
+            match answer.trim() {
+                "" => both!(lang, "> {said}\n(no answer)", "> {said}\n（没有回复）"),
+                answer => format!("> {said}\n{answer}"),
+            }
+        }
+        Text::Modes { current, modes } => {
+            let current = or_default(current, lang);
+            let modes: Vec<String> = modes.iter().map(|mode| code(mode)).collect();
+            let modes = modes.join(", ");
+            both!(
+                lang,
+                "Mode of this session: {current}\nThere are: {modes}\n/mode and one of them changes it.",
+                "本会话的模式：{current}\n可选：{modes}\n发送 /mode 加其中之一可更改。"
+            )
+        }
+        Text::NoModes => both!(
+            lang,
+            "This project's agent has no modes to choose from.",
+            "这个项目的助手没有可选的模式。"
+        ),
+        Text::ModeSet { mode, unasked } => {
+            let mode = code(mode);
+            let warning = match unasked {
+                true => both!(
+                    lang,
+                    "\nIn this mode the agent runs commands and changes files without asking anybody.",
+                    "\n在这个模式下，助手执行命令和修改文件都不再询问任何人。"
+                ),
+                false => String::new(),
+            };
+            both!(
+                lang,
+                "From the next message on this session is in mode {mode}.{warning}",
+                "从下一条消息起，本会话使用模式 {mode}。{warning}"
+            )
+        }
+        Text::Model { current } => {
+            let current = or_default(current, lang);
+            both!(
+                lang,
+                "Model of this session: {current}\n\
+                 /model and a name changes it, /model default goes back to the configured one.",
+                "本会话的模型：{current}\n发送 /model 加名称可更改，/model default 恢复为配置的模型。"
+            )
+        }
+        Text::ModelSet { model } => {
+            let model = or_default(model, lang);
+            both!(
+                lang,
+                "From the next message on this session uses the model: {model}",
+                "从下一条消息起，本会话使用模型：{model}"
+            )
+        }
+        Text::OthersSession { name } => {
+            let name = line(name);
+            both!(
+                lang,
+                "Others use this session too, so only an admin may /{name} here.\n\
+                 /whoami shows the id that the operator needs to make you one.",
+                "这个会话还有其他人在用，只有管理员可以使用 /{name}。\n\
+                 发送 /whoami 可查看您的 ID，供管理员授权。"
+            )
+        }
+        Text::Lacks(lack) => lacks(lack, lang),
         Text::UnknownCommand { name, nearest } => {
             let (name, nearest) = (line(name), line(nearest));
             both!(
@@ -285,20 +391,22 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
              Please send less at once, or put it into a file of the project.",
             "消息超过 {limit_kib} KiB，没有收下。\n请分批发送，或把内容放进项目的文件里。"
         ),
-        Text::AttachmentRefused { name, why } => {
-            let (name, why) = (code(name), line(why));
+        Text::LeftOut { files } => {
+            let shown = files.iter().take(FILES);
+            let mut list: String = shown.map(|file| format!("- {}\n", line(file))).collect();
+            if let Some(more @ 1..) = files.len().checked_sub(FILES) {
+                list.push_str(&both!(
+                    lang,
+                    "- … and {more} more\n",
+                    "- ……另有 {more} 个\n"
+                ));
+            }
             both!(
                 lang,
-                "The file {name} was not passed on: {why}\nThe rest of your message was.",
-                "文件 {name} 没有转交：{why}\n消息的其余内容已转交。"
+                "Not passed on to the agent:\n{list}The rest of your message was.",
+                "以下内容没有转交给助手：\n{list}消息的其余内容已转交。"
             )
         }
-        Text::TryLater => both!(
-            lang,
-            "Your message could not be saved, so it was not taken; the bot's disk may be full.\n\
-             Please send it again in a few minutes, or tell the operator.",
-            "消息无法保存，没有收下；机器人的磁盘可能已满。\n请过几分钟重发，或联系管理员。"
-        ),
         Text::RunnerDown => both!(
             lang,
             "The agent's runner is restarting; your message is kept and will be answered.\n\
@@ -312,160 +420,4 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "回复的一部分无法发到这里，内容已保留。\n管理员可用 `bulkhead queue list` 查看。"
         ),
     }
-}
-
-fn permission(tool: &str, detail: &str, always: Option<&str>, lang: Lang) -> String {
-    let (tool, detail) = (code(tool), fenced(detail));
-    let ask = both!(
-        lang,
-        "The agent asks to use {tool}:",
-        "助手请求使用 {tool}："
-    );
-    let answer = match always.map(one_line) {
-        Some(always) => both!(
-            lang,
-            "Reply 1 to allow, 2 to deny, 3 to always allow ({always}).",
-            "回复 1 允许，2 拒绝，3 总是允许（{always}）。"
-        ),
-        None => both!(
-            lang,
-            "Reply 1 to allow, 2 to deny.",
-            "回复 1 允许，2 拒绝。"
-        ),
-    };
-    format!("{ask}\n{detail}{answer}")
-}
-
-fn choice(question: &str, options: &[(&str, &str)], multiple: bool, lang: Lang) -> String {
-    let question = question.trim();
-    let mut text = both!(
-        lang,
-        "The agent asks: {question}\n",
-        "助手提问：{question}\n"
-    );
-    for (number, (label, about)) in (1..).zip(options) {
-        let (label, about) = (one_line(label), one_line(about));
-        text.push_str(&format!("{number}. {label}"));
-        if !about.is_empty() {
-            text.push_str(&both!(lang, ": {about}", "：{about}"));
-        }
-        text.push('\n');
-    }
-    text.push_str(&match multiple {
-        true => both!(
-            lang,
-            "Reply with one number, or several with commas between them.",
-            "请回复一个数字，多选时用逗号分隔。"
-        ),
-        false => both!(lang, "Reply with a number.", "请回复一个数字。"),
-    });
-    text
-}
-
-fn help(built_in: &[&str], own: &[(&str, &str)], lang: Lang) -> String {
-    let mut text = both!(
-        lang,
-        "Write what you need; the agent answers here. Commands:",
-        "直接写下您的需求，助手会在这里回复。命令："
-    );
-    for name in built_in {
-        text.push_str(&format!("\n/{name} - {}", about(name, lang)));
-    }
-    for (name, about) in own.iter().take(HELP_OWN) {
-        text.push_str(&format!("\n/{}", line(name)));
-        let about = bounded(about, ABOUT_MAX);
-        if !about.is_empty() {
-            text.push_str(&format!(" - {about}"));
-        }
-    }
-    if let Some(more @ 1..) = own.len().checked_sub(HELP_OWN) {
-        text.push_str(&both!(lang, "\n… and {more} more", "\n……另有 {more} 个"));
-    }
-    text
-}
-
-/// What one of the hub's own commands is for; nothing for another.
-fn about(name: &str, lang: Lang) -> String {
-    match name {
-        "new" => both!(lang, "start a new session", "开始新会话"),
-        "stop" => both!(lang, "end the current answer", "结束当前任务"),
-        "status" => both!(lang, "what the agent is doing", "查看助手状态"),
-        "whoami" => both!(
-            lang,
-            "your id, as the operator needs it",
-            "查看您的 ID（管理员配置时需要）"
-        ),
-        "help" => both!(lang, "this list", "显示本列表"),
-        _ => String::new(),
-    }
-}
-
-/// What the agent does, for `/status`.
-fn doing(runner_up: bool, secs: Option<usize>, stopping: bool, lang: Lang) -> String {
-    match (runner_up, secs.map(|secs| duration(secs, lang)), stopping) {
-        (false, _, _) => both!(lang, "its runner is restarting", "运行程序正在重启"),
-        (true, Some(time), true) => both!(lang, "stopping after {time}", "正在停止，已用 {time}"),
-        (true, Some(time), false) => both!(lang, "working for {time}", "已工作 {time}"),
-        (true, None, _) => both!(lang, "idle", "空闲"),
-    }
-}
-
-fn duration(secs: usize, lang: Lang) -> String {
-    let (mins, rest) = (secs / 60, secs % 60);
-    match mins {
-        0 => both!(lang, "{secs} s", "{secs} 秒"),
-        _ => both!(lang, "{mins} min {rest} s", "{mins} 分 {rest} 秒"),
-    }
-}
-
-fn yes_no(yes: bool, lang: Lang) -> String {
-    match yes {
-        true => both!(lang, "yes", "是"),
-        false => both!(lang, "no", "否"),
-    }
-}
-
-/// What the operator set, or that it is the agent's choice.
-fn or_default(set: &str, lang: Lang) -> String {
-    if set.is_empty() {
-        both!(lang, "the agent's default", "助手默认")
-    } else {
-        line(set)
-    }
-}
-
-/// Foreign text as one line.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Foreign text as one line of bounded length.
-fn line(text: &str) -> String {
-    bounded(text, LINE_MAX)
-}
-
-/// Foreign text as one line of at most so many code points, and `…` for the rest.
-fn bounded(text: &str, most: usize) -> String {
-    let line = one_line(text);
-    match line.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
-/// Foreign text as a code span, to be copied as it is.
-fn code(text: &str) -> String {
-    format!("`{}`", line(text).replace('`', "'"))
-}
-
-/// Foreign text as a code block that nothing in it can end, its line break included. Nothing for
-/// nothing.
-fn fenced(text: &str) -> String {
-    let text = text.trim_end();
-    if text.is_empty() {
-        return String::new();
-    }
-    let run = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let ticks = "`".repeat(3.max(run + 1));
-    format!("{ticks}\n{text}\n{ticks}\n")
 }

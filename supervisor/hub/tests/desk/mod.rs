@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use hub::engine::{Engine, Event, Out};
-use hub::plan::{Plan, Platform, Project, Rate, Reply, Users};
+use hub::plan::{Plan, Platform, Project, Rate};
 use ipc_schema::*;
 use spool::Spool;
 
@@ -22,23 +22,17 @@ pub fn plan() -> Plan {
         language: String::new(),
         queue_depth: 50,
         rate: Rate::default(),
-        banned_words: Vec::new(),
-        commands: Vec::new(),
-        aliases: BTreeMap::new(),
-        instant_reply: None,
         projects: BTreeMap::from([(
             "demo".into(),
             Project {
                 runner: RUNNER.into(),
                 admins: vec!["boss".into()],
-                inject_sender: None,
-                style_hint: false,
-                disabled_commands: Vec::new(),
-                users: Users::default(),
-                reset_on_idle_mins: 0,
                 agent: "claude".into(),
                 mode: "default".into(),
-                model: String::new(),
+                modes: ["default", "plan", "bypassPermissions"]
+                    .map(String::from)
+                    .into(),
+                ..Project::default()
             },
         )]),
         platforms: BTreeMap::from([(
@@ -46,12 +40,10 @@ pub fn plan() -> Plan {
             Platform {
                 kind: "discord".into(),
                 project: "demo".into(),
-                language: String::new(),
-                reply: Reply::Final,
-                pace: None,
+                ..Platform::default()
             },
         )]),
-        link_secrets: BTreeMap::new(),
+        ..Plan::default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::samples::{DAY, dir, spool, turn};
+use super::samples::{DAY, chunk, dir, spool, turn};
 use crate::{Attachment, MAX_BLOB, Spool, SpoolError, TurnState};
 
 fn name(content: &[u8]) -> String {
@@ -217,6 +217,49 @@ fn a_file_stays_while_its_turn_is_open() {
     assert!(!path.exists());
     assert_eq!(spool.blob_bytes().unwrap(), 0);
     assert!(spool.attachments("t").unwrap().is_empty());
+}
+
+#[test]
+fn a_file_stays_until_its_chunk_is_delivered() {
+    let spool = spool();
+    spool.add_chunk(&chunk("r-0", "r", "a")).unwrap();
+    let (cat, dog) = (name(b"cat"), name(b"doggy"));
+    assert!(spool.enclose("r-0", &cat).is_err_and(|e| e.is_refused()));
+    keep(&spool, b"cat", 1);
+    keep(&spool, b"doggy", 1);
+    spool.enclose("r-0", &cat).unwrap();
+    spool.enclose("r-0", &cat).unwrap();
+    assert!(matches!(
+        spool.enclose("r-9", &cat),
+        Err(SpoolError::Bug(_))
+    ));
+    assert_eq!(spool.prune_blobs(9 * DAY, 7 * DAY, 9).unwrap(), 1);
+    assert_eq!(spool.blob_path(&dog).unwrap(), None);
+    spool.park_reply("r", "why", 2).unwrap();
+    assert_eq!(spool.prune_blobs(9 * DAY, 7 * DAY, 9).unwrap(), 0, "parked");
+    spool.delivered("r-0", "id", 3).unwrap();
+    assert_eq!(spool.prune_blobs(9 * DAY, 7 * DAY, 9).unwrap(), 1);
+}
+
+#[test]
+fn bytes_at_hand_are_kept_once() {
+    let spool = spool();
+    assert!(!spool.touch_blob(&name(b"cat"), 1).unwrap());
+    assert_eq!(spool.keep_bytes(b"cat", 1).unwrap(), name(b"cat"));
+    assert_eq!(spool.keep_bytes(b"cat", 9 * DAY).unwrap(), name(b"cat"));
+    assert_eq!(spool.blob_bytes().unwrap(), 3);
+    assert_eq!(spool.prune_blobs(9 * DAY, DAY, 9).unwrap(), 0, "as new");
+}
+
+#[test]
+fn a_file_is_read_in_pieces() {
+    let spool = spool();
+    keep(&spool, b"doggy", 1);
+    let read = |offset, most| spool.read_blob(&name(b"doggy"), offset, most).unwrap();
+    assert_eq!(read(0, 3), Some((b"dog".to_vec(), 5)));
+    assert_eq!(read(3, 3), Some((b"gy".to_vec(), 5)));
+    assert_eq!(read(9, 3), Some((Vec::new(), 5)));
+    assert_eq!(spool.read_blob(&name(b"cat"), 0, 3).unwrap(), None);
 }
 
 #[test]

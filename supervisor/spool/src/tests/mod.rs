@@ -7,6 +7,7 @@ mod migration;
 mod model;
 mod outbox;
 mod plans;
+mod progress;
 mod prune;
 mod questions;
 mod refusals;

@@ -39,6 +39,18 @@ fn a_chunk_comes_back_as_it_was() {
 }
 
 #[test]
+fn only_a_chunk_that_was_never_handed_out_is_rewritten() {
+    let spool = spool();
+    spool.add_chunk(&chunk("k", "r", "a")).unwrap();
+    assert!(spool.rewrite("k", "new", "{}").unwrap());
+    let known = spool.chunk("k").unwrap().unwrap();
+    assert_eq!((known.text.as_str(), known.form.as_str()), ("new", "{}"));
+    spool.lease("k", 5).unwrap();
+    assert!(!spool.rewrite("k", "late", "").unwrap());
+    assert_eq!(spool.chunk("k").unwrap().unwrap().text, "new");
+}
+
+#[test]
 fn keys_fit_a_nonce() {
     let spool = spool();
     spool.add_chunk(&chunk(&"k".repeat(25), "r", "a")).unwrap();

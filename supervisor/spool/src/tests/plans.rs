@@ -106,7 +106,14 @@ fn round(spool: &Spool) {
     spool.active_turn("s").unwrap();
     spool.set_updates(&next.id, 1).unwrap();
     spool.add_text(&next.id, "b", "new", false).unwrap();
+    spool.add_file(&next.id, "f", "hash", "a cat").unwrap();
     spool.blocks(&next.id).unwrap();
+    spool.content(&next.id).unwrap();
+    spool.put_progress(&next.id, "{}").unwrap();
+    spool.progress(&next.id).unwrap();
+    spool.show(&next.id, "b").unwrap();
+    spool.is_shown(&next.id, "b").unwrap();
+    spool.end_progress(&next.id).unwrap();
     spool.put_question(&question("q", &next.id, "s")).unwrap();
     spool.question("q").unwrap();
     spool.open_question("s").unwrap();
@@ -139,6 +146,8 @@ fn round(spool: &Spool) {
             ))
             .unwrap();
     }
+    spool.rewrite("new-0", "text", "form").unwrap();
+    spool.enclose("new-0", &file).unwrap();
     spool.lane_heads(me).unwrap();
     spool.lane(me, "talk 1", 8).unwrap();
     spool.lease("new-0", 3).unwrap();

@@ -41,7 +41,7 @@ pub(super) fn turn(id: &str, session: &str) -> Turn {
         queued_at: 10,
         changed_at: 10,
         event_id: format!("event of {id}"),
-        answers: String::new(),
+        said: "What".into(),
     }
 }
 
@@ -68,6 +68,7 @@ pub(super) fn chunk(key: &str, reply: &str, address: &str) -> Chunk {
         instance: "discord-main".into(),
         address: address.into(),
         text: format!("text of {key}"),
+        form: format!("form of {key}"),
         reply_to: "77".into(),
         trace: format!("trace of {reply}"),
         state: ChunkState::Pending,

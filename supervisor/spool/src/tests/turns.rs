@@ -187,10 +187,10 @@ fn a_turn_that_waits_is_found_by_its_event_and_takes_another_prompt() {
     spool.add_turn(&turn("b", "s")).unwrap();
     let found = spool.queued_by("discord-main", "event of a").unwrap();
     assert_eq!(found.unwrap().id, "a");
-    assert!(spool.replace_prompt("a", "another").unwrap());
+    assert!(spool.replace_prompt("a", "another", "said").unwrap());
     assert_eq!(spool.turn("a").unwrap().unwrap().prompt, "another");
     spool.set_turn("a", TurnState::Starting, 1, 20).unwrap();
-    assert!(!spool.replace_prompt("a", "late").unwrap());
+    assert!(!spool.replace_prompt("a", "late", "").unwrap());
     assert_eq!(spool.queued_by("discord-main", "event of a").unwrap(), None);
     assert_eq!(spool.past_turns("s", 9).unwrap(), []);
     spool.set_turn("a", TurnState::Ended, 1, 30).unwrap();
@@ -202,7 +202,11 @@ fn a_turn_that_waits_is_found_by_its_event_and_takes_another_prompt() {
 #[test]
 fn something_is_said_once_and_again_after_its_pause() {
     let spool = Spool::in_memory().unwrap();
-    let say = |address, now| spool.tell_once("discord-main", address, "x", 100, now).unwrap();
+    let say = |address, now| {
+        spool
+            .tell_once("discord-main", address, "x", 100, now)
+            .unwrap()
+    };
     assert!(say("c", 1000) && !say("c", 1099) && say("d", 1099) && say("c", 1100));
     assert!(!say("c", 1150));
 }

@@ -1,0 +1,272 @@
+//! The parts of texts that are put together: lists, questions, figures.
+
+use ipc_schema::Lack;
+
+use super::foreign::{bounded, code, fenced, line, one_line};
+use super::{Button, By, Lang};
+
+/// The most commands of the operator's that `/help` names.
+pub const HELP_OWN: usize = 20;
+/// The longest description of one, in code points.
+const ABOUT_MAX: usize = 100;
+/// The longest name of a person in a notice, in code points.
+const NAME_MAX: usize = 64;
+
+pub(super) fn button(button: Button, lang: Lang) -> String {
+    match button {
+        Button::Allow => both!(lang, "Allow", "允许"),
+        Button::Deny => both!(lang, "Deny", "拒绝"),
+        Button::Always => both!(lang, "Always allow this", "总是允许"),
+        Button::CarryOut => both!(lang, "Carry it out", "执行"),
+        Button::Choose => both!(lang, "Choose", "请选择"),
+    }
+}
+
+/// "by NAME", where there is one.
+pub(super) fn by(who: &str, lang: Lang) -> String {
+    match bounded(who, NAME_MAX).as_str() {
+        "" => String::new(),
+        who => both!(lang, " by {who}", "（{who}）"),
+    }
+}
+
+pub(super) fn title_of(title: &str, lang: Lang) -> String {
+    match bounded(title, ABOUT_MAX).as_str() {
+        "" => both!(lang, "without a message yet", "尚无消息"),
+        title => title.to_owned(),
+    }
+}
+
+pub(super) fn sessions(sessions: &[(&str, usize, bool)], lang: Lang) -> String {
+    let mut text = both!(lang, "Sessions here:", "这里的会话：");
+    for (number, (title, secs, current)) in (1..).zip(sessions) {
+        let (title, age) = (title_of(title, lang), age(*secs, lang));
+        let mark = match current {
+            true => both!(lang, " (current)", "（当前）"),
+            false => String::new(),
+        };
+        text.push_str(&both!(
+            lang,
+            "\n{number}. {title}, {age}{mark}",
+            "\n{number}. {title}，{age}{mark}"
+        ));
+    }
+    text.push_str(&both!(
+        lang,
+        "\n/switch and a number goes on in one of them.",
+        "\n发送 /switch 加编号可切换。"
+    ));
+    text
+}
+
+pub(super) fn age(secs: usize, lang: Lang) -> String {
+    match secs {
+        0..60 => both!(lang, "just now", "刚刚"),
+        60..3_600 => {
+            let n = secs / 60;
+            both!(lang, "{n} min ago", "{n} 分钟前")
+        }
+        3_600..86_400 => {
+            let n = secs / 3_600;
+            both!(lang, "{n} h ago", "{n} 小时前")
+        }
+        _ => {
+            let n = secs / 86_400;
+            both!(lang, "{n} d ago", "{n} 天前")
+        }
+    }
+}
+
+pub(super) fn lacks(lack: Lack, lang: Lang) -> String {
+    let (right, effect) = match lack {
+        Lack::Threads => (
+            "Create Public Threads",
+            both!(
+                lang,
+                "a thread could not be opened and the answer comes here",
+                "无法创建子区，回复会发在这里"
+            ),
+        ),
+        Lack::InThreads => (
+            "Send Messages in Threads",
+            both!(
+                lang,
+                "it cannot write in threads and the answer comes here",
+                "无法在子区中发言，回复会发在这里"
+            ),
+        ),
+        Lack::Cards => (
+            "Embed Links",
+            both!(
+                lang,
+                "progress is shown as plain text instead of a card",
+                "进度以普通文本代替卡片显示"
+            ),
+        ),
+        Lack::Files => (
+            "Attach Files",
+            both!(lang, "files cannot be posted", "无法发送文件"),
+        ),
+        Lack::Other => (
+            "?",
+            both!(lang, "something could not be shown", "部分内容无法显示"),
+        ),
+    };
+    both!(
+        lang,
+        "The bot lacks the permission “{right}” here, so {effect}.\n\
+         An admin of the server can give it to the bot's role (`bulkhead invite` prints the link).",
+        "机器人在这里缺少权限“{right}”，因此{effect}。\n\
+         服务器管理员可为机器人的身份组添加该权限（`bulkhead invite` 会打印链接）。"
+    )
+}
+
+pub(super) fn permission(
+    tool: &str,
+    detail: &str,
+    always: Option<&str>,
+    by: By,
+    lang: Lang,
+) -> String {
+    let (tool, detail) = (code(tool), fenced(detail));
+    let ask = both!(
+        lang,
+        "The agent asks to use {tool}:",
+        "助手请求使用 {tool}："
+    );
+    let answer = match (always.map(one_line), by) {
+        (Some(always), By::Pressing) => both!(
+            lang,
+            "“Always” would cover: {always}",
+            "“总是允许”的范围：{always}"
+        ),
+        (None, By::Pressing) => String::new(),
+        (Some(always), By::Typing) => both!(
+            lang,
+            "Reply 1 to allow, 2 to deny, 3 to always allow ({always}).",
+            "回复 1 允许，2 拒绝，3 总是允许（{always}）。"
+        ),
+        (None, By::Typing) => both!(
+            lang,
+            "Reply 1 to allow, 2 to deny.",
+            "回复 1 允许，2 拒绝。"
+        ),
+    };
+    format!("{ask}\n{detail}{answer}")
+}
+
+pub(super) fn choice(
+    question: &str,
+    options: &[(&str, &str)],
+    multiple: bool,
+    by: By,
+    lang: Lang,
+) -> String {
+    let question = question.trim();
+    let mut text = both!(
+        lang,
+        "The agent asks: {question}\n",
+        "助手提问：{question}\n"
+    );
+    for (number, (label, about)) in (1..).zip(options) {
+        let (label, about) = (one_line(label), one_line(about));
+        text.push_str(&format!("{number}. {label}"));
+        if !about.is_empty() {
+            text.push_str(&both!(lang, ": {about}", "：{about}"));
+        }
+        text.push('\n');
+    }
+    if by == By::Pressing {
+        return text;
+    }
+    text.push_str(&match multiple {
+        true => both!(
+            lang,
+            "Reply with one number, or several with commas between them.",
+            "请回复一个数字，多选时用逗号分隔。"
+        ),
+        false => both!(lang, "Reply with a number.", "请回复一个数字。"),
+    });
+    text
+}
+
+pub(super) fn help(built_in: &[&str], own: &[(&str, &str)], lang: Lang) -> String {
+    let mut text = both!(
+        lang,
+        "Write what you need; the agent answers here. Commands:",
+        "直接写下您的需求，助手会在这里回复。命令："
+    );
+    for name in built_in {
+        text.push_str(&format!("\n/{name} - {}", about(name, lang)));
+    }
+    for (name, about) in own.iter().take(HELP_OWN) {
+        text.push_str(&format!("\n/{}", line(name)));
+        let about = bounded(about, ABOUT_MAX);
+        if !about.is_empty() {
+            text.push_str(&format!(" - {about}"));
+        }
+    }
+    if let Some(more @ 1..) = own.len().checked_sub(HELP_OWN) {
+        text.push_str(&both!(lang, "\n… and {more} more", "\n……另有 {more} 个"));
+    }
+    text
+}
+
+/// What one of the hub's own commands is for; nothing for another.
+pub fn about(name: &str, lang: Lang) -> String {
+    match name {
+        "new" => both!(lang, "start a new session", "开始新会话"),
+        "stop" => both!(lang, "end the current answer", "结束当前任务"),
+        "status" => both!(lang, "what the agent is doing", "查看助手状态"),
+        "whoami" => both!(
+            lang,
+            "your id, as the operator needs it",
+            "查看您的 ID（管理员配置时需要）"
+        ),
+        "help" => both!(lang, "this list", "显示本列表"),
+        "list" => both!(lang, "the sessions you have here", "列出这里的会话"),
+        "switch" => both!(lang, "go on in another session", "切换到另一个会话"),
+        "history" => both!(
+            lang,
+            "the last messages of this session",
+            "查看本会话最近的消息"
+        ),
+        "mode" => both!(lang, "what the agent may do unasked", "查看或更改权限模式"),
+        "model" => both!(lang, "which model answers", "查看或更改模型"),
+        _ => String::new(),
+    }
+}
+
+/// What the agent does, for `/status`.
+pub(super) fn doing(runner_up: bool, secs: Option<usize>, stopping: bool, lang: Lang) -> String {
+    match (runner_up, secs.map(|secs| duration(secs, lang)), stopping) {
+        (false, _, _) => both!(lang, "its runner is restarting", "运行程序正在重启"),
+        (true, Some(time), true) => both!(lang, "stopping after {time}", "正在停止，已用 {time}"),
+        (true, Some(time), false) => both!(lang, "working for {time}", "已工作 {time}"),
+        (true, None, _) => both!(lang, "idle", "空闲"),
+    }
+}
+
+pub(super) fn duration(secs: usize, lang: Lang) -> String {
+    let (mins, rest) = (secs / 60, secs % 60);
+    match mins {
+        0 => both!(lang, "{secs} s", "{secs} 秒"),
+        _ => both!(lang, "{mins} min {rest} s", "{mins} 分 {rest} 秒"),
+    }
+}
+
+pub(super) fn yes_no(yes: bool, lang: Lang) -> String {
+    match yes {
+        true => both!(lang, "yes", "是"),
+        false => both!(lang, "no", "否"),
+    }
+}
+
+/// What the operator set, or that it is the agent's choice.
+pub(super) fn or_default(set: &str, lang: Lang) -> String {
+    if set.is_empty() {
+        both!(lang, "the agent's default", "助手默认")
+    } else {
+        line(set)
+    }
+}

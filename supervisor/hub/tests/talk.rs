@@ -1,0 +1,325 @@
+//! What people can do in a chat beside writing to the agent: commands, from the menu too, and
+//! messages that are changed or taken back.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by failing"
+)]
+
+#[allow(dead_code, unreachable_pub, missing_docs)]
+mod desk;
+
+use desk::*;
+use hub::texts::{Lang, Text, say};
+use ipc_schema::*;
+use spool::TurnState;
+
+fn en(text: Text<'_>) -> String {
+    say(&text, Lang::En)
+}
+
+/// A message with something changed in it.
+fn with(id: &str, user: &str, text: &str, change: impl FnOnce(&mut Inbound)) -> Body {
+    let Body::Inbound(mut inbound) = inbound(id, user, text) else {
+        panic!()
+    };
+    change(&mut inbound);
+    Body::Inbound(inbound)
+}
+
+fn shared(id: &str, user: &str, text: &str) -> Body {
+    with(id, user, text, |m| {
+        m.conversation = "channel".into();
+        m.address = "channel".into();
+        m.shared = true;
+    })
+}
+
+/// One whole turn of the sender's; the session that it ran in.
+fn turn(desk: &mut Desk, id: &str, text: &str, answer: &str) -> Prompt {
+    let out = desk.says(id, text);
+    let prompt = prompts(&out).remove(0);
+    desk.post_all(out);
+    let out = desk.answer(&prompt.at, answer);
+    desk.post_all(out);
+    prompt
+}
+
+fn said(desk: &mut Desk, body: Body) -> Vec<String> {
+    let out = desk.got(WORKER, body);
+    desk.post_all(out)
+}
+
+#[test]
+fn sessions_are_listed_switched_and_remembered() {
+    let mut desk = Desk::linked();
+    let first = turn(&mut desk, "e1", "mend the build", "done");
+    desk.now += 90_000;
+    said(&mut desk, inbound("e2", "ann", "/new"));
+    let second = turn(&mut desk, "e3", "write a test", "written");
+    assert_ne!(first.session, second.session);
+    let list = |first, second, current: usize| {
+        let mut sessions = vec![("write a test", second, current == 2)];
+        sessions.insert(
+            if current == 1 { 0 } else { 1 },
+            ("mend the build", first, current == 1),
+        );
+        en(Text::Sessions {
+            sessions: &sessions,
+        })
+    };
+    assert_eq!(
+        said(&mut desk, inbound("e4", "ann", "/list")),
+        [list(90, 0, 2)]
+    );
+    assert_eq!(
+        said(&mut desk, inbound("e5", "ann", "/switch 2")),
+        [en(Text::Switched {
+            title: "mend the build"
+        })]
+    );
+    desk.kill_hub();
+    desk.worker_up();
+    desk.runner_up(true, Standing::Unknown);
+    let out = desk.says("e6", "go on");
+    let prompt = prompts(&out).remove(0);
+    assert_eq!(
+        (prompt.session, prompt.agent_session),
+        (first.session, first.agent_session)
+    );
+    assert_eq!(
+        said(&mut desk, inbound("e7", "ann", "/switch 9")),
+        [en(Text::NoSuchSession)]
+    );
+    let others = said(&mut desk, inbound("e8", "bob", "/switch 1"));
+    assert_ne!(
+        others,
+        [en(Text::Switched {
+            title: "mend the build"
+        })],
+        "nobody gets into the session of another conversation"
+    );
+}
+
+#[test]
+fn the_history_shows_what_was_said_and_answered() {
+    let mut desk = Desk::linked();
+    assert_eq!(
+        said(&mut desk, inbound("e0", "ann", "/history")),
+        [en(Text::NoHistory)]
+    );
+    turn(&mut desk, "e1", "one", "first");
+    turn(&mut desk, "e2", "two", "second");
+    let entry = |said, answer| en(Text::HistoryEntry { said, answer });
+    let both = [entry("one", "first"), entry("two", "second")].join("\n\n");
+    assert_eq!(said(&mut desk, inbound("e3", "ann", "/history")), [both]);
+    assert_eq!(
+        said(&mut desk, inbound("e4", "ann", "/history 1")),
+        [entry("two", "second")]
+    );
+}
+
+#[test]
+fn mode_and_model_are_an_admins_and_last_for_a_session() {
+    let mut desk = Desk::linked();
+    let current = Text::Modes {
+        current: "default",
+        modes: &["default", "plan", "bypassPermissions"],
+    };
+    let current = en(current);
+    assert_eq!(
+        said(&mut desk, inbound("e1", "ann", "/mode")),
+        [current.as_str()]
+    );
+    assert_eq!(
+        said(&mut desk, inbound("e2", "ann", "/mode yolo")),
+        [en(Text::AdminsOnly { name: "mode" })]
+    );
+    assert_eq!(
+        said(&mut desk, inbound("e3", "ann", "/model opus")),
+        [en(Text::AdminsOnly { name: "model" })]
+    );
+    let set = Text::ModeSet {
+        mode: "bypassPermissions",
+        unasked: true,
+    };
+    assert_eq!(
+        said(&mut desk, inbound("b1", "boss", "/mode yolo")),
+        [en(set)]
+    );
+    assert_eq!(
+        said(&mut desk, inbound("b2", "boss", "/model --help")),
+        [en(Text::Model { current: "" })]
+    );
+    assert_eq!(
+        said(&mut desk, inbound("b3", "boss", "/model opus")),
+        [en(Text::ModelSet { model: "opus" })]
+    );
+    let prompt = |desk: &mut Desk, id| {
+        let out = desk.got(WORKER, inbound(id, "boss", "go"));
+        let prompt = prompts(&out).remove(0);
+        desk.answer(&prompt.at, "ok");
+        (prompt.mode, prompt.model)
+    };
+    assert_eq!(
+        prompt(&mut desk, "b4"),
+        ("bypassPermissions".into(), "opus".into())
+    );
+    said(&mut desk, inbound("b5", "boss", "/new"));
+    assert_eq!(prompt(&mut desk, "b6"), (String::new(), String::new()));
+}
+
+#[test]
+fn where_no_admin_is_named_the_accounts_owner_is_one() {
+    let mut plan = plan();
+    plan.projects.get_mut("demo").unwrap().admins.clear();
+    let mut desk = Desk::linked_with(plan);
+    let no = en(Text::AdminsOnly { name: "mode" });
+    assert_eq!(said(&mut desk, inbound("e1", "ann", "/mode plan")), [no]);
+    let owner = with("e2", "ann", "/mode plan", |m| m.sender.owner = true);
+    let set = Text::ModeSet {
+        mode: "plan",
+        unasked: false,
+    };
+    assert_eq!(said(&mut desk, owner), [en(set)]);
+}
+
+#[test]
+fn what_others_use_too_is_not_ended_by_one_of_them() {
+    let mut desk = Desk::linked();
+    let out = desk.got(WORKER, shared("e1", "ann", "one"));
+    desk.post_all(out);
+    for (n, command) in ["new", "stop", "switch 1"].into_iter().enumerate() {
+        let name = command.split(' ').next().unwrap();
+        let no = en(Text::OthersSession { name });
+        let body = shared(&format!("n{n}"), "bob", &format!("/{command}"));
+        assert_eq!(said(&mut desk, body), [no]);
+    }
+    let out = desk.got(WORKER, shared("e2", "boss", "/stop"));
+    assert!(
+        kinds(&out).contains(&"interrupt".to_owned()),
+        "an admin may"
+    );
+}
+
+#[test]
+fn a_command_of_the_menu_is_answered_where_it_was_chosen() {
+    let mut desk = Desk::linked();
+    let command = |id: &str, text: &str| with(id, "ann", text, |m| m.act = Act::Command);
+    let answer = |desk: &mut Desk, body| {
+        let out = desk.got(WORKER, body);
+        let first = deliveries(&out).remove(0);
+        desk.post_all(out);
+        (first.answers, first.private)
+    };
+    assert_eq!(
+        answer(&mut desk, command("i1", "/status")),
+        ("i1".into(), true)
+    );
+    assert_eq!(
+        answer(&mut desk, command("i2", "/new")),
+        ("i2".into(), false)
+    );
+    let stranger = with("i3", "eve", "/status", |m| {
+        m.act = Act::Command;
+        m.access = Access::Refused;
+    });
+    assert_eq!(answer(&mut desk, stranger), ("i3".into(), true));
+    // /stop of a running turn has an answer of its own too.
+    desk.says("e1", "run");
+    assert_eq!(
+        answer(&mut desk, command("i4", "/stop")),
+        ("i4".into(), false)
+    );
+}
+
+#[test]
+fn the_menu_names_what_may_be_used() {
+    let desk = Desk::linked();
+    let names: Vec<String> = desk
+        .engine
+        .menu(WORKER)
+        .into_iter()
+        .map(|spec| spec.name)
+        .collect();
+    assert_eq!(names, hub::command::BUILT_IN);
+    assert!(desk.engine.menu("nobody").is_empty());
+}
+
+#[test]
+fn a_message_that_waits_can_be_changed_and_taken_back_one_that_runs_cannot() {
+    let mut desk = Desk::linked();
+    let out = desk.says("e1", "one");
+    let running = prompts(&out).remove(0);
+    for (id, text) in [("e2", "two"), ("e3", "three"), ("e4", "four")] {
+        let out = desk.says(id, text);
+        desk.post_all(out);
+    }
+    let edit = |id: &str, user: &str, of: &str, text: &str| {
+        let of = of.to_owned();
+        with(id, user, text, |m| m.act = Act::Edited { of })
+    };
+    let delete = |id: &str, user: &str, of: &str| {
+        let of = of.to_owned();
+        with(id, user, "", |m| m.act = Act::Deleted { of })
+    };
+    for body in [
+        edit("x1", "ann", "e1", "too late"),
+        edit("x2", "ann", "e2", "better"),
+        edit("x3", "bob", "e4", "not his"),
+        delete("x4", "ann", "e3"),
+        delete("x5", "bob", "e4"),
+        delete("x6", "ann", "e1"),
+    ] {
+        let out = desk.got(WORKER, body);
+        assert_eq!(kinds(&out), ["accepted"]);
+    }
+    let out = desk.answer(&running.at, "1");
+    let next = prompts(&out).remove(0);
+    assert_eq!(next.text, "better");
+    desk.post_all(out);
+    let out = desk.answer(&next.at, "2");
+    assert_eq!(prompts(&out)[0].text, "four", "three was taken back");
+    let turn = desk.spool.turn(&running.at.turn).unwrap().unwrap();
+    assert_eq!(
+        (turn.state, turn.prompt.as_str()),
+        (TurnState::Ended, "one")
+    );
+}
+
+#[test]
+fn what_the_bot_lacks_and_what_was_left_out_is_said() {
+    let mut desk = Desk::linked();
+    let lacks = |id: &str| {
+        with(id, "ann", "/status", |m| {
+            m.lacks = vec![Lack::Threads];
+        })
+    };
+    let first = said(&mut desk, lacks("e1"));
+    assert_eq!(first[0], en(Text::Lacks(Lack::Threads)));
+    assert_eq!(said(&mut desk, lacks("e2")).len(), 1, "once a day");
+    desk.now += 24 * 3_600_000;
+    assert_eq!(said(&mut desk, lacks("e3")).len(), 2);
+    let files = vec!["a.zip (40 MB): over 25 MB".to_owned()];
+    let body = with("e4", "ann", "look", |m| m.left_out = files.clone());
+    assert_eq!(said(&mut desk, body), [en(Text::LeftOut { files: &files })]);
+}
+
+#[test]
+fn the_status_says_what_the_session_has_used() {
+    let mut desk = Desk::linked();
+    let out = desk.says("e1", "one");
+    let prompt = prompts(&out).remove(0);
+    desk.update(&prompt.at, 1, started(false));
+    let usage = TurnEvent::Usage {
+        context_tokens: 20_000,
+        context_window: 200_000,
+        cost_microusd: 0,
+        model: "opus".into(),
+    };
+    desk.update(&prompt.at, 2, usage);
+    let status = said(&mut desk, inbound("e2", "ann", "/status")).remove(0);
+    assert!(status.contains("20k/200k tokens (10 %), opus"), "{status}");
+}
