@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -15,9 +15,14 @@ use ipc_schema::LinkSecret;
 use monitor::{Links, ProcessSpec, Role, SecretBytes, Timing};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use supervisor_config::{AgentKind, Plan, Platform, Project, RateLimit, Reply, Users};
+use supervisor_config::{
+    AgentKind, DisplayMode, Mode, Plan, Platform, ProgressStyle, Project, RateLimit, Reply, Users,
+};
 
 use crate::places::{self, Places};
+
+/// The largest file that a spool keeps, bytes: what is larger is refused where it comes in.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// Makes processes of plans, for as long as the monitor lives.
 pub(crate) struct Growth {
@@ -88,44 +93,7 @@ impl Growth {
         let program = places::program("agent-runner").context(
             "agent-runner is not installed: it belongs beside bulkhead, from the same release",
         )?;
-        let mut env = serde_json::Map::new();
-        for (key, value) in &project.agent.env {
-            let value = value.value().map_err(|source| {
-                anyhow!(
-                    "project {}: env.{key} could not be read from {source}",
-                    project.name
-                )
-            })?;
-            env.insert(key.clone(), value.expose_secret().into());
-        }
-        let agent = &project.agent;
-        let mut options = json!({
-            "kind": match agent.kind {
-                AgentKind::ClaudeCode => "claudecode",
-                AgentKind::Acp => "acp",
-                AgentKind::Command => "command",
-            },
-            "cmd": agent.cmd,
-            "args": agent.args,
-            "work_dir": agent.work_dir,
-            "mode": agent.mode.name(),
-            "model": agent.model,
-            "reasoning_effort": agent.reasoning_effort,
-            "allowed_tools": agent.allowed_tools,
-            "disallowed_tools": agent.disallowed_tools,
-            "system_prompt": agent.system_prompt,
-            "append_system_prompt": agent.append_system_prompt,
-            "max_context_tokens": agent.max_context_tokens,
-            "plugin_dirs": agent.plugin_dirs,
-            "env": env,
-            "idle_close_mins": project.agent_idle_close_mins.unwrap_or(0),
-            "turn_idle_timeout_mins": plan.idle_timeout_mins.unwrap_or(0),
-            "max_turn_time_mins": agent.timeout_mins.or(plan.max_turn_time_mins).unwrap_or(0),
-            "state_dir": self.places.state_dir.join("runner").join(&project.name),
-        });
-        if let Some(options) = options.as_object_mut() {
-            options.retain(|_, value| !value.is_null());
-        }
+        let options = runner_options(plan, project, &self.places.state_dir)?;
         self.peer(plan, name, Role::Runner, program, &project.name, options)
     }
 
@@ -134,7 +102,11 @@ impl Growth {
         let options = platform.worker_options().map_err(|(option, source)| {
             anyhow!("{name}: {option} could not be read from {source}")
         })?;
-        let options = serde_json::from_str(options.expose_secret())?;
+        let mut options: Value = serde_json::from_str(options.expose_secret())?;
+        if platform.kind == "discord" {
+            let largest = u64::from(plan.attachments.max_size_mb) << 20;
+            options["max_attachment_bytes"] = largest.clamp(1, LARGEST_FILE).into();
+        }
         let program = platform.program.clone();
         self.peer(
             plan,
@@ -210,6 +182,52 @@ impl Growth {
     }
 }
 
+/// What a project's runner is told, the secrets of its agent's environment included.
+///
+/// # Errors
+/// If one of them was not read.
+pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -> Result<Value> {
+    let mut env = serde_json::Map::new();
+    for (key, value) in &project.agent.env {
+        let value = value.value().map_err(|source| {
+            anyhow!(
+                "project {}: env.{key} could not be read from {source}",
+                project.name
+            )
+        })?;
+        env.insert(key.clone(), value.expose_secret().into());
+    }
+    let agent = &project.agent;
+    let mut options = json!({
+        "kind": match agent.kind {
+            AgentKind::ClaudeCode => "claudecode",
+            AgentKind::Acp => "acp",
+            AgentKind::Command => "command",
+        },
+        "cmd": agent.cmd,
+        "args": agent.args,
+        "work_dir": agent.work_dir,
+        "mode": agent.mode.name(),
+        "model": agent.model,
+        "reasoning_effort": agent.reasoning_effort,
+        "allowed_tools": agent.allowed_tools,
+        "disallowed_tools": agent.disallowed_tools,
+        "system_prompt": agent.system_prompt,
+        "append_system_prompt": agent.append_system_prompt,
+        "max_context_tokens": agent.max_context_tokens,
+        "plugin_dirs": agent.plugin_dirs,
+        "env": env,
+        "idle_close_mins": project.agent_idle_close_mins.unwrap_or(0),
+        "turn_idle_timeout_mins": plan.idle_timeout_mins.unwrap_or(0),
+        "max_turn_time_mins": agent.timeout_mins.or(plan.max_turn_time_mins).unwrap_or(0),
+        "state_dir": state_dir.join("runner").join(&project.name),
+    });
+    if let Some(options) = options.as_object_mut() {
+        options.retain(|_, value| !value.is_null());
+    }
+    Ok(options)
+}
+
 /// The monitor's timings as the plan wants them.
 pub(crate) fn timing(plan: &Plan) -> Timing {
     let wanted = &plan.supervision;
@@ -240,6 +258,17 @@ fn hub_plan(
         agent: project.agent.cmd.clone(),
         mode: project.agent.mode.name().to_owned(),
         model: project.agent.model.clone().unwrap_or_default(),
+        modes: match project.agent.kind {
+            AgentKind::ClaudeCode => Mode::ALL.map(|mode| mode.name().to_owned()).into(),
+            AgentKind::Acp | AgentKind::Command => Vec::new(),
+        },
+        history_max_len: project.display.history_max_len,
+        display: told::Display {
+            progress: project.display.mode != DisplayMode::Quiet,
+            thinking: project.display.thinking_messages,
+            tools: project.display.tool_messages,
+            tool_max_len: project.display.tool_max_len,
+        },
     };
     let platform = |project: &Project, platform: &Platform| told::Platform {
         kind: platform.kind.clone(),
@@ -260,6 +289,8 @@ fn hub_plan(
                 max_per_second: pace.max_per_second,
                 burst: pace.burst,
             }),
+        progress: style(platform),
+        max_reply_messages: platform.hub.max_reply_messages,
     };
     told::Plan {
         generation: 0,
@@ -302,6 +333,16 @@ fn hub_plan(
             .instant_reply
             .enabled
             .then(|| plan.instant_reply.content.clone().unwrap_or_default()),
+        stream_preview: told::StreamPreview {
+            enabled: plan.stream_preview.enabled,
+            interval_ms: plan.stream_preview.interval_ms.into(),
+            min_delta_chars: plan.stream_preview.min_delta_chars,
+            max_chars: plan.stream_preview.max_chars,
+        },
+        attachments: told::Attachments {
+            send: plan.attachments.send,
+            max_bytes: u64::from(plan.attachments.max_size_mb) << 20,
+        },
         projects: plan
             .projects
             .iter()
@@ -317,6 +358,17 @@ fn hub_plan(
             })
             .collect(),
         link_secrets,
+    }
+}
+
+/// How a platform shows a turn that runs. One that nobody said anything of gets no message a step.
+fn style(platform: &Platform) -> told::Style {
+    let chosen = platform.kind == "discord" || platform.options.contains_key("progress_style");
+    match platform.hub.progress_style {
+        _ if !chosen => told::Style::Bubble,
+        ProgressStyle::Legacy => told::Style::Legacy,
+        ProgressStyle::Compact => told::Style::Compact,
+        ProgressStyle::Card => told::Style::Card,
     }
 }
 

@@ -191,7 +191,7 @@ fn every_key_loads_and_lands_in_its_class() {
         let mut expected = BTreeSet::new();
         collect(&TOP, &file, "", which, &mut expected);
         assert_eq!(told, expected, "{start}");
-        assert!(expected.len() > 10);
+        assert!(!expected.is_empty());
     }
 }
 

@@ -102,6 +102,16 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every one.
+    pub const ALL: [Mode; 6] = [
+        Mode::Default,
+        Mode::AcceptEdits,
+        Mode::Plan,
+        Mode::Auto,
+        Mode::BypassPermissions,
+        Mode::DontAsk,
+    ];
+
     /// Its name on Claude Code's command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -164,7 +174,7 @@ pub enum Reply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProgressStyle {
-    /// No progress message of its own.
+    /// A message a step.
     Legacy,
     /// One edited message.
     Compact,

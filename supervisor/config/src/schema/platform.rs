@@ -6,14 +6,16 @@ const NAME: &str = "the name of this account among those of its type: small lett
 const REPLY: Kind = Kind::Choice(&[("final", "final"), ("all", "all")]);
 const REPLY_DOC: &str = "`final` (default): what the agent writes in a turn is one answer, its last block last; `all`: every block is a message of its own";
 const MESSAGES: Kind = Kind::Int { min: 1, max: 1000 };
-const MESSAGES_DOC: &str = "the most messages of one reply";
+const MESSAGES_DOC: &str =
+    "the most messages of one answer, else it comes as a file; default 5, on Weibo no bound";
 const LANGUAGE_DOC: &str = "the language on this account, before the one at the top";
 const PROGRESS: Kind = Kind::Choice(&[
     ("legacy", "legacy"),
     ("compact", "compact"),
     ("card", "card"),
 ]);
-const PROGRESS_DOC: &str = "`legacy` (default): no progress message of its own; `compact`: one edited message; `card`: one edited embed";
+const PROGRESS_DOC: &str =
+    "`legacy` (default): a message a step; `compact`: one edited message; `card`: one edited embed";
 const SHARE_DOC: &str = "everyone in a channel shares one session; default false";
 const THREAD_DOC: &str = "a thread for each session; default false";
 const HTTP: Kind = Kind::Url(&["https", "http"]);
@@ -47,9 +49,8 @@ pub(crate) static DISCORD: Table = table(
         same(
             "guild_id",
             Kind::Snowflake,
-            "the server whose slash commands are updated at once",
-        )
-        .without_effect(),
+            "the one server that gets the slash menu; empty: all of them",
+        ),
         same(
             "group_reply_all",
             Kind::Bool,
@@ -61,13 +62,13 @@ pub(crate) static DISCORD: Table = table(
             "answer without a mention in these servers; goes before `group_reply_all`",
         ),
         same("share_session_in_channel", Kind::Bool, SHARE_DOC),
-        same("thread_isolation", Kind::Bool, THREAD_DOC).without_effect(),
+        same("thread_isolation", Kind::Bool, THREAD_DOC),
         same(
             "respond_to_at_everyone_and_here",
             Kind::Bool,
             "`@everyone` and `@here` count as a mention; default false",
         ),
-        same("progress_style", PROGRESS, PROGRESS_DOC).without_effect(),
+        same("progress_style", PROGRESS, PROGRESS_DOC),
         same(
             "proxy",
             Kind::SecretUrl(&["http", "https", "socks5", "socks5h"]),
@@ -98,7 +99,7 @@ pub(crate) static DISCORD: Table = table(
         ours("name", Kind::Text, NAME),
         ours("language", LANGUAGE, LANGUAGE_DOC),
         ours("reply", REPLY, REPLY_DOC),
-        ours("max_reply_messages", MESSAGES, MESSAGES_DOC).without_effect(),
+        ours("max_reply_messages", MESSAGES, MESSAGES_DOC),
         later("reply_hud", "a line on model and context under an answer"),
     ],
 );
@@ -126,7 +127,7 @@ pub(crate) static WEIBO: Table = table(
         same("name", Kind::Text, NAME),
         ours("language", LANGUAGE, LANGUAGE_DOC),
         ours("reply", REPLY, REPLY_DOC),
-        ours("max_reply_messages", MESSAGES, MESSAGES_DOC).without_effect(),
+        ours("max_reply_messages", MESSAGES, MESSAGES_DOC),
         ours(
             "max_chars",
             Kind::Int {
@@ -145,8 +146,8 @@ pub(crate) static PLUGIN: Table = Table {
         ours("name", Kind::Text, NAME),
         ours("language", LANGUAGE, LANGUAGE_DOC),
         ours("reply", REPLY, REPLY_DOC),
-        ours("max_reply_messages", MESSAGES, MESSAGES_DOC).without_effect(),
-        ours("progress_style", PROGRESS, PROGRESS_DOC).without_effect(),
+        ours("max_reply_messages", MESSAGES, MESSAGES_DOC),
+        ours("progress_style", PROGRESS, PROGRESS_DOC),
         ours("share_session_in_channel", Kind::Bool, SHARE_DOC),
         ours("thread_isolation", Kind::Bool, THREAD_DOC),
     ],

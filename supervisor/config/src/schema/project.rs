@@ -82,8 +82,7 @@ pub(crate) static PROJECT: Table = table(
             "quiet",
             Kind::Bool,
             "old form of `mode = \"quiet\"` in `[projects.display]`",
-        )
-        .without_effect(),
+        ),
         ours(
             "style_hint",
             Kind::Bool,
@@ -93,8 +92,7 @@ pub(crate) static PROJECT: Table = table(
             "display",
             Kind::Table(&DISPLAY),
             "the keys of `[display]` for this project alone",
-        )
-        .without_effect(),
+        ),
         same("users", Kind::Table(&USERS), "roles"),
         same("agent", Kind::Table(&AGENT), "the agent; required"),
         same(

@@ -29,14 +29,12 @@ pub(crate) static TOP: Table = table(
             "attachment_send",
             Kind::Choice(&[("on", "on"), ("off", "off")]),
             "`on` (default) or `off`: whether an agent may send files to the chat",
-        )
-        .without_effect(),
+        ),
         same(
             "max_attachment_size_mb",
             Kind::Int { min: 0, max: 1024 },
             "the largest attachment in MiB; default and 0: 50",
-        )
-        .without_effect(),
+        ),
         same(
             "banned_words",
             Kind::Texts,
@@ -56,21 +54,18 @@ pub(crate) static TOP: Table = table(
             "quiet",
             Kind::Bool,
             "old form of `mode = \"quiet\"` in `[display]`",
-        )
-        .without_effect(),
+        ),
         same("log", Kind::Table(&LOG), "the log"),
         same(
             "display",
             Kind::Table(&DISPLAY),
             "what the chat sees of a turn",
-        )
-        .without_effect(),
+        ),
         same(
             "stream_preview",
             Kind::Table(&STREAM_PREVIEW),
             "the message that grows while the agent writes",
-        )
-        .without_effect(),
+        ),
         same(
             "rate_limit",
             Kind::Table(&RATE_LIMIT),
@@ -176,7 +171,8 @@ const DISPLAY_KEYS: &[Key] = &[
         "thinking_max_len",
         LENGTH,
         "characters of thinking shown; default 300, 0 = all",
-    ),
+    )
+    .without_effect(),
     same(
         "tool_messages",
         Kind::Bool,
@@ -196,12 +192,14 @@ const DISPLAY_KEYS: &[Key] = &[
         "show_context_indicator",
         Kind::Bool,
         "how full the agent's context is, under an answer; default true",
-    ),
+    )
+    .without_effect(),
     same(
         "reply_footer",
         Kind::Bool,
         "the lines under an answer; default true",
-    ),
+    )
+    .without_effect(),
     later(
         "hide_agent_footer",
         "takes away a footer that the agent itself writes",

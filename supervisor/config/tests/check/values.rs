@@ -146,16 +146,18 @@ fn what_is_required_is_asked_for() {
 
 #[test]
 fn a_key_that_is_set_and_has_no_effect_yet_is_told() {
-    let top = "attachment_send = \"off\"\nbanned_words = []\n[display]\n[stream_preview]\nenabled = true\nmax_chars = 5\n";
+    let top = "banned_words = []\n[display]\nmode = \"full\"\nreply_footer = false\nthinking_max_len = 5\n";
     let text = format!("{top}{GOOD}thread_isolation = false\nprogress_style = \"\"\n");
     expect(
         &text,
         &context(),
         &[
-            ("1 warning attachment_send: ", "no effect in this version"),
-            ("4 warning stream_preview: ", "no effect in this version"),
             (
-                "17 warning projects[0].platforms[0].options.thread_isolation: ",
+                "4 warning display.reply_footer: ",
+                "no effect in this version",
+            ),
+            (
+                "5 warning display.thinking_max_len: ",
                 "no effect in this version",
             ),
         ],
