@@ -4,6 +4,10 @@
 //! the monitor runs them, and the rest asks a running tree over its control sockets.
 
 mod check;
+mod doctor;
+mod examine;
+mod init;
+mod invite;
 mod places;
 mod queue;
 mod run;
@@ -39,6 +43,28 @@ struct Where {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Set up a first project by questions, each answer tried at once.
+    Init(init::InitArgs),
+    /// Print the link with which a Discord bot is added to a server.
+    Invite {
+        /// The configuration.
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Examine for real everything that has to be right, and say what to do about what is not.
+    Doctor {
+        /// The configuration.
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Ask nothing outside this machine, and nothing that costs money.
+        #[arg(long)]
+        offline: bool,
+        /// One JSON document.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        at: Where,
+    },
     /// Start everything and keep it running until SIGTERM or `bulkhead stop`.
     Run {
         /// The configuration.
@@ -126,6 +152,14 @@ enum QueueCommand {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Init(args) => init::init(args),
+        Command::Invite { config } => invite::invite(config),
+        Command::Doctor {
+            config,
+            offline,
+            json,
+            at,
+        } => doctor::doctor(config, offline, json, &at),
         Command::Run { config, at } => run::run(config, &at),
         Command::Check {
             config,

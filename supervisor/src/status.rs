@@ -1,6 +1,7 @@
 //! `bulkhead status`, and the orders that go the same way.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -78,9 +79,12 @@ fn words(error: ClientError) -> anyhow::Error {
     anyhow::Error::msg(error.to_string())
 }
 
-#[expect(clippy::print_stdout, reason = "a command line's output")]
+/// A command's output, at once: it may be a question. Who does not listen any more misses nothing.
 pub(crate) fn print(text: &str) {
-    print!("{text}");
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
 }
 
 const HEADINGS: [&str; 8] = [

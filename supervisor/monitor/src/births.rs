@@ -102,7 +102,7 @@ fn sealed(bytes: &SecretBytes) -> io::Result<OwnedFd> {
 
 /// What a process may see of the monitor's environment: where things are, who it is, how to speak
 /// and whom to trust. Anything else could hold a secret of somebody else's.
-fn is_allowed(name: &OsStr) -> bool {
+pub fn is_allowed(name: &OsStr) -> bool {
     const NAMES: [&[u8]; 11] = [
         b"PATH",
         b"HOME",

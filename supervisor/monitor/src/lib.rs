@@ -38,6 +38,7 @@ mod strays;
 pub mod table;
 mod tree;
 
+pub use births::is_allowed;
 pub use claim::Claim;
 pub use error::MonitorError;
 pub use links::Links;
