@@ -162,7 +162,7 @@ mod tests {
     fn call(line: &str) -> ToolCall {
         match Script::parse(&format!("#tool {line}")).blocks.remove(0) {
             Block::Tool(call) => call,
-            Block::Say(text) => panic!("{text}"),
+            Block::Think(text) | Block::Say(text) => panic!("{text}"),
         }
     }
 

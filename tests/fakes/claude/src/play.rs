@@ -56,6 +56,22 @@ impl Engine {
                     json!({ "type": "message_start", "message": message }),
                 );
             }
+            Beat::Thought(text) => {
+                let block = |text: &str, signature: &str| json!({ "type": "thinking", "thinking": text, "signature": signature });
+                self.event(&turn, json!({ "type": "content_block_start", "index": turn.index, "content_block": block("", "") }));
+                if stamp.version.counts_thinking() {
+                    let tokens = text.len().div_ceil(4);
+                    let count =
+                        json!({ "estimated_tokens": tokens, "estimated_tokens_delta": tokens });
+                    self.print(stamp.system("thinking_tokens", count));
+                }
+                let delta = json!({ "type": "thinking_delta", "thinking": text });
+                self.event(
+                    &turn,
+                    json!({ "type": "content_block_delta", "index": turn.index, "delta": delta }),
+                );
+                self.block(&mut turn, block(&text, "c2lnbmVk"));
+            }
             Beat::TextStart => {
                 turn.saying = Some(String::new());
                 let block = json!({ "type": "text", "text": "" });

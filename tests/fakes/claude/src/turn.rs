@@ -24,6 +24,8 @@ pub(crate) enum Beat {
     /// The prompt is echoed, once a turn.
     Echo,
     MessageStart,
+    /// The model thinks.
+    Thought(String),
     TextStart,
     Delta(String),
     /// A text block is complete.
@@ -222,6 +224,12 @@ impl Turn {
     pub(crate) fn next_message(&mut self, version: Version) {
         let message = self.script.message(&self.outcomes);
         self.beats.push_back(Beat::MessageStart);
+        for text in &message.thoughts {
+            if !version.echoes_early() {
+                self.beats.push_back(Beat::Echo);
+            }
+            self.beats.push_back(Beat::Thought(text.clone()));
+        }
         for text in &message.texts {
             self.beats.push_back(Beat::TextStart);
             for piece in pieces(text) {

@@ -59,6 +59,11 @@ impl Version {
         self.is_newest()
     }
 
+    /// Tells how much the model has thought.
+    pub(crate) const fn counts_thinking(self) -> bool {
+        self.is_newest()
+    }
+
     /// Names the prompts that a line answers, and in the answer to an interrupt those that wait.
     pub(crate) const fn names_prompts(self) -> bool {
         self.is_newest()

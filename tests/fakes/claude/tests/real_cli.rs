@@ -86,6 +86,10 @@ async fn play(script: &str, start: &Start, holder: &Holder) -> Story {
             agent.prompt(PROMPT, "hello").await;
             agent.until_state("idle").await;
         }
+        "a thought" => {
+            agent.prompt(PROMPT, "#think let me see\n#say one").await;
+            agent.until_state("idle").await;
+        }
         "two blocks and a second turn" => {
             agent.prompt(PROMPT, "#say one\n#say two").await;
             agent.until_state("idle").await;
@@ -205,9 +209,10 @@ async fn play(script: &str, start: &Start, holder: &Holder) -> Story {
     story
 }
 
-const SCRIPTS: [&str; 15] = [
+const SCRIPTS: [&str; 16] = [
     "a turn",
     "two blocks and a second turn",
+    "a thought",
     "a tool, allowed",
     "a tool, denied",
     "a tool, denied and stopped",

@@ -6,6 +6,7 @@
 //! | directive | what happens |
 //! |---|---|
 //! | `#say TEXT` | a text block; `TEXT` may be a JSON string, for line breaks |
+//! | `#think TEXT` | the model thinks before what comes next |
 //! | `#chars N` | a text block of N characters ([`prose`]) |
 //! | `#tool NAME ARG` | a tool call: Bash takes a command, Read and Write a path, all a JSON object |
 //! | `#ask QUESTION \| OPTION \| OPTION` | the tool `AskUserQuestion` |
@@ -35,6 +36,8 @@ pub use crate::trouble::Trouble;
 /// One thing that the model says or does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Block {
+    /// Thinking, before what comes next.
+    Think(String),
     /// A text block.
     Say(String),
     /// A tool call; it ends a message of the model.
@@ -50,9 +53,11 @@ pub struct ToolCall {
     pub input: Value,
 }
 
-/// One message of the model: texts, then perhaps a tool call.
+/// One message of the model: thinking, texts, then perhaps a tool call.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Message {
+    /// Thinking, in order.
+    pub thoughts: Vec<String>,
     /// Text blocks in order.
     pub texts: Vec<String>,
     /// The call that ends it; without one the turn is over.
@@ -114,6 +119,7 @@ impl Script {
         let arg = arg.trim();
         let done = match word {
             "say" => text(arg).map(|text| self.blocks.push(Block::Say(text))),
+            "think" => text(arg).map(|text| self.blocks.push(Block::Think(text))),
             "chars" => number(arg).map(|n| self.blocks.push(Block::Say(prose(n)))),
             "tool" => tool(arg).map(|call| self.blocks.push(Block::Tool(call))),
             "ask" => {
@@ -168,12 +174,15 @@ impl Script {
         let mut calls = 0;
         for block in &self.blocks {
             match block {
+                Block::Think(text) if calls == outcomes.len() => {
+                    message.thoughts.push(text.clone());
+                }
                 Block::Say(text) if calls == outcomes.len() => message.texts.push(text.clone()),
                 Block::Tool(call) if calls == outcomes.len() => {
                     message.tool = Some(call.clone());
                     return message;
                 }
-                Block::Say(_) => {}
+                Block::Think(_) | Block::Say(_) => {}
                 Block::Tool(_) => calls += 1,
             }
         }

@@ -42,6 +42,9 @@ pub(crate) fn error(trouble: Trouble, words: &str, request: &str) -> Value {
     })
 }
 
+/// What a real model signs its thinking with; opaque.
+const SIGNATURE: &str = "c2lnbmVk";
+
 fn tokens(text: &str) -> usize {
     text.len().div_ceil(4).max(1)
 }
@@ -77,6 +80,10 @@ fn call_block(call: &ToolCall, input: &Value) -> Value {
 
 /// An answer in one piece.
 pub(crate) fn whole(model: &str, message: &Message, asked: usize) -> Value {
+    let thoughts = message
+        .thoughts
+        .iter()
+        .map(|text| json!({ "type": "thinking", "thinking": text, "signature": SIGNATURE }));
     let texts = message
         .texts
         .iter()
@@ -87,7 +94,7 @@ pub(crate) fn whole(model: &str, message: &Message, asked: usize) -> Value {
         .map(|call| call_block(call, &call.input));
     json!({
         "id": id("msg"), "type": "message", "role": "assistant", "model": model,
-        "content": texts.chain(calls).collect::<Vec<_>>(),
+        "content": thoughts.chain(texts).chain(calls).collect::<Vec<_>>(),
         "stop_reason": stop_reason(message), "stop_sequence": null,
         "usage": usage(asked, spoken(message)),
     })
@@ -122,7 +129,27 @@ pub(crate) fn streamed(
         }
         delta_seen = true;
     };
-    for (index, text) in message.texts.iter().enumerate() {
+    for (index, text) in message.thoughts.iter().enumerate() {
+        beats.push(Beat::Event(
+            json!({ "type": "content_block_start", "index": index,
+            "content_block": { "type": "thinking", "thinking": "", "signature": "" } }),
+        ));
+        for piece in pieces(text) {
+            beats.push(Beat::Event(
+                json!({ "type": "content_block_delta", "index": index,
+                "delta": { "type": "thinking_delta", "thinking": piece } }),
+            ));
+        }
+        beats.push(Beat::Event(
+            json!({ "type": "content_block_delta", "index": index,
+            "delta": { "type": "signature_delta", "signature": SIGNATURE } }),
+        ));
+        beats.push(Beat::Event(
+            json!({ "type": "content_block_stop", "index": index }),
+        ));
+    }
+    let thought = message.thoughts.len();
+    for (index, text) in (thought..).zip(&message.texts) {
         beats.push(Beat::Event(
             json!({ "type": "content_block_start", "index": index,
             "content_block": { "type": "text", "text": "" } }),
@@ -139,7 +166,7 @@ pub(crate) fn streamed(
         ));
     }
     if let Some(call) = &message.tool {
-        let index = message.texts.len();
+        let index = thought + message.texts.len();
         beats.push(Beat::Event(
             json!({ "type": "content_block_start", "index": index,
             "content_block": call_block(call, &json!({})) }),
