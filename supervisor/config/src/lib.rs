@@ -107,9 +107,9 @@ pub fn check_file(file: &Path, cx: &Context) -> Checked {
 fn read(file: &Path) -> Result<String, (String, usize, String)> {
     let fail = |why: String| (String::new(), 0, why);
     let cannot = |err: std::io::Error| match err.kind() {
-        std::io::ErrorKind::NotFound => fail(
-            "there is no such file: copy docs/config.example.toml here and fill it in".to_owned(),
-        ),
+        std::io::ErrorKind::NotFound => {
+            fail("there is no such file: make one with  bulkhead init".to_owned())
+        }
         std::io::ErrorKind::PermissionDenied => {
             fail("this user may not read it: start as the user it belongs to".to_owned())
         }

@@ -211,6 +211,17 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_has_the_same_link_and_the_same_permissions() {
+        let guide = include_str!("../../../docs/discord.md");
+        let link = invite(Id(4711)).replace("4711", "APP_ID");
+        assert!(guide.lines().any(|line| line == link), "{link}");
+        for used in USED {
+            let row = format!("| {} | {} |", used.name, used.bit.trailing_zeros());
+            assert!(guide.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn a_server_grants_by_roles_and_everything_to_its_owner_and_administrators() {
         let roles = [Id(51)];
         assert_eq!(in_guild(&guild(1, 2), ME, &roles), 3);
