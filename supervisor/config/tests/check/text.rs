@@ -134,7 +134,7 @@ fn a_file_that_cannot_be_read_is_a_problem_like_any_other() {
     assert!(
         first(&dir.path().join("none"))
             .1
-            .contains("config.example.toml")
+            .contains("bulkhead init")
     );
     assert!(first(dir.path()).1.contains("is a directory"));
     let file = dir.path().join("c");
