@@ -138,6 +138,7 @@ impl Agent {
             session,
             resume: false,
             revive: false,
+            ..Start::default()
         };
         let mut environment = argv::environment(&options, &start, own);
         environment.insert(sweep::MARK.into(), mark.clone());

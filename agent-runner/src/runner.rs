@@ -14,7 +14,7 @@ use crate::board::{Begin, Board};
 use crate::options::{AgentKind, Options};
 use crate::session::claude::ClaudeSession;
 use crate::session::command::CommandSession;
-use crate::session::{Cx, Effect, Event, Session};
+use crate::session::{Cx, Effect, Event, Image, Session};
 
 /// What happens to the runner.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub enum Input {
     Link,
     /// The hub said something; with its trace.
     Hub(Box<Body>, String),
+    /// A prompt of the hub's, with its files laid down and the pictures among them.
+    Prompt(Box<Prompt>, String, Vec<Image>),
     /// Something that was said did not get through: say it again.
     Again,
     /// Something happened to a start.
@@ -88,6 +90,9 @@ impl Runner {
         match input {
             Input::Link => self.board.close(),
             Input::Hub(body, trace) => self.hub(now, *body, trace, &mut effects)?,
+            Input::Prompt(prompt, trace, images) => {
+                self.prompt(now, *prompt, &trace, images, &mut effects);
+            }
             Input::Again => cx!(self, now, &mut effects).tell(|board, say| board.again(say)),
             Input::Process(launch, event) => self.process(now, launch, event, &mut effects),
             Input::Tick => {
@@ -161,7 +166,7 @@ impl Runner {
         effects: &mut Vec<Effect>,
     ) -> Result<(), NotForUs> {
         match body {
-            Body::Prompt(prompt) => self.prompt(now, prompt, &trace, effects),
+            Body::Prompt(prompt) => self.prompt(now, prompt, &trace, Vec::new(), effects),
             Body::Interrupt(Interrupt { at, session }) => {
                 self.board.stop(&at.turn);
                 if let Some(session) = self.sessions.get_mut(&session) {
@@ -208,7 +213,14 @@ impl Runner {
         Ok(())
     }
 
-    fn prompt(&mut self, now: Instant, mut prompt: Prompt, trace: &str, effects: &mut Vec<Effect>) {
+    fn prompt(
+        &mut self,
+        now: Instant,
+        prompt: Prompt,
+        trace: &str,
+        images: Vec<Image>,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.draining {
             // Not begun: the next runner is asked again.
             return;
@@ -234,17 +246,6 @@ impl Runner {
             };
             return cx.keep(&prompt.at, TurnEvent::Ended { outcome });
         }
-        for file in std::mem::take(&mut prompt.attachments) {
-            let name: String = file
-                .name
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(100)
-                .collect();
-            prompt
-                .text
-                .push_str(&format!("\n[attachment {name} was not passed on]"));
-        }
         let name = prompt.session.clone();
         let session =
             self.sessions
@@ -253,7 +254,7 @@ impl Runner {
                     AgentKind::ClaudeCode => Box::new(ClaudeSession::new(name, now)),
                     AgentKind::Command => Box::new(CommandSession::new(name)),
                 });
-        session.prompt(prompt, &mut cx);
+        session.prompt(prompt, images, &mut cx);
     }
 
     fn process(&mut self, now: Instant, launch: u64, event: Event, effects: &mut Vec<Effect>) {

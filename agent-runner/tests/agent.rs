@@ -352,3 +352,52 @@ async fn an_unknown_turn_of_the_runners_is_ended_quietly() {
     desk.prompt("s", "next", "hello");
     desk.answer("next").await;
 }
+
+#[tokio::test]
+async fn files_reach_the_agent() {
+    let desk = Desk::claude().await;
+    let notes = vec![b'n'; 300_000];
+    let notes = desk.hub.keep_file("my notes.txt", "text/plain", &notes);
+    let picture = desk.hub.keep_file("a.png", "image/png", b"picture");
+    let mut gone = picture.clone();
+    gone.sha256 = "0".repeat(64);
+    gone.name = "gone.zip".into();
+    let files = vec![notes, gone, picture];
+    desk.prompt_with("s", "t1", "look", |prompt| prompt.attachments = files);
+    let answer = desk.answer("t1").await;
+    let said = answer.texts().join("\n");
+    let place = ".bulkhead/attachments/t1";
+    assert!(said.contains(&format!("{place}/my_notes.txt")), "{said}");
+    assert!(said.contains("gone.zip could not be had"), "{said}");
+    let laid = std::fs::read(desk.work().join(place).join("my_notes.txt")).unwrap();
+    assert_eq!(laid.len(), 300_000);
+    let laid = std::fs::read(desk.work().join(place).join("a.png")).unwrap();
+    assert_eq!(laid, b"picture");
+    // The link goes on, and so does the session.
+    desk.prompt("s", "t2", "#say next");
+    assert_eq!(desk.answer("t2").await.texts(), ["next"]);
+}
+
+#[tokio::test]
+async fn another_mode_or_model_is_another_process_of_the_same_session() {
+    let desk = Desk::claude().await;
+    desk.prompt("s", "t1", "#say one");
+    desk.answer("t1").await;
+    desk.prompt_with("s", "t2", "#say two", |prompt| prompt.mode = "plan".into());
+    assert_eq!(desk.answer("t2").await.texts(), ["two"]);
+    desk.prompt_with("s", "t3", "#say three", |prompt| {
+        prompt.mode = "plan".into()
+    });
+    desk.answer("t3").await;
+    assert_eq!(starts(&desk), 2, "the third has what it wants");
+    let arguments = desk.control.ledger().filter_map(|event| match event {
+        Event::Started(hello) => Some(hello.args.join(" ")),
+        _ => None,
+    });
+    assert!(!arguments[0].contains("--permission-mode plan"));
+    assert!(
+        arguments[1].contains("--permission-mode plan"),
+        "{arguments:?}"
+    );
+    assert!(arguments[1].contains("--resume"), "{arguments:?}");
+}

@@ -26,11 +26,21 @@ pub const PASSED_ON: [&str; 11] = [
     "SSL_CERT_FILE",
 ];
 
+/// The permission modes, by the CLI's names.
+pub const MODES: [&str; 6] = [
+    "default",
+    "acceptEdits",
+    "plan",
+    "auto",
+    "bypassPermissions",
+    "dontAsk",
+];
+
 /// How often the CLI asks the model's API again.
 const API_RETRIES: &str = "10";
 
 /// Which conversation a process is to have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Start {
     /// The CLI's id of the session, a UUID.
     pub session: String,
@@ -39,6 +49,10 @@ pub struct Start {
     /// The CLI is to go on with a turn that a crash cut off. Never set for any other start: a turn
     /// that a person stopped would come back to life.
     pub revive: bool,
+    /// The session's mode; empty = as configured.
+    pub mode: String,
+    /// The session's model; empty = as configured.
+    pub model: String,
 }
 
 /// The arguments after the program's name.
@@ -74,12 +88,17 @@ pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
             argv.extend([name.to_owned(), value.to_owned()]);
         }
     };
+    let set = |of_session: &str, configured: &Option<String>| match of_session {
+        "" => configured.clone(),
+        set => Some(set.to_owned()),
+    };
+    let configured = set(&start.mode, &options.mode);
     one(
         "--permission-mode",
-        &options.mode.as_deref().map(mode),
+        &configured.as_deref().map(mode),
         &mut argv,
     );
-    one("--model", &options.model, &mut argv);
+    one("--model", &set(&start.model, &options.model), &mut argv);
     one("--effort", &options.reasoning_effort, &mut argv);
     one("--system-prompt", &options.system_prompt, &mut argv);
     one(
@@ -174,6 +193,7 @@ mod tests {
             session: "s".into(),
             resume,
             revive,
+            ..Start::default()
         }
     }
 
@@ -186,6 +206,33 @@ mod tests {
             }
             _ => None,
         }
+    }
+
+    #[test]
+    fn a_sessions_mode_and_model_go_before_the_configured_ones() {
+        let options = Options {
+            mode: Some("plan".into()),
+            model: Some("sonnet".into()),
+            ..Options::default()
+        };
+        let after = |argv: &[String], name: &str| {
+            let at = argv.iter().position(|part| part == name);
+            at.map(|at| argv[at + 1].clone())
+        };
+        let argv = arguments(&options, &start(false, false));
+        assert_eq!(after(&argv, "--permission-mode").as_deref(), Some("plan"));
+        assert_eq!(after(&argv, "--model").as_deref(), Some("sonnet"));
+        let set = Start {
+            mode: "acceptEdits".into(),
+            model: "opus".into(),
+            ..start(true, false)
+        };
+        let argv = arguments(&options, &set);
+        assert_eq!(
+            after(&argv, "--permission-mode").as_deref(),
+            Some("acceptEdits")
+        );
+        assert_eq!(after(&argv, "--model").as_deref(), Some("opus"));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::lines::{Assistant, Delta, Ended, Line, Part, State};
 use super::question;
 use super::transcript::{Block, block_id};
 use super::words;
+use crate::session::Image;
 use crate::text;
 
 /// How long `idle` may take after `result`, and a `result` after a prompt's bare echo.
@@ -166,7 +167,13 @@ impl Protocol {
 
     /// Hands over a prompt. `continued` = the process was started to go on with it.
     /// Only when [`Self::is_free`].
-    pub fn prompt(&mut self, prompt: &str, text: &str, continued: bool) -> Vec<Act> {
+    pub fn prompt(
+        &mut self,
+        prompt: &str,
+        text: &str,
+        images: &[Image],
+        continued: bool,
+    ) -> Vec<Act> {
         debug_assert!(self.flight.is_none(), "one prompt is in flight at most");
         self.stray = None;
         self.flight = Some(Flight {
@@ -183,7 +190,19 @@ impl Protocol {
             blocks: VecDeque::new(),
             partial: String::new(),
         });
-        let message = json!({"role": "user", "content": text});
+        let content = match images {
+            [] => json!(text),
+            images => {
+                let pictures = images.iter().map(|image| {
+                    json!({"type": "image", "source": {
+                        "type": "base64", "media_type": image.media_type, "data": image.data,
+                    }})
+                });
+                let text = std::iter::once(json!({"type": "text", "text": text}));
+                text.chain(pictures).collect()
+            }
+        };
+        let message = json!({"role": "user", "content": content});
         vec![Act::Write(
             json!({"type": "user", "uuid": prompt, "message": message}).to_string(),
         )]

@@ -78,7 +78,7 @@ fn replay(entries: &[Entry]) -> Replay {
                     continue;
                 }
                 replay.prompts += 1;
-                let written = replay.take(protocol.prompt(id, text, revive));
+                let written = replay.take(protocol.prompt(id, text, &[], revive));
                 assert_eq!(serde_json::from_str::<Value>(&written[0]).unwrap(), *line);
             }
             Entry::Stdin(line) if line["type"] == "control_response" => {
@@ -344,7 +344,7 @@ fn fresh() -> (Protocol, Instant) {
 #[test]
 fn text_is_content_once_the_message_after_it_is_written_down() {
     let (mut protocol, now) = fresh();
-    protocol.prompt("p", "hi", false);
+    protocol.prompt("p", "hi", &[], false);
     assert!(
         !protocol
             .line(said("u1", "m1", "one"), now)
@@ -371,7 +371,7 @@ fn text_is_content_once_the_message_after_it_is_written_down() {
 #[test]
 fn a_question_nobody_answers_is_denied_at_its_deadline() {
     let (mut protocol, now) = fresh();
-    protocol.prompt("p", "hi", false);
+    protocol.prompt("p", "hi", &[], false);
     let ask = r#"{"type":"control_request","request_id":"q","request":{"subtype":"can_use_tool",
         "tool_name":"Bash","input":{"command":"ls"}}}"#;
     let acts = protocol.line(read(ask), now);
@@ -411,10 +411,10 @@ fn a_request_that_nobody_can_answer_is_refused() {
 fn a_result_from_a_cli_that_does_not_echo_every_prompt_still_ends_the_turn() {
     let (mut protocol, now) = fresh();
     // The first turn shows that this CLI echoes.
-    protocol.prompt("p1", "hi", false);
+    protocol.prompt("p1", "hi", &[], false);
     protocol.line(read(r#"{"type":"user","uuid":"p1","isReplay":true}"#), now);
     protocol.line(result("p1"), now);
-    protocol.prompt("p2", "/cost", false);
+    protocol.prompt("p2", "/cost", &[], false);
     protocol.line(state("running"), now);
     let bare = r#"{"type":"result","subtype":"success","result":"3 $","uuid":"r2"}"#;
     assert_eq!(protocol.line(read(bare), now), []);
@@ -429,7 +429,7 @@ fn a_result_from_a_cli_that_does_not_echo_every_prompt_still_ends_the_turn() {
 #[test]
 fn a_turn_without_idle_is_over_soon_after_its_result() {
     let (mut protocol, now) = fresh();
-    protocol.prompt("p", "hi", false);
+    protocol.prompt("p", "hi", &[], false);
     protocol.line(state("running"), now);
     assert_eq!(protocol.line(result("p"), now).len(), 1);
     let settled = protocol.deadline().unwrap();
@@ -440,7 +440,7 @@ fn a_turn_without_idle_is_over_soon_after_its_result() {
 #[test]
 fn text_that_is_being_written_is_bounded() {
     let (mut protocol, now) = fresh();
-    protocol.prompt("p", "hi", false);
+    protocol.prompt("p", "hi", &[], false);
     let delta = format!(
         r#"{{"type":"stream_event","event":{{"type":"content_block_delta",
             "delta":{{"type":"text_delta","text":"{}"}}}}}}"#,
@@ -524,7 +524,7 @@ proptest! {
             let acts = match step {
                 Step::Prompt if protocol.is_free() => {
                     prompts += 1;
-                    protocol.prompt(&format!("p{prompts}"), "hi", prompts % 3 == 0)
+                    protocol.prompt(&format!("p{prompts}"), "hi", &[], prompts % 3 == 0)
                 }
                 Step::Prompt => continue,
                 Step::Interrupt => protocol.interrupt(),

@@ -1,19 +1,22 @@
 //! The shell around the [`Runner`]: the link, the processes, the session files and the clock.
 
 mod effects;
+mod files;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipc_schema::{Capabilities, Fault, RefuseCode};
+use ipc_schema::{BlobGet, Body, Capabilities, Envelope, Fault, RefuseCode};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use worker_kit::link::{LinkEvent, LinkSender};
 use worker_kit::{Doctor, Life, OptionProblem, Peer, PeerContext, Stop};
 
+use self::files::Files;
+use crate::claude::argv;
 use crate::doctor;
 use crate::options::{self, AgentKind, Options};
 use crate::process::lock::Locks;
@@ -51,9 +54,12 @@ impl Peer for AgentRunner {
     }
 
     fn capabilities(options: Option<&Options>) -> Capabilities {
-        let dedups_prompts = options.is_none_or(|o| o.kind == AgentKind::ClaudeCode);
+        let claude = options.is_none_or(|o| o.kind == AgentKind::ClaudeCode);
+        let modes = if claude { &argv::MODES[..] } else { &[] };
         Capabilities {
-            dedups_prompts,
+            dedups_prompts: claude,
+            modes: modes.iter().map(|mode| (*mode).to_owned()).collect(),
+            models: claude,
             ..Capabilities::default()
         }
     }
@@ -104,6 +110,8 @@ struct Shell {
     outbox: mpsc::Sender<(u64, Event)>,
     /// Locks that were taken and wait for their agent.
     taken: Arc<std::sync::Mutex<HashMap<u64, File>>>,
+    /// Prompts that wait for what came with them.
+    files: Files,
     holds: HashMap<u64, (Hold, sweep::Claim)>,
     tails: HashMap<u64, Tail>,
     /// The link took no more: what is kept is said again once it does.
@@ -121,6 +129,7 @@ impl Shell {
         let (outbox, inbox) = mpsc::channel(EVENTS);
         Shell {
             runner: Runner::new(Arc::clone(&options), nonce),
+            files: Files::new(options.work_dir.clone()),
             options,
             project: context.instance,
             link,
@@ -221,7 +230,30 @@ impl Shell {
         match event {
             LinkEvent::Up(_) | LinkEvent::Down { .. } => {
                 self.stalled = false;
+                self.files.forget();
                 self.step(Input::Link);
+            }
+            LinkEvent::Got(Envelope {
+                body: Body::Prompt(prompt),
+                trace,
+                ..
+            }) if !prompt.attachments.is_empty() => {
+                let get = self.files.take(prompt, trace);
+                self.fetch(get);
+            }
+            LinkEvent::Got(Envelope {
+                body: Body::BlobSegment(segment),
+                ..
+            }) => {
+                let get = self.files.piece(&segment);
+                self.fetch(get);
+            }
+            LinkEvent::Got(Envelope {
+                body: Body::BlobGone(gone),
+                ..
+            }) => {
+                let get = self.files.lost(&gone.sha256, "the hub keeps it no longer");
+                self.fetch(get);
             }
             LinkEvent::Got(envelope) => {
                 let taken = self.runner.step(
@@ -248,6 +280,34 @@ impl Shell {
             LinkEvent::Refused { hint, .. } => tracing::warn!(hint, "the hub refuses the link"),
         }
         Ok(())
+    }
+
+    /// Asks for the next piece of a file, and goes on with every prompt that has all of its own.
+    fn fetch(&mut self, mut get: Option<BlobGet>) {
+        loop {
+            if let Some(get) = get.take() {
+                let sha256 = get.sha256.clone();
+                if self.link.send(Body::BlobGet(get), "").is_err() && self.link.is_up() {
+                    let why = "too much waits on the link to the hub";
+                    self.fetch_again(&sha256, why);
+                }
+            }
+            let Some((complete, next)) = self.files.complete() else {
+                return;
+            };
+            get = next;
+            let files::Complete {
+                prompt,
+                trace,
+                images,
+            } = complete;
+            self.step(Input::Prompt(Box::new(prompt), trace, images));
+        }
+    }
+
+    fn fetch_again(&mut self, sha256: &str, why: &str) {
+        let get = self.files.lost(sha256, why);
+        self.fetch(get);
     }
 
     fn process(&mut self, launch: u64, event: Event) {

@@ -14,7 +14,8 @@ fn a_turn_starts_an_agent_and_the_next_finds_it_warm() {
         Start {
             session: SESSION.into(),
             resume: false,
-            revive: false
+            revive: false,
+            ..Start::default()
         }
     );
     assert_eq!(world.written()["uuid"], id(1));
@@ -58,7 +59,8 @@ fn an_agent_that_dies_is_continued_and_says_each_block_once() {
         Start {
             session: SESSION.into(),
             resume: true,
-            revive: true
+            revive: true,
+            ..Start::default()
         }
     );
     assert_eq!(world.written()["uuid"], id(1));
@@ -170,7 +172,8 @@ fn a_resend_that_never_arrived_starts_without_reviving_what_came_before() {
         Start {
             session: SESSION.into(),
             resume: true,
-            revive: false
+            revive: false,
+            ..Start::default()
         }
     );
 }

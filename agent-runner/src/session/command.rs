@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 
+use super::Image;
 use super::turn::{Clock, Stop};
 use super::{Cx, Effect, Event, Exit, Session, What};
 use crate::claude::fault;
@@ -145,7 +146,7 @@ impl Turn {
 }
 
 impl Session for CommandSession {
-    fn prompt(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
+    fn prompt(&mut self, prompt: Prompt, _: Vec<Image>, cx: &mut Cx<'_>) {
         if self.waiting.len() == WAITING {
             let words = "too many messages wait in this session; send it again later".into();
             let outcome = Outcome::Failed {

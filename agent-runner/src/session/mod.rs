@@ -19,6 +19,15 @@ use crate::claude::argv::Start;
 use crate::claude::transcript::Reading;
 use crate::options::Options;
 
+/// A picture that goes to the model as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// `image/png`, ….
+    pub media_type: String,
+    /// Base64.
+    pub data: String,
+}
+
 /// What the shell is to do. A launch is one start of one process, named by a number that is never
 /// used again.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,8 +216,8 @@ fn log_end(at: &TurnRef, outcome: &Outcome) {
 
 /// A session of either kind.
 pub trait Session: std::fmt::Debug {
-    /// A prompt that the board has begun.
-    fn prompt(&mut self, prompt: Prompt, cx: &mut Cx<'_>);
+    /// A prompt that the board has begun, with the pictures that came along.
+    fn prompt(&mut self, prompt: Prompt, images: Vec<Image>, cx: &mut Cx<'_>);
     /// This attempt is to end.
     fn interrupt(&mut self, at: &TurnRef, cx: &mut Cx<'_>);
     /// A person decided. `false` = the question is none of this session's.

@@ -200,6 +200,27 @@ impl Desk {
         self.dir.path().join("work")
     }
 
+    /// The same, with something more in the prompt.
+    pub fn prompt_with(
+        &self,
+        session: &str,
+        turn: &str,
+        text: &str,
+        change: impl FnOnce(&mut Prompt),
+    ) {
+        let mut fresh = Turn {
+            session: session.into(),
+            text: text.into(),
+            ..Turn::default()
+        };
+        let prompt = again(turn, &mut fresh);
+        self.mind.lock().unwrap().turns.insert(turn.into(), fresh);
+        if let Body::Prompt(mut prompt) = prompt {
+            change(&mut prompt);
+            self.hub.say(Body::Prompt(prompt));
+        }
+    }
+
     /// Somebody says something in a session.
     pub fn prompt(&self, session: &str, turn: &str, text: &str) {
         let mut fresh = Turn {

@@ -18,7 +18,7 @@ use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 
 use self::turn::{Stage, Turn};
 use super::turn::Stop;
-use super::{Cx, Effect, Event, Session};
+use super::{Cx, Effect, Event, Image, Session};
 use crate::claude::protocol::Protocol;
 
 /// How often an agent that died in mid-turn is started again in the same attempt.
@@ -38,7 +38,9 @@ pub struct ClaudeSession {
     given: String,
     life: Life,
     turn: Option<Turn>,
-    waiting: VecDeque<Prompt>,
+    waiting: VecDeque<(Prompt, Vec<Image>)>,
+    /// The mode and the model that the process has; empty = as configured.
+    set: (String, String),
     /// The last start; what is read is asked for in its name, alive or not.
     launch: u64,
     used: Instant,
@@ -66,6 +68,7 @@ impl ClaudeSession {
             life: Life::Gone,
             turn: None,
             waiting: VecDeque::new(),
+            set: Default::default(),
             launch: 0,
             used: now,
         }
@@ -85,7 +88,7 @@ impl Session for ClaudeSession {
         self.turn.is_some() || !self.waiting.is_empty()
     }
 
-    fn prompt(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
+    fn prompt(&mut self, prompt: Prompt, images: Vec<Image>, cx: &mut Cx<'_>) {
         if self.waiting.len() == WAITING {
             let words = "too many messages wait in this session; send it again later".into();
             let outcome = Outcome::Failed {
@@ -94,12 +97,12 @@ impl Session for ClaudeSession {
             cx.keep(&prompt.at, TurnEvent::Ended { outcome });
             return;
         }
-        self.waiting.push_back(prompt);
+        self.waiting.push_back((prompt, images));
         self.next(cx);
     }
 
     fn interrupt(&mut self, at: &TurnRef, cx: &mut Cx<'_>) {
-        if let Some(index) = self.waiting.iter().position(|prompt| prompt.at == *at) {
+        if let Some(index) = self.waiting.iter().position(|(prompt, _)| prompt.at == *at) {
             self.waiting.remove(index);
             cx.keep(
                 at,
@@ -140,7 +143,7 @@ impl Session for ClaudeSession {
     }
 
     fn close(&mut self, cx: &mut Cx<'_>) {
-        while let Some(prompt) = self.waiting.pop_front() {
+        while let Some((prompt, _)) = self.waiting.pop_front() {
             cx.keep(
                 &prompt.at,
                 TurnEvent::Ended {

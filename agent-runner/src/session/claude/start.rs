@@ -13,7 +13,7 @@ impl ClaudeSession {
     /// Takes up the next prompt, if nothing runs.
     pub(super) fn next(&mut self, cx: &mut Cx<'_>) {
         if self.turn.is_none()
-            && let Some(prompt) = self.waiting.pop_front()
+            && let Some((prompt, images)) = self.waiting.pop_front()
         {
             if prompt.agent_session != self.given {
                 self.given.clone_from(&prompt.agent_session);
@@ -23,7 +23,13 @@ impl ClaudeSession {
                     self.leave(cx);
                 }
             }
-            self.turn = Some(Turn::new(prompt, cx.now));
+            let wanted = (prompt.mode.clone(), prompt.model.clone());
+            if wanted != self.set {
+                // A mode that was not given at the start may be refused later: a new process.
+                self.set = wanted;
+                self.leave(cx);
+            }
+            self.turn = Some(Turn::new(prompt, images, cx.now));
         }
         self.advance(cx);
     }
@@ -72,7 +78,12 @@ impl ClaudeSession {
         turn.stage = Stage::Runs;
         turn.begun = false;
         turn.clock.heard(cx.now);
-        let acts = protocol.prompt(&turn.prompt.prompt_id, &turn.prompt.text, turn.revived);
+        let acts = protocol.prompt(
+            &turn.prompt.prompt_id,
+            &turn.prompt.text,
+            &turn.images,
+            turn.revived,
+        );
         self.acts(acts, cx);
     }
 
@@ -115,6 +126,8 @@ impl ClaudeSession {
             session: self.agent_session.clone(),
             resume: found.file,
             revive: turn.revived,
+            mode: self.set.0.clone(),
+            model: self.set.1.clone(),
         };
         tracing::info!(
             resume = start.resume,

@@ -6,8 +6,8 @@ use std::time::Instant;
 use ipc_schema::{Outcome, Prompt};
 
 use crate::claude::transcript::Block;
-use crate::session::Cx;
 use crate::session::turn::Clock;
+use crate::session::{Cx, Image};
 
 /// Text that is kept beside the session file, should the file lack it.
 pub(super) const SPARE_BYTES: usize = 1 << 20;
@@ -15,6 +15,7 @@ pub(super) const SPARE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) prompt: Prompt,
+    pub(super) images: Vec<Image>,
     /// The start that is being prepared for it.
     pub(super) launch: u64,
     pub(super) stage: Stage,
@@ -54,7 +55,7 @@ pub(super) enum Stage {
 
 impl Turn {
     /// A turn that waits for its agent.
-    pub(super) fn new(prompt: Prompt, now: Instant) -> Turn {
+    pub(super) fn new(prompt: Prompt, images: Vec<Image>, now: Instant) -> Turn {
         Turn {
             launch: 0,
             stage: Stage::Waits,
@@ -68,6 +69,7 @@ impl Turn {
             spare_bytes: 0,
             said: BTreeSet::new(),
             asked: BTreeMap::new(),
+            images,
             prompt,
         }
     }

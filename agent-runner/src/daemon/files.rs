@@ -1,0 +1,463 @@
+//! Files that came with a prompt: fetched from the hub piece by piece and laid into the work
+//! directory before the agent has the prompt.
+//!
+//! They lie in `.bulkhead/attachments/TURN/`, which git is told to ignore, and go after a week. One
+//! file is fetched at a time; one that cannot be had is named to the agent, and the turn goes on.
+//! What was under way when the link fell is forgotten: the hub sends its prompt again.
+
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ipc_schema::{BlobGet, BlobRef, BlobSegment, Prompt};
+use sha2::{Digest as _, Sha256};
+
+use crate::session::Image;
+
+/// Where files lie, from the work directory.
+const PLACE: &str = ".bulkhead/attachments";
+/// How long they stay.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The largest picture that goes to the model as one, bytes; the API takes no larger.
+const LARGEST_IMAGE: u64 = 5 << 20;
+/// The media types of pictures that the model's API takes.
+const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+/// The longest name of a file, in characters.
+const NAME: usize = 100;
+
+/// A prompt with everything that came with it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Complete {
+    pub(super) prompt: Prompt,
+    pub(super) trace: String,
+    pub(super) images: Vec<Image>,
+}
+
+/// Prompts whose files are on their way.
+#[derive(Debug)]
+pub(super) struct Files {
+    work_dir: PathBuf,
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    prompt: Prompt,
+    trace: String,
+    left: VecDeque<BlobRef>,
+    current: Option<Incoming>,
+    lines: Vec<String>,
+    images: Vec<Image>,
+    laid: usize,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    blob: BlobRef,
+    path: PathBuf,
+    file: File,
+    hasher: Sha256,
+    got: u64,
+}
+
+impl Files {
+    pub(super) fn new(work_dir: PathBuf) -> Files {
+        Files {
+            work_dir,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Takes a prompt that has files with it; what to ask the hub for.
+    pub(super) fn take(&mut self, mut prompt: Prompt, trace: String) -> Option<BlobGet> {
+        let left = std::mem::take(&mut prompt.attachments).into();
+        let first = self.waiting.is_empty();
+        self.waiting.push_back(Waiting {
+            prompt,
+            trace,
+            left,
+            current: None,
+            lines: Vec::new(),
+            images: Vec::new(),
+            laid: 0,
+        });
+        if first {
+            clean(&self.work_dir.join(PLACE), SystemTime::now());
+        }
+        first.then(|| self.next()).flatten()
+    }
+
+    /// The link fell or came up: nothing that was asked for will come.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// A piece came; what to ask for next.
+    pub(super) fn piece(&mut self, segment: &BlobSegment) -> Option<BlobGet> {
+        let current = self.waiting.front_mut()?.current.as_mut()?;
+        if current.blob.sha256 != segment.sha256 || current.got != segment.offset {
+            return None;
+        }
+        let end = current.got + segment.bytes.len() as u64;
+        if end > current.blob.size || (segment.bytes.is_empty() && end < current.blob.size) {
+            return self.lost(&segment.sha256, "it is not what was announced");
+        }
+        if let Err(error) = current.file.write_all(&segment.bytes) {
+            let why = error.to_string();
+            return self.lost(&segment.sha256, &why);
+        }
+        current.hasher.update(&segment.bytes);
+        current.got = end;
+        if end < current.blob.size {
+            return Some(current.ask());
+        }
+        self.laid();
+        self.next()
+    }
+
+    /// The file that is being fetched cannot be had; what to ask for next.
+    pub(super) fn lost(&mut self, sha256: &str, why: &str) -> Option<BlobGet> {
+        let waiting = self.waiting.front_mut()?;
+        let current = waiting
+            .current
+            .take_if(|current| current.blob.sha256 == sha256)?;
+        // Half a file is worse than none.
+        let _ = fs::remove_file(&current.path);
+        waiting.missing(&current.blob, why);
+        self.next()
+    }
+
+    /// The next prompt that has everything.
+    pub(super) fn complete(&mut self) -> Option<(Complete, Option<BlobGet>)> {
+        let done = |waiting: &Waiting| waiting.current.is_none() && waiting.left.is_empty();
+        if !self.waiting.front().is_some_and(done) {
+            return None;
+        }
+        let Waiting {
+            mut prompt,
+            trace,
+            lines,
+            images,
+            ..
+        } = self.waiting.pop_front()?;
+        if !lines.is_empty() {
+            prompt
+                .text
+                .push_str("\n\nFiles that came with this message:\n");
+            prompt.text.push_str(&lines.join("\n"));
+        }
+        let complete = Complete {
+            prompt,
+            trace,
+            images,
+        };
+        Some((complete, self.next()))
+    }
+
+    /// Begins with the next file of the first prompt.
+    fn next(&mut self) -> Option<BlobGet> {
+        let waiting = self.waiting.front_mut()?;
+        if waiting.current.is_some() {
+            return None;
+        }
+        while let Some(blob) = waiting.left.pop_front() {
+            let directory = self.work_dir.join(PLACE).join(&waiting.prompt.at.turn);
+            let begun = begin(&self.work_dir, &directory, &blob, waiting.laid);
+            waiting.laid += 1;
+            let (path, file) = match begun {
+                Ok(begun) => begun,
+                Err(error) => {
+                    waiting.missing(&blob, &error.to_string());
+                    continue;
+                }
+            };
+            let incoming = waiting.current.insert(Incoming {
+                blob,
+                path,
+                file,
+                hasher: Sha256::new(),
+                got: 0,
+            });
+            return Some(incoming.ask());
+        }
+        None
+    }
+
+    /// A file has all its bytes.
+    fn laid(&mut self) {
+        let work_dir = self.work_dir.clone();
+        let Some(waiting) = self.waiting.front_mut() else {
+            return;
+        };
+        let Some(current) = waiting.current.take() else {
+            return;
+        };
+        let hash: String = current
+            .hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        if hash != current.blob.sha256 {
+            let _ = fs::remove_file(&current.path);
+            return waiting.missing(&current.blob, "its content is not what was announced");
+        }
+        let shown = current
+            .path
+            .strip_prefix(&work_dir)
+            .unwrap_or(&current.path);
+        let kind = match current.blob.mime.as_str() {
+            "" => String::new(),
+            mime => format!("{}, ", line(mime)),
+        };
+        waiting.lines.push(format!(
+            "- {} ({kind}{} bytes)",
+            shown.display(),
+            current.blob.size
+        ));
+        if IMAGES.contains(&current.blob.mime.as_str())
+            && current.blob.size <= LARGEST_IMAGE
+            && let Ok(bytes) = fs::read(&current.path)
+        {
+            waiting.images.push(Image {
+                media_type: current.blob.mime,
+                data: STANDARD.encode(bytes),
+            });
+        }
+    }
+}
+
+impl Waiting {
+    fn missing(&mut self, blob: &BlobRef, why: &str) {
+        tracing::warn!(
+            turn = self.prompt.at.turn,
+            why,
+            "a file does not reach the agent"
+        );
+        let name = line(&blob.name);
+        self.lines
+            .push(format!("- {name} could not be had: {}", line(why)));
+    }
+}
+
+impl Incoming {
+    fn ask(&self) -> BlobGet {
+        BlobGet {
+            sha256: self.blob.sha256.clone(),
+            offset: self.got,
+        }
+    }
+}
+
+/// Makes the place of a file and the file.
+fn begin(
+    work_dir: &Path,
+    directory: &Path,
+    blob: &BlobRef,
+    laid: usize,
+) -> io::Result<(PathBuf, File)> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let ignore = work_dir.join(".bulkhead/.gitignore");
+    if !ignore.exists() {
+        fs::write(&ignore, "*\n")?;
+    }
+    let name = safe(&blob.name);
+    let name = match laid {
+        0 => name,
+        // Two files of one name are two files.
+        n if directory.join(&name).exists() => format!("{n}-{name}"),
+        _ => name,
+    };
+    let path = directory.join(name);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
+    Ok((path, file))
+}
+
+/// A name that somebody else made up, as a file's name: no way out of the directory, nothing that a
+/// shell would read twice, and not hidden.
+fn safe(name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = name
+        .chars()
+        .map(|c| match c {
+            c if c.is_alphanumeric() => c,
+            '.' | '-' | '_' => c,
+            _ => '_',
+        })
+        .take(NAME)
+        .collect();
+    match clean.trim_start_matches(['.', '-']) {
+        "" => "file".to_owned(),
+        clean => clean.to_owned(),
+    }
+}
+
+fn line(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(2 * NAME).collect()
+}
+
+/// Removes what has lain there for too long. Best effort: what stays is tried again next time.
+fn clean(place: &Path, now: SystemTime) {
+    let Ok(turns) = fs::read_dir(place) else {
+        return;
+    };
+    for turn in turns.flatten() {
+        let age = turn
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|made| now.duration_since(made).ok());
+        if age.is_some_and(|age| age > KEPT) {
+            let _ = fs::remove_dir_all(turn.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc_schema::TurnRef;
+
+    fn blob(name: &str, mime: &str, bytes: &[u8]) -> BlobRef {
+        let hash = Sha256::digest(bytes);
+        BlobRef {
+            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            name: name.into(),
+            mime: mime.into(),
+            size: bytes.len() as u64,
+        }
+    }
+
+    fn prompt(turn: &str, attachments: Vec<BlobRef>) -> Prompt {
+        Prompt {
+            at: TurnRef {
+                turn: turn.into(),
+                attempt: 1,
+            },
+            text: "look".into(),
+            attachments,
+            ..Prompt::default()
+        }
+    }
+
+    fn answer(get: &BlobGet, bytes: &[u8], size: usize) -> BlobSegment {
+        let from = get.offset as usize;
+        BlobSegment {
+            sha256: get.sha256.clone(),
+            offset: get.offset,
+            total: bytes.len() as u64,
+            bytes: bytes[from..(from + size).min(bytes.len())].to_vec(),
+        }
+    }
+
+    #[test]
+    fn files_are_laid_down_whole_and_named_in_the_prompt() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::new(dir.path().into());
+        let (text, picture) = (b"some notes".as_slice(), b"no real png".as_slice());
+        let notes = blob("../../notes.txt", "text/plain", text);
+        let image = blob("a.png", "image/png", picture);
+        let gone = blob("gone.zip", "", b"?");
+        let mut get = files.take(
+            prompt("t1", vec![notes.clone(), image.clone(), gone.clone()]),
+            "tr".into(),
+        );
+        let mut pieces = 0;
+        while let Some(asked) = get.take() {
+            assert!(files.complete().is_none());
+            get = match &asked.sha256 {
+                hash if *hash == notes.sha256 => files.piece(&answer(&asked, text, 4)),
+                hash if *hash == image.sha256 => files.piece(&answer(&asked, picture, 100)),
+                hash => files.lost(hash, "the hub keeps it no longer"),
+            };
+            pieces += 1;
+        }
+        assert_eq!(pieces, 3 + 1 + 1);
+        let (complete, next) = files.complete().unwrap();
+        assert_eq!(next, None);
+        let text_of = &complete.prompt.text;
+        assert!(text_of.contains("- .bulkhead/attachments/t1/notes.txt (text/plain, 10 bytes)"));
+        assert!(text_of.contains("gone.zip could not be had: the hub keeps it no longer"));
+        assert_eq!(complete.images.len(), 1);
+        assert_eq!(complete.images[0].media_type, "image/png");
+        let laid = dir.path().join(".bulkhead/attachments/t1/notes.txt");
+        assert_eq!(fs::read(laid).unwrap(), text);
+        let ignore = dir.path().join(".bulkhead/.gitignore");
+        assert_eq!(fs::read_to_string(ignore).unwrap(), "*\n");
+        assert!(files.complete().is_none());
+    }
+
+    #[test]
+    fn one_prompt_after_the_other_and_none_after_the_link_fell() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::new(dir.path().into());
+        let bytes = b"x".as_slice();
+        let first = files.take(prompt("t1", vec![blob("a", "", bytes)]), String::new());
+        let second = files.take(prompt("t2", vec![blob("a", "", bytes)]), String::new());
+        assert!(first.is_some() && second.is_none());
+        assert_eq!(files.piece(&answer(&first.unwrap(), bytes, 9)), None);
+        let (complete, next) = files.complete().unwrap();
+        assert_eq!(complete.prompt.at.turn, "t1");
+        assert!(next.is_some(), "the second begins");
+        files.forget();
+        assert_eq!(files.piece(&answer(&next.unwrap(), bytes, 9)), None);
+        assert!(files.complete().is_none());
+    }
+
+    #[test]
+    fn what_is_not_what_it_claims_to_be_is_not_laid_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::new(dir.path().into());
+        let claimed = blob("a", "", b"abc");
+        let get = files
+            .take(prompt("t1", vec![claimed]), String::new())
+            .unwrap();
+        assert_eq!(files.piece(&answer(&get, b"abd", 9)), None);
+        let (complete, _) = files.complete().unwrap();
+        assert!(complete.prompt.text.contains("could not be had"));
+        assert!(!dir.path().join(".bulkhead/attachments/t1/a").exists());
+    }
+
+    #[test]
+    fn names_stay_where_they_are_put() {
+        for (name, expected) in [
+            ("a b.txt", "a_b.txt"),
+            ("../../etc/passwd", "passwd"),
+            ("..", "file"),
+            (".hidden", "hidden"),
+            ("-rf", "rf"),
+            ("图片.png", "图片.png"),
+            ("a;$(x)`.sh", "a___x__.sh"),
+            ("", "file"),
+        ] {
+            assert_eq!(safe(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn old_files_go() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("t1")).unwrap();
+        clean(dir.path(), SystemTime::now());
+        assert!(dir.path().join("t1").exists());
+        clean(
+            dir.path(),
+            SystemTime::now() + KEPT + Duration::from_secs(60),
+        );
+        assert!(!dir.path().join("t1").exists());
+    }
+}
