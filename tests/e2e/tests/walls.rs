@@ -111,6 +111,11 @@ fn the_hub_has_no_network() {
 }
 
 #[test]
+fn the_command_has_no_network_either() {
+    assert_without("supervisor", &NETWORK);
+}
+
+#[test]
 fn workers_and_the_runner_know_nothing_of_the_supervisor() {
     for peer in [
         "worker-kit",
