@@ -39,6 +39,12 @@ impl Progress {
         waits.then(|| self.told.map_or(now, |told| told + PAUSE))
     }
 
+    /// Everything that waits and is not text that grows: it came before what is told next.
+    pub(super) fn rest(&mut self) -> Vec<TurnEvent> {
+        self.partial = None;
+        self.others.drain(..).collect()
+    }
+
     /// What is to be told now.
     pub(super) fn take(&mut self, now: Instant) -> Vec<TurnEvent> {
         if self.due(now).is_none_or(|due| due > now) {
@@ -71,6 +77,23 @@ mod tests {
             progress.due(start),
             Some(start + Duration::from_millis(1000))
         );
+    }
+
+    #[test]
+    fn what_waits_is_told_before_what_comes_next() {
+        let start = Instant::now();
+        let mut progress = Progress::default();
+        progress.push(partial("a"));
+        assert_eq!(progress.take(start), [partial("a")]);
+        let tool = TurnEvent::Tool {
+            name: "Bash".into(),
+            input: "ls".into(),
+        };
+        progress.push(tool.clone());
+        progress.push(partial("b"));
+        assert_eq!(progress.take(start), []);
+        assert_eq!(progress.rest(), [tool]);
+        assert_eq!((progress.rest(), progress.due(start)), (vec![], None));
     }
 
     #[test]

@@ -90,6 +90,13 @@ impl Clock {
         }
     }
 
+    /// Tells what was to be shown before what comes next.
+    pub fn shows_rest(&mut self, at: &TurnRef, cx: &mut Cx<'_>) {
+        for event in self.progress.rest() {
+            cx.tell(|board, say| board.show(at, event, say));
+        }
+    }
+
     /// The limit that it has run into. `patient` = it waits for a person and may be silent.
     pub fn limit(&self, now: Instant, patient: bool, options: &Options) -> Option<Stop> {
         let over = |limit: Option<Duration>, since: Instant| {

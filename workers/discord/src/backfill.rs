@@ -1,7 +1,8 @@
 //! Reads the channels back after a new session: what was written in between came in no event.
 //!
-//! Only channels with a floor, from the floor on, oldest first; at most three pages a channel, and a
-//! rest that is not read is said. What the hub has seen already it drops by itself.
+//! Only channels with a floor, down to the floor, offered oldest first; at most the newest three
+//! pages of a channel. That there was more is told to whoever is answered there next. What the hub
+//! has seen already it drops by itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tracing::{info, warn};
 use crate::bot::{Bot, lock};
 use crate::events::Message;
 use crate::floors::Floor;
-use crate::inbox;
+use crate::inbox::{Event, Flow};
 use crate::intake::{Addressed, addressed};
 use crate::rest::NoAnswer;
 use crate::rest::calls::{Edge, PAGE};
@@ -22,24 +23,35 @@ const PAGES: usize = 3;
 /// How long a channel is left alone whose history Discord did not give.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
+/// That a part of a channel was not read, in words for the next one who is answered there.
+pub(crate) fn gap() -> String {
+    let most = PAGES * PAGE;
+    format!(
+        "older messages here: more than {most} came while the bot was away, and the newest {most} \
+         were read; whoever still waits for an answer should write again"
+    )
+}
+
 /// Reads every channel back and offers what is for us.
-pub(crate) async fn run(bot: &Arc<Bot>) {
+pub(crate) async fn run(bot: &Arc<Bot>, flow: &mut Flow) {
     if !bot.keep().owes() {
         return; // a later session has been read back already
     }
     let floors = bot.keep().floors.pinned();
     let mut found = 0;
     for (channel, floor) in floors {
-        for message in channel_since(bot, channel, floor).await {
-            let to = addressed(&message, &bot.world(), &bot.habits);
-            let again = lock(&bot.accepted).contains(&message.id.to_string());
-            if to == Addressed::No || again {
-                bot.keep().floors.passed(channel, message.id);
-            } else {
-                bot.keep()
-                    .floors
-                    .open(channel, message.guild_id, message.id);
-                inbox::take(bot, None, message).await;
+        let (messages, whole) = channel_since(bot, channel, &floor).await;
+        if !whole {
+            warn!(
+                channel = %channel,
+                "more than {} messages were written while there was no session; older ones are not \
+                 read, whoever waits for an answer has to write again",
+                PAGES * PAGE
+            );
+            bot.keep().floors.skipped(channel);
+        }
+        for message in messages {
+            if offer(bot, flow, message).await {
                 found += 1;
             }
         }
@@ -55,46 +67,60 @@ pub(crate) async fn run(bot: &Arc<Bot>) {
     }
 }
 
-/// Messages after the floor, oldest first.
-async fn channel_since(bot: &Bot, channel: Id, floor: Floor) -> Vec<Message> {
-    let mut messages = Vec::new();
-    let mut after = floor.message;
-    for _ in 0..PAGES {
-        let Some(mut page) = page(bot, channel, after).await else {
-            return messages;
-        };
-        page.retain(|message| message.id > after);
-        page.reverse();
-        let Some(newest) = page.last().map(|message| message.id) else {
-            return messages;
-        };
-        after = newest;
-        let last = page.len() < PAGE;
-        for mut message in page {
-            // A history names no server.
-            message.guild_id = message.guild_id.or(floor.guild);
-            messages.push(message);
+/// Whether the message is, or may be, for us.
+async fn offer(bot: &Bot, flow: &mut Flow, message: Message) -> bool {
+    let (channel, id) = (message.channel_id, message.id);
+    {
+        let mut keep = bot.keep();
+        let adopted = keep.floors.is_adopted(channel);
+        let to = addressed(&message, &bot.world(), &bot.habits, adopted);
+        let again = lock(&bot.accepted).contains(&id.to_string());
+        if to == Addressed::No || again {
+            keep.floors.passed(channel, id);
+            return false;
         }
-        if last {
-            return messages;
-        }
+        keep.floors.perhaps(channel, id);
+        lock(&bot.heard).note(id);
     }
-    warn!(
-        channel = %channel,
-        "more than {} messages were written while there was no session; the newer ones are not \
-         read, whoever waits for an answer has to write again",
-        PAGES * PAGE
-    );
-    messages
+    flow.begin(Event::Wrote(None, Box::new(message))).await;
+    true
 }
 
-async fn page(bot: &Bot, channel: Id, after: Id) -> Option<Vec<Message>> {
+/// Messages after the floor, oldest first, and whether these are all.
+async fn channel_since(bot: &Bot, channel: Id, floor: &Floor) -> (Vec<Message>, bool) {
+    let mut messages: Vec<Message> = Vec::new();
+    let mut edge = Edge::Newest;
+    let mut whole = false;
+    // One page more than is taken, to see whether there is more.
+    for number in 0..=PAGES {
+        let Some(page) = page(bot, channel, edge).await else {
+            whole = true; // what there is more of cannot be read at all
+            break;
+        };
+        let oldest = page.last().map(|message| message.id);
+        let new = page.into_iter().filter(|it| it.id > floor.message);
+        let before = messages.len();
+        messages.extend(new);
+        match oldest.filter(|oldest| *oldest > floor.message) {
+            Some(_) if number == PAGES => messages.truncate(before),
+            Some(oldest) => edge = Edge::Before(oldest),
+            None => {
+                whole = true;
+                break;
+            }
+        }
+    }
+    messages.reverse();
+    for message in &mut messages {
+        // A history names no server.
+        message.guild_id = message.guild_id.or(floor.guild);
+    }
+    (messages, whole)
+}
+
+async fn page(bot: &Bot, channel: Id, edge: Edge) -> Option<Vec<Message>> {
     loop {
-        match bot
-            .rest
-            .history(&channel.to_string(), Edge::After(after))
-            .await
-        {
+        match bot.rest.history(&channel.to_string(), edge).await {
             Ok(page) => return Some(page),
             Err(NoAnswer::Refused(refused)) => {
                 let code = refused.code;

@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 use worker_kit::{Hub, Life, RecentIds};
 
 use crate::access::{Refusals, Rules};
+use crate::attachments::Files;
+use crate::heard::Heard;
 use crate::inbox::Inbox;
 use crate::intake::Habits;
+use crate::interactions::Answerable;
 use crate::keep::Keep;
 use crate::rest::Rest;
 use crate::snowflake::Id;
 use crate::status::Status;
+use crate::threads::Writable;
 use crate::world::World;
 
 /// What is asked of the gateway from outside.
@@ -29,6 +34,8 @@ pub(crate) struct Bot {
     pub(crate) me: Id,
     pub(crate) name: String,
     pub(crate) application: Id,
+    /// The one server that gets the slash menu; none: all of them.
+    pub(crate) menu_guild: Option<Id>,
     pub(crate) owners: BTreeSet<Id>,
     pub(crate) rules: Rules,
     pub(crate) habits: Habits,
@@ -45,8 +52,16 @@ pub(crate) struct Bot {
     pub(crate) inbox: Inbox,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) echoes: Mutex<Echoes>,
-    /// Messages that the hub has: a replay brings them again.
+    /// Events that the hub has: a replay brings them again.
     pub(crate) accepted: Mutex<RecentIds>,
+    /// Where the last messages went.
+    pub(crate) heard: Mutex<Heard>,
+    pub(crate) files: Files,
+    pub(crate) writable: Mutex<Writable>,
+    /// Interactions that can be answered.
+    pub(crate) answerable: Mutex<Answerable>,
+    /// Channels that take no cards.
+    pub(crate) cardless: Mutex<Cardless>,
     /// The gateway's address, as Discord named it last.
     pub(crate) gateway_url: Mutex<Option<String>>,
     /// How many servers Discord said the bot is in; a resumed session does not tell.
@@ -83,6 +98,30 @@ impl Bot {
     pub(crate) fn command(&self, command: Command) {
         // Full or gone: the same command waits already, or the worker ends.
         let _ = self.commands.try_send(command);
+    }
+}
+
+/// Channels in which the bot lately lacked the right to post cards. Bounded; tried again after a
+/// while.
+#[derive(Debug, Default)]
+pub(crate) struct Cardless(HashMap<String, Instant>);
+
+impl Cardless {
+    const MOST: usize = 1024;
+    const WHILE: Duration = Duration::from_secs(600);
+
+    pub(crate) fn note(&mut self, channel: &str, now: Instant) {
+        if self.0.len() >= Cardless::MOST {
+            self.0.retain(|_, since| now - *since < Cardless::WHILE);
+        }
+        if self.0.len() < Cardless::MOST {
+            self.0.insert(channel.to_owned(), now);
+        }
+    }
+
+    pub(crate) fn contains(&self, channel: &str, now: Instant) -> bool {
+        let since = self.0.get(channel);
+        since.is_some_and(|since| now - *since < Cardless::WHILE)
     }
 }
 
@@ -125,6 +164,17 @@ impl Echoes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_channel_without_cards_is_tried_again_after_a_while() {
+        let mut cardless = Cardless::default();
+        let now = Instant::now();
+        cardless.note("5", now);
+        assert!(cardless.contains("5", now) && !cardless.contains("6", now));
+        assert!(!cardless.contains("5", now + Cardless::WHILE));
+        (0..5000).for_each(|n| cardless.note(&n.to_string(), now));
+        assert!(cardless.0.len() <= Cardless::MOST);
+    }
 
     #[test]
     fn echoes_are_found_by_nonce_and_forgotten_in_order() {

@@ -95,15 +95,53 @@ pub(crate) struct Channel {
     pub(crate) parent_id: Option<Id>,
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) guild_id: Option<Id>,
+    /// Who opened a thread.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) owner_id: Option<Id>,
 }
 
 impl Channel {
+    /// One of which nothing is known.
+    pub(crate) fn nameless(id: Id) -> Channel {
+        Channel {
+            id,
+            name: String::new(),
+            kind: u8::MAX,
+            parent_id: None,
+            guild_id: None,
+            owner_id: None,
+        }
+    }
+
     /// For a thread, the channel it hangs on. Other channels have a category there.
     pub(crate) fn parent(&self) -> Option<Id> {
         matches!(self.kind, 10..=12)
             .then_some(self.parent_id)
             .flatten()
     }
+}
+
+/// THREAD_LIST_SYNC: the open threads of channels that came into sight.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Threads {
+    pub(crate) guild_id: Id,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) threads: Vec<Channel>,
+}
+
+/// MESSAGE_DELETE.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Deleted {
+    pub(crate) id: Id,
+    pub(crate) channel_id: Id,
+}
+
+/// MESSAGE_DELETE_BULK.
+#[derive(Debug, Deserialize)]
+pub(crate) struct DeletedMany {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) ids: Vec<Id>,
+    pub(crate) channel_id: Id,
 }
 
 /// A user.
@@ -140,18 +178,81 @@ pub(crate) struct Member {
     pub(crate) nick: String,
 }
 
+/// `INTERACTION_CREATE`: somebody pressed something or chose a command.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Interaction {
+    pub(crate) id: Id,
+    /// 2 = a command, 3 = a control.
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    pub(crate) kind: u8,
+    /// What it is answered by; good for fifteen minutes.
+    pub(crate) token: secrecy::SecretString,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) data: Acted,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) guild_id: Option<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) channel_id: Id,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) channel: Option<Channel>,
+    /// In a server.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) member: Option<Actor>,
+    /// In a direct message.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) user: Option<User>,
+}
+
+/// What was pressed or chosen.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Acted {
+    /// Of a command.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) name: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) options: Vec<Given>,
+    /// Of a control.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) custom_id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) values: Vec<String>,
+}
+
+/// An option of a command.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Given {
+    /// A text or a number.
+    #[serde(default)]
+    pub(crate) value: serde_json::Value,
+}
+
+/// A member with its user, as an interaction names them.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Actor {
+    pub(crate) user: User,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) roles: Vec<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) nick: String,
+}
+
 /// A file that came with a message.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Attachment {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) id: Id,
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) filename: String,
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) content_type: String,
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) size: u64,
+    /// Signed, and good for a while only.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) url: String,
 }
 
-/// A message: MESSAGE_CREATE, or one of a channel's history (which names no server and no member).
+/// A message: MESSAGE_CREATE, MESSAGE_UPDATE, or one of a channel's history (which names no server and no member).
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Message {
     pub(crate) id: Id,
@@ -181,6 +282,18 @@ pub(crate) struct Message {
     pub(crate) message_snapshots: Vec<Snapshot>,
     #[serde(default, deserialize_with = "nonce")]
     pub(crate) nonce: String,
+    /// Empty for one that nobody has changed.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) edited_timestamp: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) flags: u64,
+}
+
+impl Message {
+    /// Whether a thread hangs on it.
+    pub(crate) fn has_thread(&self) -> bool {
+        self.flags & 1 << 5 != 0
+    }
 }
 
 /// The message that was answered or forwarded.

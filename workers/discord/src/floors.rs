@@ -4,9 +4,14 @@
 //! channel is still to be read back its floor stays, whatever comes in meanwhile. Only
 //! channels that the bot was spoken to in have one, at most [`MOST`]; the one that was quiet longest
 //! is forgotten first. A channel without a floor is not read back.
+//!
+//! Beside it stands what else must be known of a channel after a restart: that it is a thread in
+//! which the bot takes part, which messages got no thread of their own although they should have,
+//! and that a part of it was never read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipc_schema::Lack;
 use serde::{Deserialize, Serialize};
 
 use crate::snowflake::Id;
@@ -14,8 +19,11 @@ use crate::snowflake::Id;
 /// The most channels that are remembered.
 pub(crate) const MOST: usize = 200;
 
+/// The most messages of a channel that are remembered to have got no thread.
+const FALLEN: usize = 256;
+
 /// What is kept of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Floor {
     /// Its server; none for direct messages.
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
@@ -23,6 +31,16 @@ pub(crate) struct Floor {
     /// Read up to here.
     #[serde(rename = "m")]
     pub(crate) message: Id,
+    /// It is a thread in which the bot takes part.
+    #[serde(rename = "t", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) adopted: bool,
+    /// A part before this was not read, and nobody has been told yet.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) gap: bool,
+    /// Open messages that belong to the channel because no thread could be opened for them, each
+    /// with the right that is missing, if one is.
+    #[serde(rename = "f", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) fallen: BTreeMap<Id, Option<Lack>>,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +51,9 @@ struct Channel {
     open: BTreeSet<Id>,
     /// It is to be read back from here.
     pin: Option<Id>,
+    adopted: bool,
+    gap: bool,
+    fallen: BTreeMap<Id, Option<Lack>>,
 }
 
 impl Channel {
@@ -60,6 +81,9 @@ impl Floors {
             high: floor.message,
             open: BTreeSet::new(),
             pin: None,
+            adopted: floor.adopted,
+            gap: floor.gap,
+            fallen: floor.fallen.into_iter().take(FALLEN).collect(),
         };
         let channels = kept
             .into_iter()
@@ -81,6 +105,9 @@ impl Floors {
         let floor = |it: &Channel| Floor {
             guild: it.guild,
             message: it.floor(),
+            adopted: it.adopted,
+            gap: it.gap,
+            fallen: it.fallen.clone(),
         };
         self.channels
             .iter()
@@ -91,6 +118,75 @@ impl Floors {
     /// A message for us came; it is open until [`Self::done`]. Whether the channel is new: then its
     /// floor is to be kept at once, since without one nothing of the channel is ever read back.
     pub(crate) fn open(&mut self, channel: Id, guild: Option<Id>, message: Id) -> bool {
+        let (it, new) = self.channel(channel, guild);
+        it.high = it.high.max(message);
+        it.open.insert(message);
+        new
+    }
+
+    /// A message came that may be for us. It is open if the channel has a floor; it gives it none.
+    pub(crate) fn perhaps(&mut self, channel: Id, message: Id) {
+        if let Some(it) = self.channels.get_mut(&channel) {
+            it.high = it.high.max(message);
+            it.open.insert(message);
+        }
+    }
+
+    /// The message is Accepted.
+    pub(crate) fn done(&mut self, channel: Id, message: Id) {
+        if let Some(it) = self.channels.get_mut(&channel) {
+            it.open.remove(&message);
+            it.fallen.remove(&message);
+        }
+    }
+
+    /// The bot takes part in a thread from this message on. Whether that is new.
+    pub(crate) fn adopt(&mut self, thread: Id, guild: Option<Id>, message: Id) -> bool {
+        let (it, _) = self.channel(thread, guild);
+        it.high = it.high.max(message);
+        !std::mem::replace(&mut it.adopted, true)
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_adopted(&self, thread: Id) -> bool {
+        self.channels.get(&thread).is_some_and(|it| it.adopted)
+    }
+
+    /// An open message belongs to the channel for good: no thread can be opened for it.
+    pub(crate) fn fell(&mut self, channel: Id, message: Id, lack: Option<Lack>) {
+        if let Some(it) = self.channels.get_mut(&channel)
+            && it.fallen.len() < FALLEN
+        {
+            it.fallen.insert(message, lack);
+        }
+    }
+
+    /// Whether that was found out before, and what was missing.
+    pub(crate) fn fallen(&self, channel: Id, message: Id) -> Option<Option<Lack>> {
+        self.channels.get(&channel)?.fallen.get(&message).copied()
+    }
+
+    /// A part of the channel was not read.
+    pub(crate) fn skipped(&mut self, channel: Id) {
+        if let Some(it) = self.channels.get_mut(&channel) {
+            it.gap = true;
+        }
+    }
+
+    /// Whether somebody is still to be told so.
+    pub(crate) fn has_gap(&self, channel: Id) -> bool {
+        self.channels.get(&channel).is_some_and(|it| it.gap)
+    }
+
+    /// Somebody is.
+    pub(crate) fn gap_told(&mut self, channel: Id) {
+        if let Some(it) = self.channels.get_mut(&channel) {
+            it.gap = false;
+        }
+    }
+
+    /// The channel, and whether it has no floor yet.
+    fn channel(&mut self, channel: Id, guild: Option<Id>) -> (&mut Channel, bool) {
         let new = !self.channels.contains_key(&channel);
         if new {
             self.make_room();
@@ -99,16 +195,7 @@ impl Floors {
         if guild.is_some() {
             it.guild = guild;
         }
-        it.high = it.high.max(message);
-        it.open.insert(message);
-        new
-    }
-
-    /// The message is Accepted.
-    pub(crate) fn done(&mut self, channel: Id, message: Id) {
-        if let Some(it) = self.channels.get_mut(&channel) {
-            it.open.remove(&message);
-        }
+        (it, new)
     }
 
     /// A message that is not for us came; it moves the floor of a channel that has one.
@@ -138,6 +225,7 @@ impl Floors {
             Some(Floor {
                 guild: it.guild,
                 message: it.pin?,
+                ..Floor::default()
             })
         };
         self.channels
@@ -193,7 +281,8 @@ mod tests {
             floors.all()[&Id(1)],
             Floor {
                 guild: Some(Id(9)),
-                message: Id(9)
+                message: Id(9),
+                ..Floor::default()
             }
         );
         floors.done(Id(1), Id(20));
@@ -216,6 +305,40 @@ mod tests {
         assert_eq!(Floors::read(&floors.write()).all(), floors.all());
         assert!(Floors::read(b"junk").all().is_empty());
         assert!(Floors::read(b"").all().is_empty());
+    }
+
+    #[test]
+    fn what_may_be_for_us_gives_no_channel_a_floor() {
+        let mut floors = Floors::default();
+        floors.perhaps(Id(1), Id(10));
+        assert!(floors.all().is_empty());
+        floors.open(Id(1), None, Id(20));
+        floors.done(Id(1), Id(20));
+        floors.perhaps(Id(1), Id(30));
+        assert_eq!(floors.all()[&Id(1)].message, Id(29));
+        floors.done(Id(1), Id(30));
+        assert_eq!(floors.all()[&Id(1)].message, Id(30));
+    }
+
+    #[test]
+    fn what_is_known_of_a_channel_outlives_the_process() {
+        let mut floors = Floors::default();
+        floors.open(Id(1), Some(Id(9)), Id(50));
+        floors.fell(Id(1), Id(50), Some(Lack::InThreads));
+        assert!(floors.adopt(Id(40), Some(Id(9)), Id(40)) && !floors.adopt(Id(40), None, Id(45)));
+        floors.skipped(Id(40));
+        let mut again = Floors::read(&floors.write());
+        assert_eq!(again.all(), floors.all());
+        assert!(again.is_adopted(Id(40)) && !again.is_adopted(Id(1)));
+        assert!(again.has_gap(Id(40)) && !again.has_gap(Id(1)));
+        assert_eq!(again.fallen(Id(1), Id(50)), Some(Some(Lack::InThreads)));
+        assert_eq!(again.fallen(Id(1), Id(51)), None);
+        again.gap_told(Id(40));
+        again.done(Id(1), Id(50));
+        assert!(!again.has_gap(Id(40)) && again.fallen(Id(1), Id(50)).is_none());
+        floors.open(Id(2), None, Id(1));
+        floors.adopt(Id(2), None, Id(1));
+        assert!(floors.is_adopted(Id(2)), "one that is known already");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::floors::Floors;
-use crate::gateway::session::Resumable;
+use crate::gateway::moves::Resumable;
 use crate::snowflake::Id;
 use crate::watermark::{Ticket, Watermark};
 
@@ -111,6 +111,11 @@ impl Keep {
         }
         self.floors.done(channel, message);
         self.settle();
+    }
+
+    /// What happened to a message is Accepted. It says nothing of the message itself.
+    pub(crate) fn act_accepted(&mut self, ticket: Ticket) {
+        self.mark.done(ticket);
     }
 
     fn settle(&mut self) {

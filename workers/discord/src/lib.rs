@@ -10,27 +10,38 @@
 //! It decides nothing that must survive it: that is the hub's.
 
 mod access;
+mod attachments;
 mod backfill;
 mod bot;
 mod commit;
 mod doctor;
 mod events;
 mod floors;
+mod form;
 mod gateway;
+mod heard;
+mod inbound;
 mod inbox;
 mod intake;
+mod interactions;
 mod keep;
+mod lanes;
 mod lookup;
 mod mention;
+mod menu;
 mod options;
 mod outbound;
 mod permissions;
 mod portal;
+mod post;
 mod rest;
 mod run;
 mod snowflake;
+mod stamp;
 mod start;
 mod status;
+mod take;
+mod threads;
 mod token_lock;
 mod typing;
 mod watermark;
@@ -62,6 +73,12 @@ impl Platform for Discord {
             dialect: "discord".into(),
             window: 1,
             typing: true,
+            edit: true,
+            embeds: true,
+            buttons: true,
+            threads: true,
+            files: true,
+            file_limit: post::LARGEST,
             ..Capabilities::default()
         }
     }

@@ -15,6 +15,10 @@ use crate::snowflake::Id;
 const API_BASE: &str = "https://discord.com/api/v10";
 /// The longest text of a message, in code points.
 const LONGEST_TEXT: u32 = 2000;
+/// The largest file that is taken if nothing else is said, and that can be, bytes. A file is in
+/// memory as a whole.
+const USUAL_FILE: u64 = 25 << 20;
+const LARGEST_FILE: u64 = 64 << 20;
 
 const KEYS: &[(&str, Kind)] = &[
     ("token", Kind::Required),
@@ -38,6 +42,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("proxy_password", Kind::Text),
     ("api_base", Kind::Address(&["https://", "http://"])),
     ("max_chars", Kind::Number(100, LONGEST_TEXT as i64)),
+    ("max_attachment_bytes", Kind::Number(1, LARGEST_FILE as i64)),
     ("timing", Kind::Table(TIMING)),
 ];
 
@@ -107,7 +112,7 @@ impl Default for Timing {
     }
 }
 
-/// The options of one bot. `guild_id`, `progress_style` and `reply_hud` are accepted and read elsewhere, if at
+/// The options of one bot. `progress_style` and `reply_hud` are accepted and read elsewhere, if at
 /// all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -117,6 +122,7 @@ pub struct Options {
     allow_roles: Texts,
     allow_channels: Texts,
     allow_guilds: Texts,
+    guild_id: Texts,
     group_reply_all: bool,
     group_reply_all_guilds: Texts,
     share_session_in_channel: bool,
@@ -127,6 +133,7 @@ pub struct Options {
     pub(crate) proxy_password: SecretString,
     api_base: Option<String>,
     max_chars: Option<u32>,
+    max_attachment_bytes: Option<u64>,
     pub(crate) timing: Timing,
 }
 
@@ -144,6 +151,24 @@ impl Options {
         self.max_chars
             .unwrap_or(LONGEST_TEXT)
             .clamp(100, LONGEST_TEXT)
+    }
+
+    /// The largest file that is taken, bytes.
+    pub(crate) fn max_attachment_bytes(&self) -> u64 {
+        self.max_attachment_bytes
+            .unwrap_or(USUAL_FILE)
+            .clamp(1, LARGEST_FILE)
+    }
+
+    /// Whether Discord's address is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let rest = self.api_base().strip_prefix("http://");
+        rest.is_some_and(is_loopback)
+    }
+
+    /// The one server that gets the slash menu.
+    pub(crate) fn menu_guild(&self) -> Option<Id> {
+        self.guild_id.ids().into_iter().next()
     }
 
     /// Who may talk to the agent, and where.
@@ -164,6 +189,7 @@ impl Options {
             reply_all_guilds: (guilds != People::default()).then_some(guilds),
             everyone_counts: self.respond_to_at_everyone_and_here,
             share_in_channel: self.share_session_in_channel,
+            threads: self.thread_isolation,
         }
     }
 }

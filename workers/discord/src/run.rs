@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 use worker_kit::{Context, Hub, Life, RecentIds, Stop};
 
+use crate::attachments::Files;
 use crate::bot::Bot;
 use crate::gateway::Gateway;
 use crate::keep::{FLOORS, GATEWAY, Keep};
@@ -16,7 +17,7 @@ use crate::options::Options;
 use crate::rest::Rest;
 use crate::status::Status;
 use crate::world::World;
-use crate::{commit, inbox, outbound, portal, start, token_lock};
+use crate::{commit, inbox, menu, outbound, portal, start, token_lock};
 
 /// How long the drain waits for posts on the wire and for the hub.
 const POSTS: Duration = Duration::from_secs(4);
@@ -57,6 +58,7 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
         me: me.id,
         name: me.username.clone(),
         application: application.id,
+        menu_guild: options.menu_guild(),
         owners: application.owners(),
         rules: options.rules(),
         habits: options.habits(),
@@ -71,7 +73,12 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
         inbox: inbox::Inbox::default(),
         refusals: Mutex::default(),
         echoes: Mutex::default(),
+        answerable: Mutex::default(),
+        cardless: Mutex::default(),
         accepted: Mutex::new(RecentIds::new(RECENT)),
+        heard: Mutex::default(),
+        files: Files::new(&options),
+        writable: Mutex::default(),
         gateway_url: Mutex::default(),
         guilds_told: application.approximate_guild_count,
         commands,
@@ -82,9 +89,6 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
     }
     if application.interactions_endpoint_url.is_some() {
         warn!("{}", portal::interactions_endpoint(application.id));
-    }
-    if options.thread_isolation {
-        warn!("thread_isolation has no effect yet: each channel and thread is a place of its own");
     }
     if bot.owners.is_empty() {
         warn!("Discord names no owner of the application; without allow_from nobody may write");
@@ -99,6 +103,7 @@ async fn live(bot: &Arc<Bot>, mut gateway: Gateway) -> Result<(), Stop> {
     tasks.spawn(inbox::run(Arc::clone(bot)));
     tasks.spawn(outbound::run(Arc::clone(bot)));
     tasks.spawn(commit::run(Arc::clone(bot)));
+    tasks.spawn(menu::run(Arc::clone(bot)));
     let ended = tokio::select! {
         stop = gateway.run() => Err(stop),
         () = bot.rest.refused() => Err(Stop::Credentials(portal::bad_token())),

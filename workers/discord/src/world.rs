@@ -19,12 +19,28 @@ const ROLES: usize = 250;
 const NAME: usize = 100;
 
 /// What is known of a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) name: String,
+    /// Discord's number of its kind.
+    pub(crate) kind: u8,
     /// For a thread.
     pub(crate) parent: Option<Id>,
     pub(crate) guild: Option<Id>,
+    /// Who opened the thread.
+    pub(crate) owner: Option<Id>,
+}
+
+impl Known {
+    /// Of any kind: below an announcement, public (a forum's post is one), private.
+    pub(crate) fn is_thread(&self) -> bool {
+        matches!(self.kind, 10..=12)
+    }
+
+    /// Whether a thread can be opened from a message there: texts and announcements.
+    pub(crate) fn opens_threads(&self) -> bool {
+        matches!(self.kind, 0 | 5)
+    }
 }
 
 /// Servers, channels, roles.
@@ -107,8 +123,10 @@ impl World {
         }
         let known = Known {
             name: cut(&channel.name),
+            kind: channel.kind,
             parent: channel.parent(),
             guild: channel.guild_id,
+            owner: channel.owner_id,
         };
         self.channels.insert(channel.id, known);
     }

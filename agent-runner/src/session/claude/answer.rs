@@ -242,10 +242,11 @@ impl ClaudeSession {
     }
 
     pub(super) fn end(&mut self, outcome: Outcome, cx: &mut Cx<'_>) {
-        if let Some(turn) = self.turn.take() {
+        if let Some(mut turn) = self.turn.take() {
             if let Life::Live(launch, _) = self.life {
                 cx.does(Effect::AwaitNothing { launch });
             }
+            turn.clock.shows_rest(&turn.prompt.at, cx);
             crate::session::log_end(&turn.prompt.at, &outcome);
             cx.keep(&turn.prompt.at, TurnEvent::Ended { outcome });
         }

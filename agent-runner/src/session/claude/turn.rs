@@ -89,6 +89,7 @@ impl Turn {
     pub(super) fn say(&mut self, block: Block, cx: &mut Cx<'_>) {
         if self.said.insert(block.id.clone()) {
             let at = &self.prompt.at;
+            self.clock.shows_rest(at, cx);
             cx.tell(|board, say| board.keep_text(at, &block.id, &block.text, say));
         }
     }

@@ -8,33 +8,36 @@ pub(crate) mod close;
 mod dial;
 mod dispatch;
 mod frame;
+mod limits;
+pub(crate) mod moves;
 pub(crate) mod probe;
-pub(crate) mod session;
+mod reach;
+mod session;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tracing::{debug, info, warn};
 use worker_kit::Stop;
 
-use crate::bot::{Bot, Command, lock};
+use crate::bot::{Bot, Command};
 use crate::events::Ready;
 use crate::inbox::Item;
-use crate::keep::IDENTIFY;
 use crate::options::{Options, Timing};
 use crate::{portal, rest};
-use budget::{Spent, Verdict};
 use close::Fatal;
 use dial::{Proxy, Socket};
 use frame::Frame;
-use session::{Action, CLOSE_RESUMABLE, Event, Host, Resumable, Session};
+use moves::{Action, Event, Resumable};
+use session::{CLOSE_RESUMABLE, Session};
 
 /// GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES.
 const INTENTS: u64 = 1 << 0 | 1 << 9 | 1 << 12;
@@ -77,7 +80,7 @@ pub(crate) struct Gateway {
     asking: Option<Task<Event>>,
     commands: mpsc::Receiver<Command>,
     /// An IDENTIFY is committed as spent and not used yet.
-    reserved: Arc<std::sync::atomic::AtomicBool>,
+    reserved: Arc<AtomicBool>,
     /// Whether the content intent is asked for.
     content: bool,
     rng: fastrand::Rng,
@@ -268,10 +271,10 @@ impl Gateway {
             match action {
                 Action::AskBudget => {
                     let (bot, reserved) = (Arc::clone(&self.bot), Arc::clone(&self.reserved));
-                    self.asking = Some(Box::pin(ask_budget(bot, reserved)));
+                    self.asking = Some(Box::pin(reach::ask_budget(bot, reserved)));
                 }
                 Action::Connect(host) => {
-                    let dialing = connect(Arc::clone(&self.bot), host, self.proxy.clone());
+                    let dialing = reach::connect(Arc::clone(&self.bot), host, self.proxy.clone());
                     self.link = Link::Dialing(Box::pin(dialing));
                 }
                 Action::Beat => {
@@ -279,8 +282,7 @@ impl Gateway {
                     self.send(Some(frame::heartbeat(seq))).await;
                 }
                 Action::Identify => {
-                    self.reserved
-                        .store(false, std::sync::atomic::Ordering::Relaxed);
+                    self.reserved.store(false, Relaxed);
                     let intents = if self.content {
                         INTENTS | CONTENT
                     } else {
@@ -342,14 +344,14 @@ impl Gateway {
     /// Closes in the background; the TCP connection goes after 2 s, whatever the peer does.
     fn farewell(&mut self, code: u16) {
         if let Link::Open(socket) = std::mem::replace(&mut self.link, Link::None) {
-            tokio::spawn(close(*socket, code));
+            tokio::spawn(reach::close(*socket, code));
         }
     }
 
     /// Leaves the gateway so that the session can be resumed.
     pub(crate) async fn leave(&mut self) {
         if let Link::Open(socket) = std::mem::replace(&mut self.link, Link::None) {
-            close(*socket, CLOSE_RESUMABLE).await;
+            reach::close(*socket, CLOSE_RESUMABLE).await;
         }
     }
 
@@ -381,88 +383,4 @@ fn begin(stored: Option<Resumable>, timing: &Timing) -> Session {
         Duration::from_millis(timing.hello_ms),
         Instant::now(),
     )
-}
-
-async fn connect(bot: Arc<Bot>, host: Host, proxy: Option<Arc<Proxy>>) -> Dialed {
-    let told = match host {
-        Host::Resume(url) => url,
-        Host::Base => {
-            let known = lock(&bot.gateway_url).clone();
-            match known {
-                Some(url) => url,
-                None => {
-                    let told = bot.rest.gateway_bot().await;
-                    told.map_err(|why| why.to_string())?.url
-                }
-            }
-        }
-    };
-    let dialed = dial::dial(dial::address(&told, bot.rest.is_encrypted())?, proxy).await;
-    if dialed.is_err() {
-        // Perhaps it is no longer there: Discord is asked again.
-        *lock(&bot.gateway_url) = None;
-    }
-    dialed.map(Box::new)
-}
-
-/// Asks whether an IDENTIFY may go; it is committed as spent before the answer is yes.
-async fn ask_budget(bot: Arc<Bot>, reserved: Arc<std::sync::atomic::AtomicBool>) -> Event {
-    let limit = match bot.rest.gateway_bot().await {
-        Ok(told) => {
-            *lock(&bot.gateway_url) = Some(told.url);
-            told.session_start_limit
-        }
-        Err(why) => {
-            warn!("cannot ask Discord whether a session may be begun: {why}");
-            return Event::BudgetUnknown;
-        }
-    };
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let ordering = std::sync::atomic::Ordering::Relaxed;
-    let mut spent = Spent::read(&bot.hub.cursor(IDENTIFY).unwrap_or_default());
-    if reserved.load(ordering) && limit.remaining > 0 {
-        return Event::MayIdentify;
-    }
-    match spent.judge(limit, now_ms) {
-        Verdict::Go => {
-            spent.spend(now_ms);
-            if let Err(error) = bot.hub.put_cursor(IDENTIFY, spent.write()).await {
-                warn!("the start of a session cannot be kept: {error}");
-                return Event::BudgetUnknown;
-            }
-            reserved.store(true, ordering);
-            Event::MayIdentify
-        }
-        Verdict::Wait(wait) => {
-            debug!("a session may be begun in {} s", wait.as_secs());
-            Event::IdentifyLater(wait)
-        }
-        Verdict::UsedUp(wait) => {
-            let minutes = wait.as_secs().div_ceil(60);
-            let words = format!(
-                "not connected: Discord's daily limit of session starts is used up; trying again in \
-                 {minutes} min"
-            );
-            warn!("{words}");
-            bot.status.connection(words);
-            Event::IdentifyLater(wait)
-        }
-    }
-}
-
-async fn close(mut socket: Socket, code: u16) {
-    let farewell = async {
-        let frame = CloseFrame {
-            code: code.into(),
-            reason: "".into(),
-        };
-        if socket.close(Some(frame)).await.is_ok() {
-            while let Some(Ok(_)) = socket.next().await {}
-        }
-    };
-    // In time or not, the socket is dropped.
-    let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }

@@ -11,12 +11,13 @@
 //!
 //! Source: Discord's "Gateway", v10. It knows no socket, no token and no sequence number.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use worker_kit::Backoff;
 
-use super::close::{After, Fatal, after};
+use super::close::{After, after};
+use super::limits::{Connects, Sends};
+use super::moves::{Action, Event, Host, Resumable};
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -27,95 +28,10 @@ const STABLE: Duration = Duration::from_secs(60);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// RESUMEs that may fail before a new session is begun.
 const RESUMES: u32 = 3;
-/// Connections within [`MINUTE`].
-const CONNECTS: usize = 10;
-const MINUTE: Duration = Duration::from_secs(60);
-/// Frames within [`MINUTE`] on one connection; Discord's limit is 120 and heartbeats have to fit.
-const ASKED_BEATS: usize = 100;
 /// The bounds of a heartbeat interval that is taken as it is told.
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(600));
 /// For restarts and failures of ours: the session stays resumable, unlike after 1000 and 1001.
 pub(crate) const CLOSE_RESUMABLE: u16 = 4000;
-
-/// Which address to connect to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Host {
-    /// That of `GET /gateway/bot`.
-    Base,
-    /// The session's own.
-    Resume(String),
-}
-
-/// A session that can be resumed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Resumable {
-    pub(crate) session: String,
-    /// `resume_gateway_url`; may be empty.
-    pub(crate) url: String,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// Time passed; see [`Session::deadline`].
-    Tick,
-    /// The connection stands.
-    Opened,
-    /// It could not be made.
-    NotOpened,
-    /// It ended, with the code of the peer's close frame if there was one.
-    Closed(Option<u16>),
-    /// Op 10.
-    Hello(Duration),
-    /// Op 1.
-    BeatNow,
-    /// Op 7.
-    Reconnect,
-    /// Op 9.
-    Invalid { resumable: bool },
-    /// READY.
-    Ready(Resumable),
-    /// RESUMED.
-    Resumed,
-    /// Any other frame. Like each of the above it is a sign of life.
-    Heard,
-    /// An IDENTIFY may go, and is committed as spent.
-    MayIdentify,
-    /// It may not yet.
-    IdentifyLater(Duration),
-    /// Nobody could tell.
-    BudgetUnknown,
-    /// Events were dropped here: have them sent again.
-    Replay,
-    /// Begin a new session: the intents have changed.
-    Renew,
-}
-
-/// What to do, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Ask whether an IDENTIFY may go, and commit it as spent if so.
-    AskBudget,
-    Connect(Host),
-    /// Send a heartbeat.
-    Beat,
-    /// Send IDENTIFY.
-    Identify,
-    /// Send RESUME for this session.
-    Resume(String),
-    /// Send a close frame with this code and let go of the socket within 2 s, whatever the peer does.
-    Close(u16),
-    /// Let go of the connection, or of the attempt at one.
-    Drop,
-    /// The connection fell, or failed; in words for the status.
-    Down(&'static str),
-    /// It stands again.
-    Up {
-        resumed: bool,
-    },
-    /// There is nothing more to try.
-    Stop(Fatal),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
@@ -168,9 +84,9 @@ pub(crate) struct Session {
     host_failed: bool,
     backoff: Backoff,
     hello: Duration,
-    connects: VecDeque<Instant>,
-    /// Sends on this connection.
-    sends: VecDeque<Instant>,
+    connects: Connects,
+    /// Of this connection.
+    sends: Sends,
 }
 
 impl Session {
@@ -189,8 +105,8 @@ impl Session {
             host_failed: false,
             backoff: Backoff::new(shortest, LONGEST_BACKOFF, STABLE),
             hello,
-            connects: VecDeque::new(),
-            sends: VecDeque::new(),
+            connects: Connects::default(),
+            sends: Sends::default(),
         }
     }
 
@@ -221,7 +137,11 @@ impl Session {
     /// Takes an event. `chance` is in `0.0 ..= 1.0`.
     pub(crate) fn on(&mut self, event: Event, now: Instant, chance: f64) -> Vec<Action> {
         let mut out = Vec::new();
-        self.heard(&event);
+        if let (true, Phase::Greeting { beat, .. } | Phase::Live { beat }) =
+            (event.is_sign_of_life(), &mut self.phase)
+        {
+            beat.unanswered = false;
+        }
         match event {
             Event::Tick => self.tick(now, chance, &mut out),
             Event::Opened => {
@@ -230,7 +150,7 @@ impl Session {
                 } = self.phase
                 {
                     let deadline = now + self.hello;
-                    self.sends.clear();
+                    self.sends = Sends::default();
                     self.phase = Phase::AwaitingHello {
                         deadline,
                         purpose,
@@ -240,13 +160,7 @@ impl Session {
             }
             Event::NotOpened => {
                 if let Phase::Connecting { .. } = self.phase {
-                    self.fell(
-                        "no connection to Discord",
-                        Duration::ZERO,
-                        now,
-                        chance,
-                        &mut out,
-                    );
+                    self.fell("no connection to Discord", now, chance, &mut out);
                 }
             }
             Event::Closed(code) => self.closed(code, now, chance, &mut out),
@@ -255,13 +169,7 @@ impl Session {
             Event::Reconnect => {
                 if self.is_connected() {
                     out.push(Action::Close(CLOSE_RESUMABLE));
-                    self.fell(
-                        "Discord asked for a reconnect",
-                        Duration::ZERO,
-                        now,
-                        chance,
-                        &mut out,
-                    );
+                    self.fell("Discord asked for a reconnect", now, chance, &mut out);
                 }
             }
             Event::Invalid { resumable } => self.invalid(resumable, now, chance, &mut out),
@@ -293,38 +201,20 @@ impl Session {
             }
             Event::BudgetUnknown => {
                 if let Phase::Asking = self.phase {
-                    self.fell(
-                        "Discord's REST API does not answer",
-                        Duration::ZERO,
-                        now,
-                        chance,
-                        &mut out,
-                    );
+                    self.fell("Discord's REST API does not answer", now, chance, &mut out);
                 }
             }
             Event::Replay => {
                 if let Phase::Live { .. } = self.phase {
                     out.push(Action::Close(CLOSE_RESUMABLE));
-                    self.fell(
-                        "events are fetched again",
-                        Duration::ZERO,
-                        now,
-                        chance,
-                        &mut out,
-                    );
+                    self.fell("events are fetched again", now, chance, &mut out);
                 }
             }
             Event::Renew => {
                 self.stored = None;
                 if self.is_connected() {
                     out.push(Action::Close(CLOSE_RESUMABLE));
-                    self.fell(
-                        "a new session is begun",
-                        Duration::ZERO,
-                        now,
-                        chance,
-                        &mut out,
-                    );
+                    self.fell("a new session is begun", now, chance, &mut out);
                 }
             }
         }
@@ -338,25 +228,6 @@ impl Session {
         )
     }
 
-    /// Any frame shows that the peer lives, not only an acknowledgement: floods delay those.
-    fn heard(&mut self, event: &Event) {
-        let frame = matches!(
-            event,
-            Event::Hello(_)
-                | Event::BeatNow
-                | Event::Reconnect
-                | Event::Invalid { .. }
-                | Event::Ready(_)
-                | Event::Resumed
-                | Event::Heard
-        );
-        if let (true, Phase::Greeting { beat, .. } | Phase::Live { beat }) =
-            (frame, &mut self.phase)
-        {
-            beat.unanswered = false;
-        }
-    }
-
     fn tick(&mut self, now: Instant, chance: f64, out: &mut Vec<Action>) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
@@ -365,21 +236,15 @@ impl Session {
             Phase::Waiting { .. } => self.try_again(now, out),
             Phase::Connecting { .. } => {
                 out.push(Action::Drop);
-                self.fell("no connection to Discord", Duration::ZERO, now, chance, out);
+                self.fell("no connection to Discord", now, chance, out);
             }
             Phase::AwaitingHello { .. } => {
                 out.push(Action::Close(CLOSE_RESUMABLE));
-                self.fell(
-                    "Discord does not say hello",
-                    Duration::ZERO,
-                    now,
-                    chance,
-                    out,
-                );
+                self.fell("Discord does not say hello", now, chance, out);
             }
             Phase::Greeting { deadline, .. } if *deadline <= now => {
                 out.push(Action::Close(CLOSE_RESUMABLE));
-                self.fell("Discord does not answer", Duration::ZERO, now, chance, out);
+                self.fell("Discord does not answer", now, chance, out);
             }
             Phase::Greeting { .. } | Phase::Live { .. } => self.beat(now, chance, out),
             Phase::Asking | Phase::Over => {}
@@ -406,12 +271,12 @@ impl Session {
 
     fn connect(&mut self, purpose: Purpose, host: Host, now: Instant, out: &mut Vec<Action>) {
         // A budget that took long to answer must not get around the limit.
-        let limit = self.connect_limit(now);
+        let limit = self.connects.next(now);
         if limit > now {
             self.phase = Phase::Waiting { until: limit };
             return;
         }
-        self.connects.push_back(now);
+        self.connects.count(now);
         let own_host = matches!(host, Host::Resume(_));
         self.phase = Phase::Connecting {
             deadline: now + CONNECT,
@@ -419,20 +284,6 @@ impl Session {
             own_host,
         };
         out.push(Action::Connect(host));
-    }
-
-    /// From when on another connection is within the limit.
-    fn connect_limit(&mut self, now: Instant) -> Instant {
-        while self
-            .connects
-            .front()
-            .is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE)
-        {
-            self.connects.pop_front();
-        }
-        let over = self.connects.len().checked_sub(CONNECTS);
-        over.and_then(|nth| self.connects.get(nth))
-            .map_or(now, |at| *at + MINUTE)
     }
 
     fn hello(&mut self, interval: Duration, now: Instant, chance: f64, out: &mut Vec<Action>) {
@@ -445,7 +296,7 @@ impl Session {
             next: now + interval.mul_f64(chance),
             unanswered: false,
         };
-        self.sends.push_back(now);
+        self.sends.count(now);
         match (&self.stored, purpose) {
             (Some(stored), Purpose::Resume) => out.push(Action::Resume(stored.session.clone())),
             _ => out.push(Action::Identify),
@@ -464,37 +315,29 @@ impl Session {
         };
         if beat.unanswered {
             out.push(Action::Close(CLOSE_RESUMABLE));
-            self.fell(
-                "the connection went silent",
-                Duration::ZERO,
-                now,
-                chance,
-                out,
-            );
+            self.fell("the connection went silent", now, chance, out);
+            return;
+        }
+        let room = self.sends.in_turn(now);
+        if room > now {
+            beat.next = room; // an interval that is too short for Discord's own limit
             return;
         }
         beat.unanswered = true;
         beat.next = now + beat.interval;
-        self.sends.push_back(now);
+        self.sends.count(now);
         out.push(Action::Beat);
     }
 
     /// A beat out of turn takes the place of the next one, as long as those in turn will fit.
     fn beat_now(&mut self, now: Instant, out: &mut Vec<Action>) {
-        while self
-            .sends
-            .front()
-            .is_some_and(|at| now.saturating_duration_since(*at) >= MINUTE)
-        {
-            self.sends.pop_front();
-        }
         let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else {
             return;
         };
-        if self.sends.len() < ASKED_BEATS {
+        if self.sends.out_of_turn(now) {
             beat.unanswered = true;
             beat.next = now + beat.interval;
-            self.sends.push_back(now);
+            self.sends.count(now);
             out.push(Action::Beat);
         }
     }
@@ -513,13 +356,7 @@ impl Session {
             After::Identify => self.stored = None,
             After::Resume => {}
         }
-        self.fell(
-            "Discord closed the connection",
-            Duration::ZERO,
-            now,
-            chance,
-            out,
-        );
+        self.fell("Discord closed the connection", now, chance, out);
     }
 
     fn invalid(&mut self, resumable: bool, now: Instant, chance: f64, out: &mut Vec<Action>) {
@@ -532,7 +369,7 @@ impl Session {
             self.stored = None;
             least = Duration::from_secs(1) + Duration::from_secs(4).mul_f64(chance);
         }
-        self.fell("the session is no longer valid", least, now, chance, out);
+        self.fell_for("the session is no longer valid", least, now, chance, out);
     }
 
     fn up(&mut self, resumed: bool, now: Instant, out: &mut Vec<Action>) {
@@ -548,7 +385,11 @@ impl Session {
     }
 
     /// The connection is over; says what failed with it and waits.
-    fn fell(
+    fn fell(&mut self, why: &'static str, now: Instant, chance: f64, out: &mut Vec<Action>) {
+        self.fell_for(why, Duration::ZERO, now, chance, out);
+    }
+
+    fn fell_for(
         &mut self,
         why: &'static str,
         least: Duration,
@@ -580,7 +421,7 @@ impl Session {
         self.backoff.down(now);
         let until = now + self.backoff.next(chance).max(least);
         self.phase = Phase::Waiting {
-            until: until.max(self.connect_limit(now)),
+            until: until.max(self.connects.next(now)),
         };
         out.push(Action::Down(why));
     }

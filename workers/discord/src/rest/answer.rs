@@ -13,6 +13,8 @@ use super::limits::Scope;
 const CLOUDFLARE: Duration = Duration::from_secs(60);
 /// The longest wait that is believed.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The message is too old to be changed so often.
+const OLD_MESSAGE: u64 = 30046;
 /// The longest piece of Discord's own words that is passed on, in characters.
 const LONGEST_WORDS: usize = 120;
 
@@ -71,30 +73,31 @@ struct ErrorBody {
 /// Reads an answer.
 pub(crate) fn read(raw: &Raw) -> Meaning {
     let body: Option<ErrorBody> = serde_json::from_slice(&raw.body).ok();
-    match raw.status {
-        200..=299 => Meaning::Done,
-        429 => limited(raw, body),
-        401 => Meaning::Unauthorized,
-        400..=499 if raw.status != 408 => match body {
-            Some(body) => Meaning::Refused(Refused {
-                status: raw.status,
-                code: body.code,
-                words: short(&body.message),
-                field: body
-                    .errors
-                    .keys()
-                    .next()
-                    .map(|key| short(key))
-                    .unwrap_or_default(),
-            }),
-            // Not Discord's API but something before it.
-            None => Meaning::Trouble(format!(
-                "HTTP {} from something before Discord's API",
-                raw.status
-            )),
-        },
-        status => Meaning::Trouble(format!("HTTP {status}")),
+    match (raw.status, body) {
+        (200..=299, _) => Meaning::Done,
+        // A limit in name only: waiting does not help, another message does.
+        (429, Some(body)) if body.code == OLD_MESSAGE => refused(raw.status, body),
+        (429, body) => limited(raw, body),
+        (401, _) => Meaning::Unauthorized,
+        (413, body) => refused(413, body.unwrap_or_default()),
+        (408, _) => Meaning::Trouble("HTTP 408".into()),
+        (400..=499, Some(body)) => refused(raw.status, body),
+        // Not Discord's API but something before it.
+        (status @ 400..=499, None) => {
+            Meaning::Trouble(format!("HTTP {status} from something before Discord's API"))
+        }
+        (status, _) => Meaning::Trouble(format!("HTTP {status}")),
     }
+}
+
+fn refused(status: u16, body: ErrorBody) -> Meaning {
+    let field = body.errors.keys().next();
+    Meaning::Refused(Refused {
+        status,
+        code: body.code,
+        words: short(&body.message),
+        field: field.map(|key| short(key)).unwrap_or_default(),
+    })
 }
 
 fn limited(raw: &Raw, body: Option<ErrorBody>) -> Meaning {
@@ -125,59 +128,6 @@ fn seconds(seconds: f64) -> Duration {
 fn short(words: &str) -> String {
     let clean = words.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(LONGEST_WORDS).collect()
-}
-
-/// What becomes of a post that was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Post {
-    /// The first try had succeeded, and somebody has deleted the message since.
-    Delivered,
-    /// Try again without referring to a message.
-    WithoutReference,
-    /// It never will be; in words.
-    Never(String),
-    /// It never will be, and it is a fault of ours; in words.
-    OurFault(String),
-}
-
-/// Reads the refusal of a post. `repeated`: an earlier try with the same nonce may have succeeded;
-/// `refers`: it refers to a message.
-pub(crate) fn post(refused: &Refused, repeated: bool, refers: bool) -> Post {
-    let Refused {
-        status,
-        code,
-        words,
-        field,
-    } = refused;
-    let never = |what: &str| Post::Never(what.into());
-    match code {
-        10008 if repeated => Post::Delivered,
-        160_002 if refers => Post::WithoutReference,
-        50035 if refers && field == "message_reference" => Post::WithoutReference,
-        10003 => never("the channel is gone"),
-        10004 => never("the bot is no longer in that server"),
-        50001 => never("the bot cannot see the channel: give its role View Channel there"),
-        50013 => never(
-            "the bot may not write in the channel: give its role Send Messages there (in threads: \
-             Send Messages in Threads)",
-        ),
-        50007 => never("the user takes no direct messages from the bot, or blocks it"),
-        50083 => never("the thread is archived"),
-        160_005 => never("the thread is locked"),
-        50006 | 50035 | 50109 => {
-            let field = if field.is_empty() {
-                String::new()
-            } else {
-                format!(" in {field}")
-            };
-            Post::OurFault(format!(
-                "Discord cannot read the message{field} ({code} {words})"
-            ))
-        }
-        _ => Post::Never(format!(
-            "Discord refuses it: HTTP {status}, code {code}, {words}"
-        )),
-    }
 }
 
 #[cfg(test)]
@@ -271,6 +221,16 @@ mod tests {
             read(&raw(403, "<html>blocked</html>")),
             Meaning::Trouble(_)
         ));
+        assert!(matches!(
+            read(&raw(413, "<html>too large</html>")),
+            Meaning::Refused(Refused { status: 413, .. })
+        ));
+        // An old message that was changed too often is no limit of the route.
+        let old = r#"{"code":30046,"message":"x","retry_after":60}"#;
+        assert!(matches!(
+            read(&raw(429, old)),
+            Meaning::Refused(Refused { code: 30046, .. })
+        ));
         let form =
             r#"{"code":50035,"message":"Invalid\nForm Body","errors":{"content":{"_errors":[]}}}"#;
         let Meaning::Refused(refused) = read(&raw(400, form)) else {
@@ -279,48 +239,6 @@ mod tests {
         assert_eq!(
             (refused.code, refused.words.as_str(), refused.field.as_str()),
             (50035, "Invalid Form Body", "content")
-        );
-    }
-
-    #[test]
-    fn what_becomes_of_a_refused_post() {
-        let refused = |code: u64, field: &str| Refused {
-            status: 400,
-            code,
-            field: field.into(),
-            ..Refused::default()
-        };
-        for code in [10003, 10004, 50001, 50013, 50007, 50083, 160_005, 0, 99] {
-            assert!(
-                matches!(post(&refused(code, ""), true, true), Post::Never(_)),
-                "{code}"
-            );
-        }
-        for code in [50006, 50035] {
-            assert!(
-                matches!(
-                    post(&refused(code, "content"), true, true),
-                    Post::OurFault(_)
-                ),
-                "{code}"
-            );
-        }
-        assert_eq!(post(&refused(10008, ""), true, false), Post::Delivered);
-        assert!(matches!(
-            post(&refused(10008, ""), false, false),
-            Post::Never(_)
-        ));
-        assert_eq!(
-            post(&refused(160_002, ""), false, true),
-            Post::WithoutReference
-        );
-        assert!(matches!(
-            post(&refused(160_002, ""), false, false),
-            Post::Never(_)
-        ));
-        assert_eq!(
-            post(&refused(50035, "message_reference"), false, true),
-            Post::WithoutReference
         );
     }
 }

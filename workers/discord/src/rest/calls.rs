@@ -1,9 +1,8 @@
-//! The requests that are made, each in its documented form.
+//! The questions that are asked and the marks that are set, each in its documented form.
 
-use ipc_schema::Deliver;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::events::{Application, Channel, Member, Message, Role, User};
 use crate::gateway::budget::StartLimit;
@@ -12,8 +11,6 @@ use crate::snowflake::Id;
 use super::limits::Key;
 use super::{Call, NoAnswer, Rest};
 
-/// Post without a push notification.
-const SUPPRESS_NOTIFICATIONS: u64 = 1 << 12;
 /// The most messages of one page.
 pub(crate) const PAGE: usize = 100;
 
@@ -31,8 +28,6 @@ pub(crate) enum Edge {
     Newest,
     /// Those right before this one.
     Before(Id),
-    /// Those right after this one.
-    After(Id),
 }
 
 fn get(route: &'static str, major: impl ToString, path: String) -> Call {
@@ -44,32 +39,6 @@ fn get(route: &'static str, major: impl ToString, path: String) -> Call {
         },
         path,
         body: None,
-    }
-}
-
-/// The post of a chunk. Nobody is pinged by what a model wrote, and a repeat is recognised.
-pub(crate) fn post(deliver: &Deliver, refer: bool) -> Call {
-    let mut body = json!({
-        "content": deliver.text,
-        "nonce": deliver.key,
-        "enforce_nonce": true,
-        "allowed_mentions": {"parse": [], "replied_user": false},
-    });
-    if refer {
-        body["message_reference"] =
-            json!({"message_id": deliver.reply_to, "fail_if_not_exists": false});
-    }
-    if deliver.silent {
-        body["flags"] = json!(SUPPRESS_NOTIFICATIONS);
-    }
-    Call {
-        method: Method::POST,
-        key: Key {
-            route: "POST /channels/{}/messages",
-            major: deliver.address.clone(),
-        },
-        path: format!("/channels/{}/messages", deliver.address),
-        body: Some(body),
     }
 }
 
@@ -161,7 +130,6 @@ impl Rest {
         let edge = match edge {
             Edge::Newest => String::new(),
             Edge::Before(id) => format!("&before={id}"),
-            Edge::After(id) => format!("&after={id}"),
         };
         let path = format!("/channels/{channel}/messages?limit={PAGE}{edge}");
         let page: Vec<Value> = self
@@ -179,31 +147,6 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mentions_none() {
-        let mut deliver = fake_hub::chunk("r-0", "r", 0, 1, "5", "@everyone <@1>");
-        deliver.reply_to = "77".into();
-        deliver.silent = true;
-        let call = post(&deliver, true);
-        let body = call.body.unwrap();
-        assert_eq!(
-            body["allowed_mentions"],
-            json!({"parse": [], "replied_user": false})
-        );
-        assert_eq!(
-            (body["nonce"].as_str(), body["enforce_nonce"].as_bool()),
-            (Some("r-0"), Some(true))
-        );
-        assert_eq!(
-            body["message_reference"],
-            json!({"message_id": "77", "fail_if_not_exists": false})
-        );
-        assert_eq!(body["flags"], json!(4096));
-        assert_eq!(call.path, "/channels/5/messages");
-        let plain = post(&deliver, false).body.unwrap();
-        assert!(plain.get("message_reference").is_none());
-    }
 
     #[test]
     fn an_emoji_is_escaped() {

@@ -2,14 +2,16 @@
 //!
 //! Limits go by method, route template and major id (the channel or server), and from the first
 //! answer on by the bucket that Discord names for them. Above them stand two gates: the global limit
-//! and Cloudflare's ban of the address, which hold everything. Under them the worker keeps itself to
-//! fewer requests a second than Discord's 50.
+//! and Cloudflare's ban of the address, which hold everything; answers to interactions are outside of
+//! the first. Under them the worker keeps itself to fewer requests a second than Discord's 50.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Requests a second; Discord's limit is 50.
 const A_SECOND: usize = 45;
+/// Of these, how many may be such that nobody waits for.
+const SPARE_A_SECOND: usize = 25;
 const SECOND: Duration = Duration::from_secs(1);
 /// Buckets that are remembered; those that are over are forgotten first.
 const BUCKETS: usize = 4096;
@@ -23,6 +25,13 @@ pub(crate) struct Key {
     pub(crate) route: &'static str,
     /// The channel or server; empty where there is none.
     pub(crate) major: String,
+}
+
+impl Key {
+    /// Answers to interactions do not count against the limit of all requests.
+    fn is_outside(&self) -> bool {
+        self.route.contains(" /webhooks/") || self.route.contains(" /interactions/")
+    }
 }
 
 /// `X-RateLimit-*` of an answer.
@@ -53,7 +62,10 @@ struct Bucket {
 /// All limits of one bot.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    gate: Option<Instant>,
+    /// Every route but answers to interactions is held.
+    global: Option<Instant>,
+    /// Everything is.
+    address: Option<Instant>,
     /// Route → the bucket that Discord named.
     names: HashMap<&'static str, String>,
     buckets: HashMap<String, Bucket>,
@@ -63,6 +75,28 @@ pub(crate) struct Limits {
 impl Limits {
     /// Takes a place for a request, or says how long to wait before asking again.
     pub(crate) fn take(&mut self, key: &Key, now: Instant) -> Result<(), Duration> {
+        self.take_of(key, A_SECOND, 0, now)
+    }
+
+    /// As [`Limits::take`], for what nobody waits for: leaves room for what somebody does.
+    pub(crate) fn take_spare(&mut self, key: &Key, now: Instant) -> Result<(), Duration> {
+        self.take_of(key, SPARE_A_SECOND, 1, now)
+    }
+
+    /// How long the whole address is held, if it is.
+    pub(crate) fn address_held(&self, now: Instant) -> Option<Duration> {
+        let until = self.address.filter(|until| *until > now)?;
+        Some(until - now)
+    }
+
+    /// At most `a_second` of all requests, and more than `left` of the bucket have to be there.
+    fn take_of(
+        &mut self,
+        key: &Key,
+        a_second: usize,
+        left: u32,
+        now: Instant,
+    ) -> Result<(), Duration> {
         while self
             .lately
             .front()
@@ -70,18 +104,20 @@ impl Limits {
         {
             self.lately.pop_front();
         }
-        let paced = self
-            .lately
-            .front()
-            .filter(|_| self.lately.len() >= A_SECOND);
-        let paced = paced.map(|first| *first + SECOND);
+        let outside = key.is_outside();
+        // The one that has to be over before there is room.
+        let paced = self.lately.len().checked_sub(a_second);
+        let paced = paced.and_then(|nth| self.lately.get(nth));
+        let paced = paced.filter(|_| !outside).map(|first| *first + SECOND);
+        let global = self.global.filter(|_| !outside);
         let name = self.name(key);
         let bucket = self.buckets.get_mut(&name);
         let full = bucket
             .as_ref()
-            .filter(|it| it.remaining == 0)
+            .filter(|it| it.remaining <= left)
             .map(|it| it.resets);
-        let until = [self.gate, paced, full].into_iter().flatten().max();
+        let held = [global, self.address, paced, full];
+        let until = held.into_iter().flatten().max();
         if let Some(until) = until.filter(|until| *until > now) {
             return Err(until - now);
         }
@@ -93,7 +129,9 @@ impl Limits {
             }
             bucket.remaining = bucket.remaining.saturating_sub(1);
         }
-        self.lately.push_back(now);
+        if !outside {
+            self.lately.push_back(now);
+        }
         Ok(())
     }
 
@@ -127,18 +165,18 @@ impl Limits {
     /// Notes a 429: nothing of that scope goes for so long.
     pub(crate) fn limited(&mut self, key: &Key, scope: Scope, after: Duration, now: Instant) {
         let until = now + after + LATER;
-        if scope == Scope::Route {
-            self.make_room(now);
-            let name = self.name(key);
-            self.buckets.insert(
-                name,
-                Bucket {
+        match scope {
+            Scope::Global => self.global = self.global.max(Some(until)),
+            Scope::Address => self.address = self.address.max(Some(until)),
+            Scope::Route => {
+                self.make_room(now);
+                let name = self.name(key);
+                let full = Bucket {
                     remaining: 0,
                     resets: until,
-                },
-            );
-        } else {
-            self.gate = self.gate.max(Some(until));
+                };
+                self.buckets.insert(name, full);
+            }
         }
     }
 
@@ -203,9 +241,14 @@ mod tests {
 
     #[test]
     fn bucket_new_message() {
-        // Two routes that Discord puts into one bucket share it from the first answers on.
+        // Limits go by the template of a path and its channel, so that a message which nobody has
+        // asked about yet is in the bucket that its channel has used up.
         let now = Instant::now();
         let mut limits = Limits::default();
+        let edit = |message: &str| crate::rest::writes::edit("1", message, Default::default()).key;
+        limits.told(&edit("10"), &told(0, 5), now);
+        assert!(limits.take(&edit("11"), now).is_err());
+        // Two routes that Discord puts into one bucket share it from the first answers on.
         let other = Key {
             route: "POST /other/{}",
             major: "1".into(),
@@ -213,6 +256,38 @@ mod tests {
         limits.told(&other, &told(9, 5), now);
         limits.told(&post("1"), &told(0, 5), now);
         assert!(limits.take(&other, now).is_err());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_leaves_room_for_what_somebody_does() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        limits.told(&post("1"), &told(1, 5), now);
+        assert!(limits.take_spare(&post("1"), now).is_err());
+        assert_eq!(limits.take(&post("1"), now), Ok(()), "the last is left");
+        let spare = |limits: &mut Limits, n: u32| limits.take_spare(&post(&n.to_string()), now);
+        let gone = (10..100).take_while(|n| spare(&mut limits, *n).is_ok());
+        assert_eq!(gone.count(), SPARE_A_SECOND - 1);
+        assert_eq!(limits.take(&post("2"), now), Ok(()));
+    }
+
+    #[test]
+    fn interactions_go_on() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        let answer = crate::rest::writes::callback(
+            crate::snowflake::Id(2),
+            crate::rest::writes::Ack::Pressed,
+        );
+        let minute = Duration::from_secs(60);
+        limits.limited(&post("1"), Scope::Global, minute, now);
+        assert!(limits.take(&post("1"), now).is_err());
+        assert_eq!(limits.take(&answer.key, now), Ok(()));
+        assert_eq!(limits.address_held(now), None);
+        limits.limited(&post("1"), Scope::Address, minute, now);
+        assert!(limits.take(&answer.key, now).is_err());
+        assert_eq!(limits.address_held(now), Some(minute + LATER));
+        assert_eq!(limits.address_held(now + minute * 2), None);
     }
 
     #[test]

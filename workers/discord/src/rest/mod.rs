@@ -10,30 +10,31 @@
 
 pub(crate) mod answer;
 pub(crate) mod calls;
+pub(crate) mod inward;
 pub(crate) mod limits;
 pub(crate) mod look;
+pub(crate) mod refusal;
+pub(crate) mod send;
+pub(crate) mod writes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, Proxy, Response};
+use reqwest::header::HeaderValue;
+use reqwest::{Client, Method, Proxy};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
-use tracing::{debug, warn};
 use worker_kit::Backoff;
 
 use crate::options::Options;
-use answer::{Meaning, Raw, Refused};
-use limits::{Key, Limits, Scope, Told};
+use answer::Refused;
+use limits::{Key, Limits};
 
 /// How long a connection may take to stand, and a whole request to be answered.
 const CONNECT: Duration = Duration::from_secs(10);
 const REQUEST: Duration = Duration::from_secs(30);
-/// The largest answer that is read, in bytes: a page of 100 messages is far below.
-const LARGEST: usize = 8 << 20;
 /// Tries of a question before its asker hears that there is trouble.
 const TRIES: u32 = 4;
 /// Discord wants an address and a version.
@@ -99,6 +100,8 @@ impl std::fmt::Display for NoAnswer {
 /// The API as one bot sees it.
 pub(crate) struct Rest {
     client: Client,
+    /// For interactions: connections of its own, so that no acknowledgement is behind a large file.
+    quick: Client,
     base: String,
     authorization: HeaderValue,
     limits: Mutex<Limits>,
@@ -117,22 +120,9 @@ impl Rest {
         let mut authorization = HeaderValue::try_from(bearer)
             .map_err(|_| "the token has characters in it that no token has; copy it again")?;
         authorization.set_sensitive(true);
-        let mut client = Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT)
-            .timeout(REQUEST)
-            // A redirect would take the token elsewhere.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if let Some(proxy) = &options.proxy {
-            client = client.proxy(self::proxy(proxy, options)?);
-        }
-        // reqwest's own words may name an address; what can go wrong here are the certificates.
-        let client = client.build().map_err(
-            |_| "the machine has no certificates to check Discord's by: install ca-certificates",
-        )?;
         Ok(Rest {
-            client,
+            client: client(options)?,
+            quick: client(options)?,
             base: options.api_base().to_owned(),
             authorization,
             limits: Mutex::default(),
@@ -189,69 +179,6 @@ impl Rest {
         }
     }
 
-    /// One request, for which there is a place.
-    pub(crate) async fn once(&self, call: &Call) -> Once {
-        if *self.unauthorized.borrow() {
-            return Once::Unauthorized;
-        }
-        let _busy = Busy::new(&self.busy);
-        let mut request = self
-            .client
-            .request(call.method.clone(), format!("{}{}", self.base, call.path))
-            .header(AUTHORIZATION, self.authorization.clone());
-        if let Some(body) = &call.body {
-            request = request.json(body);
-        }
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => {
-                return Once::Trouble {
-                    why: in_words(&error),
-                    sent: !error.is_connect(),
-                };
-            }
-        };
-        let told = told(response.headers());
-        let mut raw = Raw {
-            status: response.status().as_u16(),
-            retry_after: number(response.headers(), RETRY_AFTER.as_str()),
-            global: response.headers().contains_key("x-ratelimit-global"),
-            body: Vec::new(),
-        };
-        self.limits().told(&call.key, &told, Instant::now());
-        match body(response).await {
-            Ok(body) => raw.body = body,
-            Err(why) => return Once::Trouble { why, sent: true },
-        }
-        match answer::read(&raw) {
-            Meaning::Done => Once::Done(raw.body),
-            Meaning::Limited { scope, after } => {
-                self.limits()
-                    .limited(&call.key, scope, after, Instant::now());
-                self.warn_of_limit(call, scope, after);
-                Once::Limited
-            }
-            Meaning::Unauthorized => {
-                self.refuse();
-                Once::Unauthorized
-            }
-            Meaning::Trouble(why) => Once::Trouble { why, sent: true },
-            Meaning::Refused(refused) => Once::Refused(refused),
-        }
-    }
-
-    fn warn_of_limit(&self, call: &Call, scope: Scope, after: Duration) {
-        let seconds = after.as_secs_f32();
-        match scope {
-            Scope::Route => debug!(route = call.key.route, "limited for {seconds:.1} s"),
-            Scope::Global => warn!("Discord limits all requests for {seconds:.1} s"),
-            Scope::Address => warn!(
-                "Cloudflare limits this machine's address for {seconds:.0} s; if this comes often, \
-                 look for another bot on the machine"
-            ),
-        }
-    }
-
     /// Asks a question that may be repeated, and waits as long as it takes to have it answered or
     /// to see that there is trouble.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, call: &Call) -> Result<T, NoAnswer> {
@@ -285,20 +212,21 @@ impl Rest {
     }
 }
 
-/// Counts a request while it is on the wire.
-struct Busy<'a>(&'a watch::Sender<usize>);
-
-impl Busy<'_> {
-    fn new(count: &watch::Sender<usize>) -> Busy<'_> {
-        count.send_modify(|count| *count += 1);
-        Busy(count)
+fn client(options: &Options) -> Result<Client, String> {
+    let mut client = Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(CONNECT)
+        .timeout(REQUEST)
+        // A redirect would take the token elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    if let Some(proxy) = &options.proxy {
+        client = client.proxy(self::proxy(proxy, options)?);
     }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
-    }
+    // reqwest's own words may name an address; what can go wrong here are the certificates.
+    client.build().map_err(|_| {
+        "the machine has no certificates to check Discord's by: install ca-certificates".into()
+    })
 }
 
 fn proxy(address: &SecretString, options: &Options) -> Result<Proxy, String> {
@@ -309,41 +237,6 @@ fn proxy(address: &SecretString, options: &Options) -> Result<Proxy, String> {
         return Ok(proxy);
     }
     Ok(proxy.basic_auth(user, options.proxy_password.expose_secret()))
-}
-
-fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
-}
-
-fn told(headers: &HeaderMap) -> Told {
-    let bucket = headers
-        .get("x-ratelimit-bucket")
-        .and_then(|value| value.to_str().ok());
-    let reset_after = number(headers, "x-ratelimit-reset-after");
-    let remaining = headers
-        .get("x-ratelimit-remaining")
-        .and_then(|value| value.to_str().ok());
-    Told {
-        bucket: bucket.filter(|name| name.len() <= 100).map(str::to_owned),
-        remaining: remaining.and_then(|text| text.parse().ok()),
-        reset_after: reset_after
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .map(|after| after.min(Duration::from_secs(3600))),
-    }
-}
-
-async fn body(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(piece)) if body.len() + piece.len() <= LARGEST => {
-                body.extend_from_slice(&piece)
-            }
-            Ok(Some(_)) => return Err(format!("an answer of over {LARGEST} bytes")),
-            Ok(None) => return Ok(body),
-            Err(error) => return Err(in_words(&error)),
-        }
-    }
 }
 
 /// reqwest's own words hold the whole address; these do not.

@@ -77,6 +77,7 @@ async fn a_401_on_a_post_stops_everything() {
     assert_eq!(asked, 1);
 }
 
+// case 10
 #[tokio::test]
 async fn fatal_codes() {
     for (code, exit, words) in [
@@ -84,6 +85,7 @@ async fn fatal_codes() {
         (4013, 78, "newer release"),
         (4012, 78, "newer release"),
         (4010, 78, "too many servers"),
+        (4011, 78, "too many servers"),
         (4004, 77, "Reset Token"),
     ] {
         let stage = Stage::new().await;
@@ -95,6 +97,7 @@ async fn fatal_codes() {
     }
 }
 
+// case 33
 #[tokio::test]
 async fn restart_close_code_and_a_post_that_is_finished() {
     let stage = Stage::new().await;

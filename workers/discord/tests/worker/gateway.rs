@@ -38,6 +38,7 @@ async fn comes_back_by_resume(stage: &Stage, fault: impl AsyncFnOnce(&Stage)) {
     );
 }
 
+// case 1
 #[tokio::test]
 async fn no_hello() {
     let stage = Stage::new().await;
@@ -49,6 +50,7 @@ async fn no_hello() {
     assert_eq!(stage.identifies().len(), 1);
 }
 
+// case 2
 #[tokio::test]
 async fn half_open_after_ready() {
     let stage = Stage::with(|options| options.heartbeat_ms = 200).await;
@@ -56,6 +58,7 @@ async fn half_open_after_ready() {
     assert_eq!(stage.codes().first(), Some(&Some(4000)));
 }
 
+// case 3
 #[tokio::test]
 async fn op7_mute_peer() {
     let stage = Stage::new().await;
@@ -65,6 +68,7 @@ async fn op7_mute_peer() {
     .await;
 }
 
+// case 28
 #[tokio::test]
 async fn op7_before_hello() {
     let stage = Stage::new().await;
@@ -77,6 +81,7 @@ async fn op7_before_hello() {
     .await;
 }
 
+// case 22
 #[tokio::test]
 async fn op9_true() {
     let stage = Stage::new().await;
@@ -98,6 +103,7 @@ async fn a_dispatch_before_hello_is_no_event_of_ours() {
     .await;
 }
 
+// case 23
 #[tokio::test]
 async fn resume_url_dead() {
     let stage = Stage::new().await;
@@ -108,8 +114,9 @@ async fn resume_url_dead() {
     .await;
 }
 
+// case 29
 #[tokio::test]
-async fn op1_request_and_jitter_null() {
+async fn op1_request() {
     let stage = Stage::new().await;
     let _worker = stage.up(json!({})).await;
     stage.discord.now(Act::AskHeartbeat);
@@ -117,8 +124,45 @@ async fn op1_request_and_jitter_null() {
     stage.discord.wait_wire(beat, SOON).await.unwrap();
 }
 
+// case 30
 #[tokio::test]
-async fn op9_false_and_ready_backfill() {
+async fn jitter_null() {
+    let stage = Stage::with(|options| options.heartbeat_ms = 200).await;
+    stage
+        .discord
+        .gateway_fault(GatewayFault::SilentIdentify, Times::Next(1));
+    let _worker = stage.spawn(json!({}));
+    let beat = |wire: &Wire| matches!(wire, Wire::Heartbeat { .. });
+    let beat = stage.discord.wait_wire(beat, SOON).await.unwrap();
+    let Wire::Heartbeat { seq, .. } = beat.what else {
+        panic!()
+    };
+    assert_eq!(seq, None, "there was no event yet");
+}
+
+// case 21
+#[tokio::test]
+async fn op9_false() {
+    let stage = Stage::new().await;
+    let scene = stage.discord.scene();
+    let _worker = stage.up(json!({})).await;
+    stage.discord.dm(scene.owner, "before");
+    stage.heard("before").await;
+    stage.settled().await;
+    let since = stage.discord.wire().next();
+    stage.discord.now(Act::InvalidSession { resumable: false });
+    stage.discord.dm(scene.owner, "meanwhile");
+    assert!(matches!(stage.greeted(since).await, Wire::Identify { .. }));
+    stage.heard("meanwhile").await;
+    stage.discord.dm(scene.owner, "after");
+    stage.heard("after").await;
+    assert_eq!(stage.texts(), ["before", "meanwhile", "after"]);
+    assert_eq!((stage.identifies().len(), stage.resumes().len()), (2, 0));
+}
+
+// case 25
+#[tokio::test]
+async fn ready_backfill() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let worker = stage.up(json!({})).await;
@@ -167,6 +211,7 @@ async fn op9_false_and_ready_backfill() {
     stage.settled().await;
 }
 
+// case 4
 #[tokio::test]
 async fn resume_reject_loop() {
     let stage = Stage::new().await;
@@ -181,8 +226,9 @@ async fn resume_reject_loop() {
     assert_eq!(stage.resumes().len(), 3);
 }
 
+// case 32
 #[tokio::test]
-async fn codes_4007_and_4009() {
+async fn codes_4007_4009() {
     for code in [4007, 4009] {
         let stage = Stage::new().await;
         let scene = stage.discord.scene();
@@ -196,6 +242,7 @@ async fn codes_4007_and_4009() {
     }
 }
 
+// case 5
 #[tokio::test]
 async fn accept_close_storm() {
     let stage = Stage::new().await;
@@ -216,6 +263,7 @@ async fn accept_close_storm() {
     );
 }
 
+// case 6
 #[tokio::test]
 async fn identify_budget_zero() {
     let stage = Stage::new().await;
@@ -232,19 +280,28 @@ async fn identify_budget_zero() {
     assert_eq!((reset, stage.identifies().len()), (0, 1));
 }
 
+// case 7
 #[tokio::test]
 async fn crash_loop_budget() {
     let stage = Stage::new().await;
-    for _ in 0..3 {
-        let worker = stage.up(json!({})).await;
+    for _ in 0..50 {
+        let (wire, said) = (stage.discord.wire().next(), stage.said.next());
+        let worker = stage.spawn(json!({}));
+        tokio::select! {
+            _ = stage.greeted(wire) => {}
+            waits = stage.said.wait_for_since(said, |line| line.contains("a session may be begun in"), SOON) => {
+                waits.unwrap();
+            }
+        }
         worker.kill().await;
         stage.hub.set_cursor("gateway", b""); // it dies before the session is kept
     }
-    let _worker = stage.spawn(json!({}));
-    stage.said("a session may be begun in").await;
     assert_eq!(stage.identifies().len(), 3);
+    let reset = |wire: &Wire| matches!(wire, Wire::TokenReset { .. });
+    assert_eq!(stage.discord.wire().count(reset), 0);
 }
 
+// case 31
 #[tokio::test]
 async fn slow_acks_flood() {
     let stage = Stage::with(|options| options.heartbeat_ms = 100).await;
@@ -276,6 +333,7 @@ async fn slow_acks_flood() {
     assert_eq!(connects, 1);
 }
 
+// case 8
 #[tokio::test]
 async fn kill9_resume() {
     let stage = Stage::new().await;
@@ -304,6 +362,7 @@ async fn kill9_resume() {
     assert_eq!(stage.identifies().len(), 1);
 }
 
+// case 9
 #[tokio::test]
 async fn seq_after_handoff() {
     let stage = Stage::with(|options| options.heartbeat_ms = 100).await;
@@ -371,6 +430,7 @@ async fn more_than_fits_is_fetched_again() {
     assert_eq!(order, expected, "each in its place");
 }
 
+// case 24
 #[tokio::test]
 async fn replay_dup() {
     let stage = Stage::new().await;
@@ -386,6 +446,7 @@ async fn replay_dup() {
     assert_eq!(stage.texts(), ["once", "next"]);
 }
 
+// case 36
 #[tokio::test]
 async fn malformed_event() {
     let stage = Stage::new().await;
@@ -422,6 +483,7 @@ async fn malformed_event() {
     assert_eq!((stage.identifies().len(), stage.resumes().len()), (1, 0));
 }
 
+// case 42
 #[tokio::test]
 async fn oversize_fragmented() {
     let stage = Stage::new().await;
@@ -445,6 +507,7 @@ async fn oversize_fragmented() {
     assert!(peak < 80 * 1024, "{peak} KiB");
 }
 
+// case 38
 #[tokio::test]
 async fn guild_unavailable() {
     let stage = Stage::new().await;
@@ -514,4 +577,47 @@ async fn a_bot_that_was_offline_for_hours_reads_its_channels_back() {
     stage.heard("two").await;
     stage.settled().await;
     assert_eq!(stage.texts(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_gap_in_what_was_read_back_is_told_to_the_next_who_is_answered_there() {
+    let stage = Stage::with(|options| options.rate_limits = false).await;
+    let scene = stage.discord.scene();
+    let worker = stage.up(json!({})).await;
+    stage.mention(scene.owner, scene.general, "one");
+    stage.heard("one").await;
+    stage.settled().await;
+    worker.kill().await;
+    stage.mention(scene.owner, scene.general, "too old");
+    for n in 0..299 {
+        let noise = format!("noise {n}");
+        stage.discord.user_says(scene.alice, scene.general, &noise);
+    }
+    stage.mention(scene.owner, scene.general, "two");
+    stage.discord.gateway_fault(
+        GatewayFault::RefuseResume { resumable: false },
+        Times::Next(1),
+    );
+    let worker = stage.up(json!({})).await;
+    let it = stage.heard("two").await;
+    assert_eq!(it.left_out.len(), 1);
+    assert!(it.left_out[0].starts_with("older messages here: more than 300 came"));
+    stage.settled().await;
+    stage.mention(scene.owner, scene.general, "three");
+    assert_eq!(stage.heard("three").await.left_out, [""; 0]);
+    stage.settled().await;
+    worker.kill().await;
+    // One less is none.
+    for n in 0..299 {
+        let noise = format!("more noise {n}");
+        stage.discord.user_says(scene.alice, scene.general, &noise);
+    }
+    stage.mention(scene.owner, scene.general, "four");
+    stage.discord.gateway_fault(
+        GatewayFault::RefuseResume { resumable: false },
+        Times::Next(1),
+    );
+    let _worker = stage.up(json!({})).await;
+    assert_eq!(stage.heard("four").await.left_out, [""; 0]);
+    assert_eq!(stage.texts(), ["one", "two", "three", "four"]);
 }

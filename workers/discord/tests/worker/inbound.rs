@@ -1,6 +1,6 @@
 //! From a person to the hub.
 
-use fake_discord::{File, Portal, Say};
+use fake_discord::Portal;
 use ipc_schema::Access;
 use serde_json::json;
 
@@ -172,36 +172,7 @@ async fn roles_let_people_in_also_after_a_restart() {
     assert_eq!((two.text.as_str(), two.access), ("two", Access::Granted));
 }
 
-#[tokio::test]
-async fn files_are_named_in_words() {
-    let stage = Stage::new().await;
-    let scene = stage.discord.scene();
-    let _worker = stage.up(json!({})).await;
-    let file = File {
-        name: "a.png".into(),
-        content_type: Some("image/png".into()),
-        data: vec![0; 12_345],
-    };
-    let dm = stage.discord.dm_channel(scene.owner);
-    stage
-        .discord
-        .says(
-            scene.owner,
-            dm,
-            Say {
-                files: vec![file],
-                ..Say::default()
-            },
-        )
-        .unwrap();
-    let it = stage.inbound(1).await;
-    assert_eq!(it.text, "");
-    assert_eq!(
-        it.left_out,
-        ["a.png (image, 12 kB): files are not passed on yet"]
-    );
-}
-
+// case 37
 #[tokio::test]
 async fn content_intent_missing() {
     let stage = Stage::new().await;

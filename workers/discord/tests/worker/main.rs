@@ -7,9 +7,12 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+mod attachments;
 mod doctor;
+mod edits;
 mod ends;
 mod gateway;
 mod inbound;
 mod outbound;
 mod stage;
+mod threads;
