@@ -107,10 +107,10 @@ enum Timer {
     Lane(Lane),
     /// The turn's runner has been away for long enough to say so.
     RunnerAway { turn: String },
-    /// An open page of the turn has changed.
-    Revise { turn: String },
-    /// The turn takes long, and nothing of it can be shown.
-    Bubble { turn: String },
+    /// What is shown of the turn may be due.
+    Progress(String),
+    /// The turn takes long, and nothing of it was shown.
+    Silence(String),
 }
 
 /// Until somebody whose message waits for a runner is told, milliseconds.
@@ -132,8 +132,8 @@ pub struct Engine {
     told_away: HashSet<String>,
     /// What is shown of turns that run, by turn.
     live: HashMap<String, Live>,
-    /// Turns of which nothing was said yet, and where it would be.
-    bubbles: HashMap<String, Lane>,
+    /// Where a turn runs of which nothing was said yet.
+    quiet: HashMap<Lane, String>,
     /// Files that are being handed over, by peer.
     incoming: HashMap<String, Vec<Incoming>>,
     dirty_sessions: BTreeSet<String>,
@@ -181,7 +181,7 @@ impl Engine {
             timers: BTreeMap::new(),
             told_away: HashSet::new(),
             live: HashMap::new(),
-            bubbles: HashMap::new(),
+            quiet: HashMap::new(),
             incoming: HashMap::new(),
             dirty_sessions: BTreeSet::new(),
             dirty_lanes: BTreeSet::new(),
@@ -189,6 +189,11 @@ impl Engine {
         };
         for runner in engine.runners.keys().cloned().collect::<Vec<_>>() {
             engine.runner_away(&runner, now)?;
+        }
+        for project in engine.plan.projects.keys().cloned().collect::<Vec<_>>() {
+            for turn in engine.spool.open_turns(&project)? {
+                engine.await_silence(&turn, now)?;
+            }
         }
         Ok(engine)
     }
@@ -225,7 +230,7 @@ impl Engine {
 
     fn handle(&mut self, event: Event, now: u64) -> Result<(), SpoolError> {
         match event {
-            Event::Up { peer, capabilities } => self.up(&peer, capabilities, now),
+            Event::Up { peer, capabilities } => self.up(&peer, capabilities),
             Event::Down { peer } => self.down(&peer, now),
             Event::Got {
                 peer,
@@ -236,7 +241,7 @@ impl Engine {
         }
     }
 
-    fn up(&mut self, peer: &str, capabilities: Capabilities, now: u64) -> Result<(), SpoolError> {
+    fn up(&mut self, peer: &str, capabilities: Capabilities) -> Result<(), SpoolError> {
         self.incoming.remove(peer);
         if let Some(runner) = self.runners.get_mut(peer) {
             runner.capabilities = capabilities;
@@ -269,7 +274,7 @@ impl Engine {
                 self.show_activity(turn, true);
             }
         }
-        self.revise_all(peer, now)?;
+        self.doubt_progress(peer);
         if let Some(platform) = self.plan.platforms.get(peer) {
             tracing::info!(project = %platform.project, platform = %peer, "platform started");
         }
@@ -372,8 +377,8 @@ impl Engine {
                         self.dirty_lanes.insert(lane);
                     }
                     Timer::RunnerAway { turn } => self.tell_runner_away(&turn, now)?,
-                    Timer::Revise { turn } => self.revise(&turn, now)?,
-                    Timer::Bubble { turn } => self.bubble(&turn, now)?,
+                    Timer::Progress(turn) => self.tick_progress(&turn, now)?,
+                    Timer::Silence(turn) => self.silence(&turn, now)?,
                 }
             }
         }
@@ -398,6 +403,15 @@ impl Engine {
 
     fn at(&mut self, when: u64, timer: Timer) {
         self.timers.entry(when).or_default().insert(timer);
+    }
+
+    fn cancel(&mut self, when: u64, timer: &Timer) {
+        if let Some(timers) = self.timers.get_mut(&when) {
+            timers.remove(timer);
+            if timers.is_empty() {
+                self.timers.remove(&when);
+            }
+        }
     }
 
     fn send(&mut self, peer: &str, trace: &str, body: Body) {

@@ -2,10 +2,10 @@
 //!
 //! On a full disk the batch is undone and its events are tried one by one, each in a transaction of
 //! its own: what has room goes on; a message that has none is deferred, and its sender's worker
-//! offers it again. Any other event that finds no room ends the hub: its peers say it again to the
-//! next one.
+//! offers it again; a file is refused, progress is forgotten. Any other event that finds no room ends
+//! the hub: its peers say it again to the next one.
 
-use ipc_schema::{Body, Deferred};
+use ipc_schema::{Body, Deferred, Nack};
 use spool::SpoolError;
 
 use super::{Engine, Event, Lane, Out};
@@ -34,7 +34,7 @@ impl Engine {
                 Ok(()) => out.append(&mut self.out),
                 Err(error) => {
                     self.undo()?;
-                    out.push(deferred(&event, &error).ok_or(error)?);
+                    out.extend(put_off(&event, &error).ok_or(error)?);
                 }
             }
         }
@@ -55,6 +55,8 @@ impl Engine {
     /// at again.
     fn undo(&mut self) -> Result<(), SpoolError> {
         self.spool.rollback();
+        // Made anew from the spool when they are missed.
+        self.live.clear();
         for out in self.out.drain(..) {
             if let Body::Deliver(deliver) = out.body
                 && let Some(worker) = self.workers.get_mut(&out.peer)
@@ -87,23 +89,33 @@ fn has_no_room(error: &SpoolError) -> bool {
     error.is_full() || *error == SpoolError::Undone
 }
 
-/// The answer to an event that found no room, if it can be put off.
-fn deferred(event: &Event, error: &SpoolError) -> Option<Out> {
-    match event {
-        Event::Got {
-            peer,
-            trace,
-            body: Body::Inbound(inbound),
-            ..
-        } if has_no_room(error) => Some(Out {
-            peer: peer.clone(),
-            trace: trace.clone(),
-            body: Body::Deferred(Deferred {
-                event_id: inbound.event_id.clone(),
-                retry_after_ms: DISK_RETRY,
-                why: error.to_string(),
-            }),
+/// The answer, if there is one, to an event that found no room and can be put off.
+fn put_off(event: &Event, error: &SpoolError) -> Option<Option<Out>> {
+    let Event::Got {
+        peer,
+        id,
+        trace,
+        body,
+    } = event
+    else {
+        return None;
+    };
+    let why = error.to_string();
+    let answer = match body {
+        _ if !has_no_room(error) => return None,
+        Body::Inbound(inbound) => Body::Deferred(Deferred {
+            event_id: inbound.event_id.clone(),
+            retry_after_ms: DISK_RETRY,
+            why,
         }),
-        _ => None,
-    }
+        Body::BlobSegment(_) => Body::Nack(Nack { id: *id, why }),
+        // Progress may be lost.
+        Body::TurnUpdate(update) if update.n == 0 => return Some(None),
+        _ => return None,
+    };
+    Some(Some(Out {
+        peer: peer.clone(),
+        trace: trace.clone(),
+        body: answer,
+    }))
 }

@@ -1,216 +1,559 @@
-//! A turn is shown while it runs: pages are posted and changed, steps are said, and whatever stands
-//! open is closed when the turn is over.
+//! Turns as they run: what they show, and what they have written, posted.
 //!
-//! A page is posted as any chunk is, so that it stands once whatever dies; then it is revised, which
-//! may be lost; then it is closed, as a chunk again. What is here and not in the spool may be
-//! forgotten at any time.
+//! [`crate::progress`] decides; here its acts become chunks and lossy changes. What must survive is a
+//! row of the spool, changed with the chunks that show it. The rest is in memory, and made anew from
+//! that row and the turn's content when it is missed.
 
-use ipc_schema::{BlobRef, Body, Card, Revise, Tone, TurnEvent};
+use std::collections::VecDeque;
+
+use ipc_schema::{BlobRef, Body, Revise, TurnEvent, TurnRef};
 use render::Dialect;
-use spool::{ChunkState, SpoolError, Turn, TurnState};
+use spool::{ChunkState, Piece, SpoolError, Turn, TurnState};
 
-use super::outbox::{Place, Post, cut, limit_of};
+use super::outbox::{Place, Post, limit_of};
 use super::runner::lang;
-use super::{Engine, Lane, Out, Timer};
+use super::{Engine, Lane, Timer};
 use crate::form::Form;
 use crate::plan::{Reply, Style};
-use crate::progress::{Board, Step, is_news};
+use crate::progress::{Act, Kept, Progress, Seen, Show, View};
 use crate::texts::progress::{self as words, NoFile};
-use crate::turn::holds_session;
+use crate::texts::{Text, say};
 
-/// Until a platform that can show nothing says that it takes long, milliseconds.
+/// After so long without a word there is one, where nothing else is shown, milliseconds.
 const BUBBLE: u64 = 8_000;
-/// How long a turn runs before its growing text alone is worth a message, milliseconds.
-const PATIENCE: u64 = 2_000;
-/// The least room that a growing text is shown in, code points.
-const TAIL: usize = 80;
-/// Kept free on a page for how the turn stands, code points.
-const STANDING: usize = 60;
+/// Steps that may wait in a lane as messages of their own; further ones join the last.
+const STEPS: usize = 4;
+/// The shortest time between two changes of a message, milliseconds.
+const INTERVAL: u64 = 250;
 
-/// What is shown of a turn now.
-#[derive(Default)]
+/// A turn that runs.
 pub(super) struct Live {
-    board: Board,
-    /// The text that grows, and how much of it was shown.
-    partial: String,
-    partial_shown: usize,
-    revised_at: u64,
-    dirty: bool,
-    /// The chunk of the last step, where a step is a message, and its text.
-    last: Option<(String, String)>,
+    /// Without its prompt.
+    turn: Turn,
+    progress: Progress,
+    /// When it is to be looked at.
+    wake: Option<u64>,
+    /// Chunks of steps that may still wait.
+    steps: VecDeque<String>,
+    /// A row is in the spool.
+    stored: bool,
+    /// A block is on its way whose beginning is in the spool alone.
+    in_pieces: bool,
 }
 
-/// How a turn's pages look.
-struct Look {
-    card: bool,
-    room: usize,
-    dialect: Dialect,
+/// What becomes of the text blocks of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blocks {
+    /// Each is an answer.
+    Each,
+    /// The last is the answer, earlier ones are shown before it.
+    Earlier,
+    /// All are one answer.
+    Joined,
+}
+
+/// What of a turn's content was posted at its end.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) chars: usize,
+    pub(super) chunks: usize,
+    /// Something stands already.
+    pub(super) shown: bool,
+    /// Somebody has been notified of it.
+    pub(super) aloud: bool,
 }
 
 impl Engine {
-    /// How turns are shown where this one came from, if they are.
-    fn style(&self, turn: &Turn) -> Style {
-        let platform = self.plan.platforms.get(&turn.instance);
+    /// How an account's turns are shown, as far as its worker can.
+    fn style_of(&self, turn: &Turn) -> Style {
         let project = self.plan.projects.get(&turn.project);
-        let style = platform.map_or(Style::Off, |platform| platform.progress);
-        let can_edit = self
+        let platform = self.plan.platforms.get(&turn.instance);
+        let style = platform.map(|p| p.progress).unwrap_or_default();
+        let edits = self
             .workers
             .get(&turn.instance)
-            .is_some_and(|worker| worker.capabilities.edit);
+            .is_some_and(|w| w.capabilities.edit);
         match style {
-            _ if !project.is_some_and(|project| project.display.progress) => Style::Off,
-            Style::Compact | Style::Card if !can_edit => Style::Bubble,
+            _ if project.is_none_or(|p| !p.display.progress) => Style::Off,
+            Style::Compact | Style::Card if !edits => Style::Bubble,
             style => style,
         }
     }
 
-    /// Whether what the agent writes before its last words goes out before the turn's end.
-    pub(super) fn shows_content(&self, turn: &Turn) -> bool {
-        matches!(
-            self.style(turn),
-            Style::Legacy | Style::Compact | Style::Card
-        )
-    }
-
-    fn look(&self, turn: &Turn, board: &Board) -> Look {
+    fn show_of(&self, turn: &Turn) -> Show {
+        let project = self.plan.projects.get(&turn.project);
+        let display = project.map(|p| p.display).unwrap_or_default();
+        let preview = self.plan.stream_preview;
         let capabilities = self.capabilities(&turn.instance);
-        Look {
-            card: self.style(turn) == Style::Card && capabilities.embeds && !board.plain,
-            room: limit_of(&capabilities)
-                .max_chars
-                .saturating_sub(STANDING)
-                .max(1),
+        Show {
+            style: self.style_of(turn),
+            thinking: display.thinking,
+            tools: display.tools,
+            tool_max: display.tool_max_len.map(|most| most as usize),
+            preview: preview.enabled.then_some(preview.max_chars as usize),
+            min_delta: preview.min_delta_chars as usize,
+            interval: preview.interval_ms.max(INTERVAL),
+            limit: limit_of(&capabilities).max_chars,
             dialect: Dialect::from_name(&capabilities.dialect),
+            lang: lang(turn),
         }
     }
 
-    fn live(&mut self, turn: &Turn) -> Result<&mut Live, SpoolError> {
-        if !self.live.contains_key(&turn.id) {
-            let kept = self.spool.progress(&turn.id)?;
-            let board = kept.and_then(|kept| serde_json::from_str(&kept).ok());
-            let live = Live {
-                board: board.unwrap_or_default(),
-                ..Live::default()
-            };
+    fn blocks_of(&self, turn: &Turn, style: Style) -> Blocks {
+        let reply = self.plan.platforms.get(&turn.instance).map(|p| p.reply);
+        match (reply, style) {
+            (Some(Reply::All), _) => Blocks::Each,
+            (_, Style::Legacy | Style::Compact | Style::Card) => Blocks::Earlier,
+            (_, Style::Bubble | Style::Off) => Blocks::Joined,
+        }
+    }
+
+    /// An attempt begins.
+    pub(super) fn begin_progress(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
+        if turn.attempt > 0 {
+            // Content is told anew; what has been shown of it stays.
+            if let Some(live) = self.live_of(turn, now)? {
+                live.turn.attempt = turn.attempt + 1;
+                live.progress.again();
+                live.in_pieces = false;
+            }
+        } else {
+            let progress = Progress::new(self.show_of(turn), now);
+            let mut live = Live::new(turn, progress, false);
+            live.turn.attempt = turn.attempt + 1;
             self.live.insert(turn.id.clone(), live);
         }
-        Ok(self.live.entry(turn.id.clone()).or_default())
+        self.await_silence(turn, now)
     }
 
-    /// The turn begins.
-    pub(super) fn watch(&mut self, turn: &Turn, now: u64) {
-        if self.style(turn) == Style::Bubble {
-            let lane = Lane {
-                instance: turn.instance.clone(),
-                address: turn.address.clone(),
-            };
-            self.bubbles.insert(turn.id.clone(), lane);
-            let turn = turn.id.clone();
-            self.at(now + BUBBLE, Timer::Bubble { turn });
+    /// Where nothing else is shown, a word is due after a while.
+    pub(super) fn await_silence(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
+        let live = self.live_of(turn, now)?;
+        if live.is_some_and(|live| {
+            live.progress.style() == Style::Bubble && !live.progress.kept_mut().bubble
+        }) {
+            self.quiet.insert(Lane::of(turn), turn.id.clone());
+            self.at(now + BUBBLE, Timer::Silence(turn.id.clone()));
         }
+        Ok(())
     }
 
-    /// Something was said there: nobody wonders whether work goes on.
+    /// Something goes out in a lane: it is not silent.
     pub(super) fn spoke(&mut self, lane: &Lane) {
-        self.bubbles.retain(|_, waits| waits != lane);
+        if !self.quiet.is_empty() {
+            self.quiet.remove(lane);
+        }
     }
 
-    /// It takes long, and nothing was said yet.
-    pub(super) fn bubble(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
-        if self.bubbles.remove(id).is_none() {
-            return Ok(());
-        }
-        let Some(turn) = self.spool.turn(id)?.filter(|t| holds_session(t.state)) else {
+    /// A turn has been running for a while.
+    pub(super) fn silence(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
+        let Some(turn) = self.spool.turn(id)? else {
             return Ok(());
         };
+        let is_quiet = self
+            .quiet
+            .get(&Lane::of(&turn))
+            .is_some_and(|quiet| quiet == id);
+        if !is_quiet || !matches!(turn.state, TurnState::Starting | TurnState::Running) {
+            return Ok(());
+        }
         let post = Post {
             text: &words::still_working(lang(&turn)),
             form: Form {
-                passing: true,
                 silent: true,
+                passing: true,
                 ..Form::default()
             },
             ..Post::default()
         };
-        self.publish(&(&turn).into(), post, now).map(drop)
+        let place = Place {
+            reply_to: "",
+            ..(&turn).into()
+        };
+        self.publish(&place, post, now)?;
+        self.note(&turn, now, |kept| kept.bubble = true)
     }
 
-    /// Progress of a turn: shown if it can be, else forgotten.
-    pub(super) fn passing(
+    /// The turn's progress, from the spool if need be; `None` if it does not run.
+    fn live_of(&mut self, turn: &Turn, now: u64) -> Result<Option<&mut Live>, SpoolError> {
+        if !self.live.contains_key(&turn.id) {
+            if turn.attempt == 0 || !crate::turn::holds_session(turn.state) {
+                return Ok(None);
+            }
+            let live = self.remember(turn, now)?;
+            self.live.insert(turn.id.clone(), live);
+        }
+        Ok(self.live.get_mut(&turn.id))
+    }
+
+    /// Makes anew what memory has lost.
+    fn remember(&self, turn: &Turn, now: u64) -> Result<Live, SpoolError> {
+        let show = self.show_of(turn);
+        let row = self.spool.progress(&turn.id)?;
+        let stored = row.is_some();
+        let kept: Option<Kept> = row.and_then(|row| serde_json::from_str(&row).ok());
+        let mut progress = match kept {
+            Some(kept) => {
+                let landed = self.spool.chunk(&kept.page)?;
+                let landed = landed.is_some_and(|page| !page.platform_id.is_empty());
+                Progress::resume(show, kept, landed)
+            }
+            None => Progress::new(show, turn.changed_at.min(now)),
+        };
+        let content = self.spool.content(&turn.id)?;
+        if let Some(last) = content
+            .iter()
+            .rfind(|piece| piece.file.is_empty() && piece.whole)
+            && self.blocks_of(turn, progress.style()) == Blocks::Earlier
+        {
+            let shown = self.spool.is_shown(&turn.id, &last.block)?;
+            progress.block(&last.block, &last.text, shown, now);
+        }
+        let in_pieces = content.last().is_some_and(|piece| !piece.whole);
+        Ok(Live {
+            in_pieces,
+            ..Live::new(turn, progress, stored)
+        })
+    }
+
+    /// The agent does something that may be lost.
+    pub(super) fn show_progress(
         &mut self,
-        turn: &Turn,
-        event: TurnEvent,
+        peer: &str,
+        at: &TurnRef,
+        event: &TurnEvent,
         now: u64,
     ) -> Result<(), SpoolError> {
-        let style = self.style(turn);
-        if matches!(style, Style::Off | Style::Bubble) || turn.state == TurnState::Stopping {
-            return Ok(());
-        }
-        let Some(display) = self.plan.projects.get(&turn.project).map(|p| p.display) else {
-            return Ok(());
-        };
-        let board = self.live(turn)?.board.clone();
-        let look = self.look(turn, &board);
-        let lang = lang(turn);
-        let (line, thinks) = match event {
-            TurnEvent::Thinking if display.thinking => (words::thinking(lang).to_owned(), true),
-            TurnEvent::Tool { name, input } if display.tools => {
-                let most = display.tool_max_len.unwrap_or(u32::MAX) as usize;
-                let most = most.min(look.room / 2);
-                let input = match input.chars().count() > most {
-                    true => input.chars().take(most).chain(['…']).collect(),
-                    false => input,
-                };
-                let set = |text: &str| render::literal(text, look.dialect);
-                (words::tool(&set(&name), &set(&input), lang), false)
-            }
-            TurnEvent::Note { text } => (words::note(&render::literal(&text, look.dialect)), false),
-            TurnEvent::Partial { text } if style != Style::Legacy => {
-                return self.grows(turn, text, now);
-            }
+        let id = at.turn.as_str();
+        let seen = match event {
+            TurnEvent::Thinking => Seen::Thinking,
+            TurnEvent::Partial { text } => Seen::Partial(text),
+            TurnEvent::Tool { name, input } => Seen::Tool { name, input },
+            TurnEvent::Note { text } => Seen::Note(text),
             _ => return Ok(()),
         };
-        if style == Style::Legacy {
-            return self.say_step(turn, &line, thinks, now);
+        if !self.live.contains_key(id) {
+            let Some(turn) = self.spool.turn(id)? else {
+                return Ok(());
+            };
+            self.live_of(&turn, now)?;
         }
-        let live = self.live(turn)?;
-        let steps = match thinks {
-            true => live.board.thinks(&line, look.room),
-            false => live.board.step(&line, look.room),
+        let Some(live) = self.live.get_mut(id) else {
+            return Ok(());
         };
-        live.partial.clear();
-        live.partial_shown = 0;
-        self.take_steps(turn, steps, now)
-    }
-
-    /// Where a step is a message: one that still waits to go out takes the next one in.
-    fn say_step(
-        &mut self,
-        turn: &Turn,
-        line: &str,
-        thinks: bool,
-        now: u64,
-    ) -> Result<(), SpoolError> {
-        let room = limit_of(&self.capabilities(&turn.instance)).max_chars;
-        let live = self.live(turn)?;
-        // The board holds nothing here but whether the agent was thinking.
-        let said = match thinks {
-            true => live.board.thinks(line, room),
-            false => live.board.step(line, room),
-        };
-        if said.is_empty() {
+        let runner = self
+            .plan
+            .projects
+            .get(&live.turn.project)
+            .map(|p| p.runner.as_str());
+        if live.turn.attempt != at.attempt
+            || runner != Some(peer)
+            || matches!(live.progress.style(), Style::Bubble | Style::Off)
+        {
             return Ok(());
         }
-        let last = live.last.take();
-        if let Some((key, text)) = last {
-            let both = format!("{text}\n{line}");
-            if both.chars().count() <= room
-                && let Some(chunk) = self.spool.chunk(&key)?
-                && self.spool.rewrite(&key, &both, &chunk.form)?
-            {
-                self.live(turn)?.last = Some((key, both));
-                return Ok(());
+        let acts = live.progress.seen(seen, now);
+        self.perform(id, acts, now)
+    }
+
+    /// A piece of a text block was stored.
+    pub(super) fn wrote(
+        &mut self,
+        turn: &Turn,
+        block: &str,
+        text: &str,
+        more: bool,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let reply = self.plan.platforms.get(&turn.instance).map(|p| p.reply);
+        let Some(live) = self.live_of(turn, now)? else {
+            return Ok(());
+        };
+        let (style, stored) = (live.progress.style(), live.stored);
+        let in_pieces = std::mem::replace(&mut live.in_pieces, more);
+        let joined = matches!(style, Style::Bubble | Style::Off) && reply != Some(Reply::All);
+        if more || joined {
+            return Ok(());
+        }
+        let shown = stored && self.spool.is_shown(&turn.id, block)?;
+        let whole = match in_pieces {
+            true => self.block_text(turn, block)?,
+            false => text.to_owned(),
+        };
+        if self.blocks_of(turn, style) == Blocks::Each {
+            if !shown {
+                self.post_answer(turn, &whole, now)?;
+                self.shown(turn, block, true, now)?;
             }
+            return Ok(());
+        }
+        let acts = match self.live_of(turn, now)? {
+            Some(live) => live.progress.block(block, &whole, shown, now),
+            None => Vec::new(),
+        };
+        self.perform(&turn.id, acts, now)
+    }
+
+    fn block_text(&self, turn: &Turn, block: &str) -> Result<String, SpoolError> {
+        let content = self.spool.content(&turn.id)?.into_iter();
+        let piece = content.into_iter().find(|piece| piece.block == block);
+        Ok(piece.map(|piece| piece.text).unwrap_or_default())
+    }
+
+    /// The agent sends a file: a message of its own, in order with the texts.
+    pub(super) fn sent_file(
+        &mut self,
+        turn: &Turn,
+        file: BlobRef,
+        caption: &str,
+        now: u64,
+    ) -> Result<(), SpoolError> {
+        let content = self.spool.content(&turn.id)?;
+        let nth = content
+            .iter()
+            .filter(|piece| piece.file == file.sha256)
+            .count();
+        // An attempt that is run again sends the same files in the same order.
+        let block = format!("file {nth} {}", file.sha256);
+        self.spool
+            .add_file(&turn.id, &block, &file.sha256, caption)?;
+        let stored = self.live_of(turn, now)?.is_some_and(|live| live.stored);
+        if stored && self.spool.is_shown(&turn.id, &block)? {
+            return Ok(());
+        }
+        self.before_file(turn, &content, now)?;
+        let place = Place::from(turn);
+        let name = file.name.clone();
+        if let Some(why) = self.no_file(turn, &file)? {
+            let text = words::no_file(&name, why, lang(turn));
+            self.post(&place, &text, now)?;
+        } else {
+            let post = Post {
+                text: caption,
+                form: Form {
+                    files: vec![file],
+                    ..Form::default()
+                },
+                ..Post::default()
+            };
+            self.publish(&place, post, now)?;
+        }
+        self.shown(turn, &block, true, now)
+    }
+
+    /// Texts that come before a file are posted before it.
+    fn before_file(&mut self, turn: &Turn, content: &[Piece], now: u64) -> Result<(), SpoolError> {
+        let Some(live) = self.live_of(turn, now)? else {
+            return Ok(());
+        };
+        let style = live.progress.style();
+        let acts = live.progress.file();
+        self.perform(&turn.id, acts, now)?;
+        if self.blocks_of(turn, style) != Blocks::Joined {
+            return Ok(());
+        }
+        let waiting = self.waiting(turn, content, true)?;
+        let texts: Vec<&str> = waiting.iter().map(|piece| piece.text.as_str()).collect();
+        if !texts.is_empty() {
+            self.post_answer(turn, &texts.join("\n\n"), now)?;
+        }
+        for piece in &waiting {
+            self.shown(turn, &piece.block, true, now)?;
+        }
+        Ok(())
+    }
+
+    /// Why a file cannot be posted, if so.
+    fn no_file(&self, turn: &Turn, file: &BlobRef) -> Result<Option<NoFile>, SpoolError> {
+        let capabilities = self.capabilities(&turn.instance);
+        Ok(match () {
+            () if !self.plan.attachments.send => Some(NoFile::Off),
+            () if !capabilities.files || capabilities.file_limit == 0 => Some(NoFile::Platform),
+            () if file.size > capabilities.file_limit => {
+                Some(NoFile::TooLarge(capabilities.file_limit))
+            }
+            () if !self.is_kept(&file.sha256)? => Some(NoFile::Gone),
+            () => None,
+        })
+    }
+
+    /// The texts of a turn that stand nowhere yet; only whole ones, if wanted.
+    fn waiting(
+        &self,
+        turn: &Turn,
+        content: &[Piece],
+        whole: bool,
+    ) -> Result<Vec<Piece>, SpoolError> {
+        let stored = self.live.get(&turn.id).is_none_or(|live| live.stored);
+        let mut waiting = Vec::new();
+        for piece in content {
+            let wanted = piece.file.is_empty() && (piece.whole || !whole);
+            if wanted && !(stored && self.spool.is_shown(&turn.id, &piece.block)?) {
+                waiting.push(piece.clone());
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// A piece of content stands.
+    fn shown(&mut self, turn: &Turn, block: &str, aloud: bool, now: u64) -> Result<(), SpoolError> {
+        self.spool.show(&turn.id, block)?;
+        self.note(turn, now, |kept| {
+            kept.shown = true;
+            kept.aloud |= aloud;
+        })
+    }
+
+    /// Changes what must survive of a turn's progress.
+    fn note(
+        &mut self,
+        turn: &Turn,
+        now: u64,
+        change: impl FnOnce(&mut Kept),
+    ) -> Result<(), SpoolError> {
+        if let Some(live) = self.live_of(turn, now)? {
+            change(live.progress.kept_mut());
+        }
+        self.keep_progress(&turn.id)
+    }
+
+    fn keep_progress(&mut self, id: &str) -> Result<(), SpoolError> {
+        let Some(live) = self.live.get_mut(id) else {
+            return Ok(());
+        };
+        let state = serde_json::to_string(&live.progress.kept()).unwrap_or_default();
+        live.stored = true;
+        self.spool.put_progress(id, &state)
+    }
+
+    /// Does what the progress of a turn wants done.
+    fn perform(&mut self, id: &str, acts: Vec<Act>, now: u64) -> Result<(), SpoolError> {
+        let mut todo = VecDeque::from(acts);
+        let mut keep = false;
+        while let Some(act) = todo.pop_front() {
+            let Some(turn) = self.live.get(id).map(|live| live.turn.clone()) else {
+                return Ok(());
+            };
+            match act {
+                Act::Step(line) => self.post_step(&turn, &line, now)?,
+                Act::Page(view) => {
+                    keep = true;
+                    let page = self.post_page(&turn, view, now)?;
+                    if let Some(live) = self.live.get_mut(id) {
+                        live.progress.opened(&page);
+                    }
+                }
+                Act::Freeze(view) => {
+                    keep = true;
+                    self.freeze_page(&turn, view, now)?;
+                }
+                Act::Revise(view) => {
+                    keep = true;
+                    self.revise_page(&turn, view)?;
+                }
+                Act::Earlier(block) => {
+                    keep = true;
+                    let more = self.show_earlier(&turn, &block, now)?;
+                    // What follows in `todo` was decided after it.
+                    for act in more.into_iter().rev() {
+                        todo.push_front(act);
+                    }
+                }
+            }
+        }
+        if keep {
+            self.keep_progress(id)?;
+        }
+        self.wake_progress(id);
+        Ok(())
+    }
+
+    fn wake_progress(&mut self, id: &str) {
+        let Some(live) = self.live.get_mut(id) else {
+            return;
+        };
+        let wake = live.progress.wake();
+        let old = std::mem::replace(&mut live.wake, wake);
+        if old == wake {
+            return;
+        }
+        let timer = Timer::Progress(id.to_owned());
+        if let Some(old) = old {
+            self.cancel(old, &timer);
+        }
+        if let Some(wake) = wake {
+            self.at(wake, timer);
+        }
+    }
+
+    /// A turn's progress may be due.
+    pub(super) fn tick_progress(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
+        let Some(live) = self.live.get_mut(id) else {
+            return Ok(());
+        };
+        live.wake = None;
+        let acts = live.progress.tick(now);
+        self.perform(id, acts, now)
+    }
+
+    /// An earlier block stands from now on: on the page, or as a message of its own.
+    fn show_earlier(&mut self, turn: &Turn, block: &str, now: u64) -> Result<Vec<Act>, SpoolError> {
+        if !self.spool.show(&turn.id, block)? {
+            return Ok(Vec::new());
+        }
+        let text = self.block_text(turn, block)?;
+        let Some(live) = self.live.get_mut(&turn.id) else {
+            return Ok(Vec::new());
+        };
+        live.progress.kept_mut().shown = true;
+        live.steps.clear();
+        let rendered = render::render(&text, live.progress.dialect());
+        let acts = live.progress.earlier(block, rendered.trim(), now);
+        if live.progress.style() == Style::Legacy {
+            let post = Post {
+                text: &text,
+                form: Form {
+                    silent: true,
+                    ..Form::default()
+                },
+                ..Post::default()
+            };
+            let place = Place {
+                reply_to: "",
+                ..turn.into()
+            };
+            self.publish(&place, post, now)?;
+        }
+        Ok(acts)
+    }
+
+    /// A step as a message of its own; where several wait already it joins the last.
+    fn post_step(&mut self, turn: &Turn, line: &str, now: u64) -> Result<(), SpoolError> {
+        if self.spool.is_crowded()? {
+            return Ok(());
+        }
+        let limit = limit_of(&self.capabilities(&turn.instance)).max_chars;
+        let Some(live) = self.live.get_mut(&turn.id) else {
+            return Ok(());
+        };
+        while let Some(first) = live.steps.front()
+            && self
+                .spool
+                .chunk(first)?
+                .is_none_or(|chunk| chunk.state != ChunkState::Pending)
+        {
+            live.steps.pop_front();
+        }
+        if live.steps.len() >= STEPS
+            && let Some(last) = live.steps.back()
+            && let Some(chunk) = self.spool.chunk(last)?
+        {
+            let text = format!("{}\n{line}", chunk.text);
+            // What no longer fits is told by the step that comes next.
+            if text.chars().count() <= limit {
+                self.spool.rewrite(last, &text, &chunk.form)?;
+            }
+            return Ok(());
         }
         let post = Post {
             text: line,
@@ -222,162 +565,54 @@ impl Engine {
             },
             ..Post::default()
         };
-        let posted = self.publish(&turn.into(), post, now)?;
-        self.live(turn)?.last = Some((posted.first_chunk(), line.to_owned()));
-        Ok(())
-    }
-
-    /// The text that grows is shown at the end of the open page.
-    fn grows(&mut self, turn: &Turn, text: String, now: u64) -> Result<(), SpoolError> {
-        let preview = self.plan.stream_preview;
-        if !preview.enabled {
-            return Ok(());
-        }
-        let long = now.saturating_sub(turn.changed_at) >= PATIENCE;
-        let live = self.live(turn)?;
-        let length = text.chars().count();
-        live.partial = text;
-        if live.board.page.is_empty() {
-            return match long {
-                true => self.take_steps(turn, vec![Step::Open(String::new())], now),
-                false => Ok(()),
-            };
-        }
-        if is_news(live.partial_shown, length, preview.min_delta_chars as usize) {
-            self.changed(turn, now)?;
-        }
-        Ok(())
-    }
-
-    /// Content of a turn before its last words.
-    pub(super) fn earlier(&mut self, turn: &Turn, text: &str, now: u64) -> Result<(), SpoolError> {
-        let board = self.live(turn)?.board.clone();
-        let look = self.look(turn, &board);
-        if self.style(turn) == Style::Legacy {
-            let live = self.live(turn)?;
-            live.last = None;
-            live.board = Board::default();
-            let post = Post {
-                text,
-                form: Form {
-                    silent: true,
-                    ..Form::default()
-                },
-                ..Post::default()
-            };
-            return self.publish(&turn.into(), post, now).map(drop);
-        }
-        let rendered = render::render(text, look.dialect);
-        let limit = render::Limit {
-            max_chars: look.room,
-            joined: false,
+        let place = Place {
+            reply_to: "",
+            ..turn.into()
         };
-        let pieces = cut(&rendered, limit);
-        let live = self.live(turn)?;
-        live.partial.clear();
-        live.partial_shown = 0;
-        let steps = live
-            .board
-            .content(pieces.iter().map(String::as_str), look.room);
-        self.take_steps(turn, steps, now)?;
-        self.keep_board(turn)
-    }
-
-    fn keep_board(&mut self, turn: &Turn) -> Result<(), SpoolError> {
-        let board = &self.live(turn)?.board;
-        let kept = serde_json::to_string(board).unwrap_or_default();
-        self.spool.put_progress(&turn.id, &kept)
-    }
-
-    fn take_steps(&mut self, turn: &Turn, steps: Vec<Step>, now: u64) -> Result<(), SpoolError> {
-        // The board has gone on already: which page a step is about is told by the steps before it.
-        let mut page = match steps.iter().any(|s| matches!(s, Step::Close { .. })) {
-            true => self.posted_page(turn)?,
-            false => self.live(turn)?.board.page.clone(),
-        };
-        for step in steps {
-            match step {
-                Step::Open(text) => {
-                    page = self.open_page(turn, &text, now)?;
-                    self.live(turn)?.board.page.clone_from(&page);
-                    self.keep_board(turn)?;
-                }
-                Step::Close { text, content } => {
-                    self.close_page(turn, &page, &text, content, None, now)?;
-                    page.clear();
-                }
-                Step::Changed => self.changed(turn, now)?,
-            }
+        let posted = self.publish(&place, post, now)?;
+        if let Some(live) = self.live.get_mut(&turn.id) {
+            live.steps.push_back(posted.last_chunk());
         }
         Ok(())
     }
 
-    /// The page that was open as far as the spool knows.
-    fn posted_page(&self, turn: &Turn) -> Result<String, SpoolError> {
-        let kept = self.spool.progress(&turn.id)?;
-        let board: Option<Board> = kept.and_then(|kept| serde_json::from_str(&kept).ok());
-        Ok(board.unwrap_or_default().page)
-    }
-
-    fn open_page(&mut self, turn: &Turn, text: &str, now: u64) -> Result<String, SpoolError> {
-        let (text, card) = self.page(turn, text, None, now)?;
-        let content = self.live(turn)?.board.has_content();
+    fn post_page(&mut self, turn: &Turn, view: View, now: u64) -> Result<String, SpoolError> {
+        let live = self.live.get(&turn.id);
+        let first = live.is_some_and(|live| live.progress.page().is_empty());
         let post = Post {
-            text: &text,
+            text: &view.text,
             rendered: true,
-            form: Form {
-                silent: true,
-                // Its last form is posted anew, should this one be refused.
-                passing: true,
-                turn: turn.id.clone(),
-                card,
-                ..Form::default()
-            },
+            form: page_form(turn, &view),
             ..Post::default()
         };
-        tracing::debug!(turn = %turn.id, content, "a page is opened");
-        let posted = self.publish(&turn.into(), post, now)?;
-        let live = self.live(turn)?;
-        (live.revised_at, live.dirty) = (now, false);
-        live.partial_shown = live.partial.chars().count();
-        Ok(posted.first_chunk())
+        let place = Place {
+            reply_to: if first { &turn.reply_to } else { "" },
+            ..turn.into()
+        };
+        Ok(self.publish(&place, post, now)?.first_chunk())
     }
 
-    /// The last form of a page, for good. `over` = the turn is, in this state.
-    fn close_page(
-        &mut self,
-        turn: &Turn,
-        page: &str,
-        text: &str,
-        content: bool,
-        over: Option<TurnState>,
-        now: u64,
-    ) -> Result<(), SpoolError> {
-        if page.is_empty() && !content {
+    /// The open page reads so for good.
+    fn freeze_page(&mut self, turn: &Turn, view: View, now: u64) -> Result<(), SpoolError> {
+        let page = self
+            .live
+            .get(&turn.id)
+            .map(|live| live.progress.page().to_owned());
+        let page = page.unwrap_or_default();
+        let form = page_form(turn, &view);
+        if self.spool.rewrite(&page, &view.text, &form.write())? {
+            // It was not handed out yet.
             return Ok(());
         }
-        let (text, card) = match over {
-            Some(_) => self.page(turn, text, over, now)?,
-            None => {
-                let board = self.live(turn)?.board.clone();
-                let card = self.look(turn, &board).card.then(|| Card {
-                    text: text.to_owned(),
-                    ..Card::default()
-                });
-                (text.to_owned(), card)
-            }
-        };
         let post = Post {
-            text: &text,
+            text: &view.text,
             rendered: true,
             form: Form {
-                silent: true,
-                target: page.to_owned(),
-                or_post: content,
-                passing: !content,
-                turn: turn.id.clone(),
-                card,
-                ..Form::default()
+                target: page,
+                // Where the message is gone or too old, its text must still stand somewhere.
+                or_post: view.content,
+                turn: String::new(),
+                ..form
             },
             ..Post::default()
         };
@@ -388,248 +623,211 @@ impl Engine {
         self.publish(&place, post, now).map(drop)
     }
 
-    /// How a page reads: what stands on it, the text that grows, and how the turn stands.
-    fn page(
-        &mut self,
-        turn: &Turn,
-        text: &str,
-        over: Option<TurnState>,
-        now: u64,
-    ) -> Result<(String, Option<Card>), SpoolError> {
-        let lang = lang(turn);
-        let most = self.plan.stream_preview.max_chars as usize;
-        let (board, partial) = {
-            let live = self.live(turn)?;
-            (live.board.clone(), live.partial.clone())
-        };
-        let look = self.look(turn, &board);
-        let mut shown = text.to_owned();
-        let room = look
-            .room
-            .saturating_sub(shown.chars().count() + 2)
-            .min(most);
-        if over.is_none() && !partial.trim().is_empty() && room >= TAIL {
-            let grown = render::render(&partial, look.dialect);
-            if !shown.is_empty() {
-                shown.push_str("\n\n");
-            }
-            shown.push_str(&render::tail(&grown, room));
-        }
-        let secs = now.saturating_sub(turn.queued_at) / 1000;
-        let card = look.card.then(|| Card {
-            title: words::title(over, lang),
-            text: shown.clone(),
-            footer: words::footer(secs, lang),
-            tone: match over {
-                None => Tone::Working,
-                Some(TurnState::Ended) => Tone::Good,
-                Some(TurnState::Stopped) => Tone::Neutral,
-                Some(_) => Tone::Bad,
-            },
-        });
-        if !shown.is_empty() {
-            shown.push('\n');
-        }
-        shown.push_str(&words::standing(over, secs, lang));
-        Ok((shown, card))
-    }
-
-    /// The open page reads otherwise: it is changed as soon as the last change is old enough.
-    fn changed(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
-        let interval = self.plan.stream_preview.interval_ms;
-        let live = self.live(turn)?;
-        if live.dirty {
+    /// The open page reads so for the moment: told to the worker, if it is there.
+    fn revise_page(&mut self, turn: &Turn, view: View) -> Result<(), SpoolError> {
+        let can = self.capabilities(&turn.instance);
+        let up = self
+            .workers
+            .get(&turn.instance)
+            .is_some_and(|worker| worker.up);
+        let page = self
+            .live
+            .get(&turn.id)
+            .map(|live| live.progress.page().to_owned());
+        let chunk = self.spool.chunk(&page.unwrap_or_default())?;
+        let Some(chunk) = chunk.filter(|chunk| up && !chunk.platform_id.is_empty()) else {
             return Ok(());
-        }
-        live.dirty = true;
-        let due = now.max(live.revised_at + interval);
-        let turn = turn.id.clone();
-        self.at(due, Timer::Revise { turn });
+        };
+        let revise = Revise {
+            address: chunk.address,
+            platform_id: chunk.platform_id,
+            text: view.text,
+            card: view.card.filter(|_| can.embeds),
+        };
+        self.send(&turn.instance, &turn.trace, Body::Revise(revise));
         Ok(())
     }
 
-    /// A page stands: what has changed since is shown.
+    /// The platform has a page.
     pub(super) fn page_landed(
         &mut self,
         turn: &str,
-        key: &str,
+        chunk: &str,
         now: u64,
     ) -> Result<(), SpoolError> {
-        if let Some(live) = self.live.get(turn)
-            && live.dirty
-            && live.board.page == key
-        {
-            let due = now.max(live.revised_at + self.plan.stream_preview.interval_ms);
-            let turn = turn.to_owned();
-            self.at(due, Timer::Revise { turn });
-        }
-        Ok(())
+        let Some(live) = self
+            .live
+            .get_mut(turn)
+            .filter(|live| live.progress.page() == chunk)
+        else {
+            return Ok(());
+        };
+        let acts = live.progress.landed(now);
+        self.perform(turn, acts, now)
     }
 
-    /// The worker is there again: what it was told of open pages may not have been shown.
-    pub(super) fn revise_all(&mut self, instance: &str, now: u64) -> Result<(), SpoolError> {
-        let ids: Vec<String> = self.live.keys().cloned().collect();
-        for id in ids {
-            if let Some(turn) = self.spool.turn(&id)?.filter(|t| t.instance == instance) {
-                self.changed(&turn, now)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Cards cannot be posted where this turn is shown.
+    /// No cards can be posted where the turn is shown.
     pub(super) fn without_cards(&mut self, turn: &str) {
         if let Some(live) = self.live.get_mut(turn) {
-            live.board.plain = true;
+            live.progress.kept_mut().plain = true;
+            live.progress.doubt();
         }
     }
 
-    /// The time for a change has come.
-    pub(super) fn revise(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
-        let Some(live) = self.live.get(id).filter(|live| live.dirty) else {
-            return Ok(());
-        };
-        let page = live.board.page.clone();
-        let Some(turn) = self.spool.turn(id)?.filter(|t| holds_session(t.state)) else {
-            return Ok(());
-        };
-        let chunk = self.spool.chunk(&page)?;
-        let stands = chunk
-            .filter(|chunk| chunk.state == ChunkState::Delivered && !chunk.platform_id.is_empty());
-        let up = self.workers.get(&turn.instance).is_some_and(|w| w.up);
-        // One that is on its way is changed once it stands.
-        let Some(chunk) = stands.filter(|_| up) else {
-            return Ok(());
-        };
-        let text = live.board.text().to_owned();
-        let (text, card) = self.page(&turn, &text, None, now)?;
-        let live = self.live(&turn)?;
-        (live.dirty, live.revised_at) = (false, now);
-        live.partial_shown = live.partial.chars().count();
-        self.out.push(Out {
-            peer: turn.instance.clone(),
-            trace: turn.trace.clone(),
-            body: Body::Revise(Revise {
-                address: turn.address.clone(),
-                platform_id: chunk.platform_id,
-                text,
-                card,
-            }),
-        });
-        Ok(())
+    /// A worker is back: it may not have shown the newest.
+    pub(super) fn doubt_progress(&mut self, instance: &str) {
+        let of = |live: &&mut Live| live.turn.instance == instance;
+        let ids: Vec<String> = self
+            .live
+            .values_mut()
+            .filter(of)
+            .map(|live| {
+                live.progress.doubt();
+                live.turn.id.clone()
+            })
+            .collect();
+        for id in ids {
+            self.wake_progress(&id);
+        }
     }
 
-    /// A piece of content is whole: whatever came before it is not the turn's last word.
-    pub(super) fn piece_ended(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
-        let all = self.replies_all(turn);
-        if !all && !self.shows_content(turn) {
-            return Ok(());
-        }
-        let mut pieces = self.spool.content(&turn.id)?;
-        if !all {
-            pieces.pop();
-        }
-        for piece in pieces.into_iter().filter(|piece| piece.whole) {
-            if !self.spool.show(&turn.id, &piece.block)? {
-                continue;
-            }
-            match all {
-                true => self.answer_with(turn, &piece.text, now).map(drop)?,
-                false => self.earlier(turn, &piece.text, now)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether each text of the turn's is a message.
-    pub(super) fn replies_all(&self, turn: &Turn) -> bool {
-        let platform = self.plan.platforms.get(&turn.instance);
-        platform.is_some_and(|platform| platform.reply == Reply::All)
-    }
-
-    /// Posts what the agent answered; how many chunks it became.
-    pub(super) fn answer_with(
+    /// One answer, or the whole of one.
+    fn post_answer(
         &mut self,
         turn: &Turn,
         text: &str,
         now: u64,
-    ) -> Result<usize, SpoolError> {
+    ) -> Result<(usize, usize), SpoolError> {
         let post = Post {
             text,
             answer: Some(lang(turn)),
             ..Post::default()
         };
-        Ok(self.publish(&turn.into(), post, now)?.count)
+        let posted = self.publish(&turn.into(), post, now)?;
+        Ok((text.chars().count(), posted.count))
     }
 
-    /// The agent sends a file: it goes out at once, once.
-    pub(super) fn send_file(
-        &mut self,
-        turn: &Turn,
-        file: BlobRef,
-        caption: &str,
-        now: u64,
-    ) -> Result<(), SpoolError> {
-        let name = format!("file {} {}", file.sha256, file.name);
-        if !self.spool.show(&turn.id, &name)? {
-            return Ok(());
-        }
-        let capabilities = self.capabilities(&turn.instance);
-        let why = if !self.plan.attachments.send {
-            Some(NoFile::Off)
-        } else if !capabilities.files {
-            Some(NoFile::Platform)
-        } else if file.size > capabilities.file_limit {
-            Some(NoFile::TooLarge(capabilities.file_limit))
-        } else {
-            match self.spool.blob_path(&file.sha256) {
-                Ok(Some(_)) => None,
-                Err(error) if !error.is_refused() => return Err(error),
-                _ => Some(NoFile::Gone),
-            }
-        };
-        let words;
-        let post = match why {
-            Some(why) => {
-                words = words::no_file(&file.name, why, lang(turn));
-                Post {
-                    text: &words,
-                    ..Post::default()
-                }
-            }
-            None => Post {
-                text: caption,
-                form: Form {
-                    files: vec![file],
-                    ..Form::default()
-                },
-                ..Post::default()
-            },
-        };
-        self.publish(&turn.into(), post, now).map(drop)
-    }
-
-    /// The turn is over: what stands open of it is closed.
-    pub(super) fn close_progress(
+    /// The turn is over: what it wrote and does not stand yet is posted, its page is closed. `lost`:
+    /// the attempt was cut off, so a block whose end has not come is none.
+    pub(super) fn end_progress(
         &mut self,
         turn: &Turn,
         over: TurnState,
+        lost: bool,
+        now: u64,
+    ) -> Result<Answered, SpoolError> {
+        self.quiet.remove(&Lane::of(turn));
+        self.live_of(turn, now)?;
+        let content = self.spool.content(&turn.id)?;
+        let mut waiting = self.waiting(turn, &content, lost)?;
+        let style = self
+            .live
+            .get(&turn.id)
+            .map_or(Style::Off, |live| live.progress.style());
+        let mut answered = Answered::default();
+        let mut answers: Vec<String> = Vec::new();
+        match self.blocks_of(turn, style) {
+            Blocks::Each => answers = waiting.into_iter().map(|piece| piece.text).collect(),
+            // Half of an answer that would have been one is none.
+            Blocks::Joined if lost => {}
+            Blocks::Joined => {
+                let texts: Vec<String> = waiting.into_iter().map(|piece| piece.text).collect();
+                if !texts.is_empty() {
+                    answers.push(texts.join("\n\n"));
+                }
+            }
+            Blocks::Earlier => {
+                let last = content.iter().rfind(|piece| piece.file.is_empty());
+                let last = waiting
+                    .pop_if(|piece| !lost && last.is_some_and(|last| last.block == piece.block));
+                answers.extend(last.map(|piece| piece.text));
+                let earlier = waiting.into_iter().map(|piece| Act::Earlier(piece.block));
+                self.perform(&turn.id, earlier.collect(), now)?;
+            }
+        }
+        if let Some(live) = self.live.get_mut(&turn.id) {
+            let kept = live.progress.kept_mut();
+            (answered.shown, answered.aloud) = (kept.shown, kept.aloud);
+        }
+        for answer in &answers {
+            let (chars, chunks) = self.post_answer(turn, answer, now)?;
+            answered.chars += chars;
+            answered.chunks += chunks;
+        }
+        let Some(live) = self.live.get_mut(&turn.id) else {
+            return Ok(answered);
+        };
+        let texts: Vec<&str> = content.iter().map(|piece| piece.text.as_str()).collect();
+        let acts = live.progress.end(over, &texts, now);
+        self.perform(&turn.id, acts, now)?;
+        if let Some(live) = self.live.remove(&turn.id) {
+            if let Some(wake) = live.wake {
+                self.cancel(wake, &Timer::Progress(turn.id.clone()));
+            }
+            if live.stored {
+                self.spool.end_progress(&turn.id)?;
+            }
+        }
+        Ok(answered)
+    }
+
+    /// What is said of a turn that answered without a last word, if anything.
+    pub(super) fn last_word(
+        &mut self,
+        turn: &Turn,
+        answered: &Answered,
         now: u64,
     ) -> Result<(), SpoolError> {
-        self.bubbles.remove(&turn.id);
-        let kept = self.spool.progress(&turn.id)?.is_some();
-        if !kept && !self.live.contains_key(&turn.id) {
-            return Ok(());
+        let lang = lang(turn);
+        let text = match answered {
+            Answered { chunks: 1.., .. } | Answered { aloud: true, .. } => return Ok(()),
+            Answered { shown: true, .. } => words::said_above(lang),
+            _ => say(&Text::EmptyAnswer, lang),
+        };
+        self.post(&turn.into(), &text, now).map(drop)
+    }
+
+    fn is_kept(&self, sha256: &str) -> Result<bool, SpoolError> {
+        match self.spool.blob_path(sha256) {
+            Err(error) if error.is_refused() => Ok(false),
+            path => Ok(path?.is_some()),
         }
-        if self.style(turn) != Style::Legacy {
-            let board = self.live(turn)?.board.clone();
-            let (text, content) = (board.text(), board.has_content());
-            self.close_page(turn, &board.page, text, content, Some(over), now)?;
+    }
+}
+
+impl Live {
+    fn new(turn: &Turn, progress: Progress, stored: bool) -> Live {
+        Live {
+            turn: Turn {
+                prompt: String::new(),
+                said: String::new(),
+                ..turn.clone()
+            },
+            progress,
+            wake: None,
+            steps: VecDeque::new(),
+            stored,
+            in_pieces: false,
         }
-        self.live.remove(&turn.id);
-        if kept {
-            self.spool.end_progress(&turn.id)?;
+    }
+}
+
+impl Lane {
+    /// Where the answers of a turn go.
+    fn of(turn: &Turn) -> Lane {
+        Lane {
+            instance: turn.instance.clone(),
+            address: turn.address.clone(),
         }
-        Ok(())
+    }
+}
+
+fn page_form(turn: &Turn, view: &View) -> Form {
+    Form {
+        silent: true,
+        card: view.card.clone(),
+        turn: turn.id.clone(),
+        passing: !view.content,
+        ..Form::default()
     }
 }

@@ -145,12 +145,10 @@ impl Engine {
                 attachments: self.attached(&turn.id)?,
                 mode: session.mode,
                 model: session.model,
-                ..Prompt::default()
             }),
         );
         self.show_activity(turn, true);
-        self.watch(turn, now);
-        Ok(())
+        self.begin_progress(turn, now)
     }
 
     /// Something happened in a turn.
@@ -162,15 +160,15 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         let TurnUpdate { at, n, event } = update;
+        if n == 0 {
+            return self.show_progress(peer, &at, &event, now);
+        }
         let kept = |n| Body::UpdatesKept(UpdatesKept { at: at.clone(), n });
         let turn = self.spool.turn(&at.turn)?.filter(|turn| {
             turn.attempt == at.attempt
                 && crate::turn::holds_session(turn.state)
                 && self.runner_of(&turn.project).as_deref() == Some(peer)
         });
-        if n == 0 {
-            return turn.map_or(Ok(()), |turn| self.passing(&turn, event, now));
-        }
         let Some(turn) = turn else {
             // An attempt that is over or was replaced: the runner may forget it.
             self.send(peer, "", kept(n));
@@ -215,12 +213,9 @@ impl Engine {
             }
             TurnEvent::Text { block, text, more } => {
                 self.spool.add_text(&turn.id, &block, &text, more)?;
-                match more {
-                    true => Ok(()),
-                    false => self.piece_ended(turn, now),
-                }
+                self.wrote(turn, &block, &text, more, now)
             }
-            TurnEvent::File { file, caption } => self.send_file(turn, file, &caption, now),
+            TurnEvent::File { file, caption } => self.sent_file(turn, file, &caption, now),
             TurnEvent::Asked(asked) => self.asked(turn, asked, now),
             TurnEvent::Withdrawn { question, expired } => {
                 self.withdrawn(turn, &question, expired, now)
@@ -306,54 +301,15 @@ impl Engine {
         words: Option<&Text<'_>>,
         now: u64,
     ) -> Result<(), SpoolError> {
-        let place = Place::from(turn);
         // An attempt that was lost may have said half of something; one that ended has said all.
         let lost = matches!(words, Some(Text::TooManyAttempts | Text::CannotResume));
-        let mut pieces = if lost {
-            Vec::new()
-        } else {
-            self.spool.content(&turn.id)?
-        };
-        let said_before = !pieces.is_empty();
-        let all = self.replies_all(turn);
-        let mut last = Vec::new();
-        if all || self.shows_content(turn) {
-            // What an earlier attempt, or this one, has said already is not said again.
-            let mut unsaid = Vec::new();
-            for piece in pieces {
-                if !self.spool.is_shown(&turn.id, &piece.block)? {
-                    unsaid.push(piece.text);
-                }
-            }
-            if all {
-                last = unsaid;
-            } else {
-                last.extend(unsaid.pop());
-                for text in unsaid {
-                    self.earlier(turn, &text, now)?;
-                }
-            }
-        } else if !pieces.is_empty() {
-            let texts: Vec<String> = pieces.drain(..).map(|piece| piece.text).collect();
-            last.push(texts.join("\n\n"));
-        }
-        self.close_progress(turn, state, now)?;
-        let (mut chars, mut chunks) = (0, 0);
-        for reply in &last {
-            chars += reply.chars().count();
-            chunks += self.answer_with(turn, reply, now)?;
-        }
+        let answered = self.end_progress(turn, state, lost, now)?;
         match words {
-            Some(text) => self.notice(&place, text, lang(turn), now)?,
-            None if chunks == 0 && said_before && all => {}
-            None if chunks == 0 && said_before => {
-                let said = crate::texts::progress::said_above(lang(turn));
-                self.post(&place, &said, now).map(drop)?;
-            }
-            None if chunks == 0 => self.notice(&place, &Text::EmptyAnswer, lang(turn), now)?,
-            None => {}
+            Some(text) => self.notice(&turn.into(), text, lang(turn), now)?,
+            None => self.last_word(turn, &answered, now)?,
         }
-        if chunks > 0 {
+        if answered.chunks > 0 {
+            let (chars, chunks) = (answered.chars, answered.chunks);
             let ms = now.saturating_sub(turn.queued_at);
             tracing::info!(chars, chunks, ms, "replied");
         }
