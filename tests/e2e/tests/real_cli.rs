@@ -53,7 +53,8 @@ async fn times(scene: &Scene, since: Asked, text: &str) -> usize {
 #[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
 async fn real_cli_answers_a_turn() {
     let (scene, _model) = real().await;
-    let asked = scene.dm("#say the answer");
+    let asked = scene.dm("#think let me see\n#say the answer");
+    whole(&scene, asked, "🤔 Thinking…").await;
     whole(&scene, asked, "the answer").await;
     // The same process, warm, and the session goes on.
     let again = scene.dm("#say another");
@@ -68,10 +69,10 @@ async fn real_cli_asks_for_a_tool_and_is_answered_from_discord() {
     let (scene, _model) = real().await;
     let allowed = scene.tree.work_dir().join("allowed");
     let asked = scene.dm("#tool Bash touch allowed\n#say touched");
-    let question = scene
-        .reply(asked, |line| line.text.contains("touch allowed"))
-        .await;
-    assert!(question.text.contains('1'), "{}", question.text);
+    let asks = |line: &fake_discord::Line, what: &str| {
+        line.text.contains("asks to use") && line.text.contains(what)
+    };
+    scene.reply(asked, |line| asks(line, "touch allowed")).await;
     assert!(!allowed.exists());
     let yes = scene.dm("1");
     whole(&scene, yes, "touched").await;
@@ -79,9 +80,7 @@ async fn real_cli_asks_for_a_tool_and_is_answered_from_discord() {
 
     let denied = scene.tree.work_dir().join("denied");
     let asked = scene.dm("#tool Bash touch denied\n#say it was refused");
-    scene
-        .reply(asked, |line| line.text.contains("touch denied"))
-        .await;
+    scene.reply(asked, |line| asks(line, "touch denied")).await;
     let no = scene.dm("2");
     whole(&scene, no, "it was refused").await;
     assert!(!denied.exists());

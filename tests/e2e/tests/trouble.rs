@@ -127,7 +127,9 @@ async fn junk_from_the_platforms_is_skipped_and_the_next_message_answered() {
 async fn a_permission_question_is_answered_from_the_chat() {
     let scene = Scene::start().await;
     let asked = scene.dm("#tool Bash touch allowed-file\n#say done");
-    let question = scene.reply(asked, |_| true).await;
+    let question = scene
+        .reply(asked, |line| line.text.contains("asks to use"))
+        .await;
     assert!(
         question.text.contains("touch allowed-file"),
         "{}",
