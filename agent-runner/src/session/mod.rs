@@ -31,6 +31,10 @@ pub struct Image {
 /// What the shell is to do. A launch is one start of one process, named by a number that is never
 /// used again.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most of them are words to the hub, and each is done at once"
+)]
 pub enum Effect {
     /// Say this to the hub.
     Say(Body, String),

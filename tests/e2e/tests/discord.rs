@@ -421,8 +421,7 @@ async fn a_file_reaches_the_agent() {
         }],
         ..Say::default()
     };
-    let message = scene.discord.says(at.owner, channel, say).unwrap();
-    let asked = Asked { channel, message };
+    scene.discord.says(at.owner, channel, say).unwrap();
     let mut clicked = false;
     loop {
         let line = shows(&scene, channel, |line| {
@@ -438,7 +437,6 @@ async fn a_file_reaches_the_agent() {
             .click(at.owner, line.message, &button(&line, "Allow"))
             .unwrap();
     }
-    drop(asked);
 }
 
 #[tokio::test]

@@ -160,10 +160,7 @@ async fn attachment_that_the_hub_does_not_keep_is_told() {
     stage.hub.rule(|rules| rules.keep_files = false);
     let _worker = stage.up(json!({})).await;
     send(&stage, "look", vec![file("a.png", Some("image/png"), b"x")]);
-    let segment = |seen: &fake_hub::Seen| match seen {
-        fake_hub::Seen::Got(envelope) if matches!(envelope.body, Body::BlobSegment(_)) => true,
-        _ => false,
-    };
+    let segment = |seen: &fake_hub::Seen| matches!(seen.body(), Some(Body::BlobSegment(_)));
     let entry = stage.hub.ledger().wait_for(segment, SOON).await.unwrap();
     let fake_hub::Seen::Got(envelope) = entry.what else {
         panic!()

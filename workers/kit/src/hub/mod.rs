@@ -38,6 +38,10 @@ pub const OPEN_EVENTS: usize = 256;
 
 /// Something that the hub wants done.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most of it is chunks, and each is handed on once"
+)]
 pub enum Work {
     /// Post this, then say [`Hub::delivered`] or [`Hub::failed`]. Chunks of one address are posted
     /// in the order in which they come.
