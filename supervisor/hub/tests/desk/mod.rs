@@ -69,6 +69,8 @@ pub struct Desk {
     pub spool: Rc<Spool>,
     pub now: u64,
     pub plan: Plan,
+    /// What the worker can do.
+    pub can: Capabilities,
 }
 
 impl Desk {
@@ -81,6 +83,7 @@ impl Desk {
             spool,
             now,
             plan,
+            can: worker_can(),
         }
     }
 
@@ -91,7 +94,13 @@ impl Desk {
 
     /// The same with another plan.
     pub fn linked_with(plan: Plan) -> Desk {
+        Desk::linked_to(plan, worker_can())
+    }
+
+    /// The same with a worker that can do other things.
+    pub fn linked_to(plan: Plan, can: Capabilities) -> Desk {
         let mut desk = Desk::new(plan);
+        desk.can = can;
         desk.worker_up();
         desk.runner_up(true, Standing::Unknown);
         desk
@@ -118,7 +127,7 @@ impl Desk {
     pub fn worker_up(&mut self) -> Vec<Out> {
         self.batch(vec![Event::Up {
             peer: WORKER.into(),
-            capabilities: worker_can(),
+            capabilities: self.can.clone(),
         }])
     }
 
