@@ -10,6 +10,8 @@ use ipc_schema::{Allowance, Body, CREDIT_WINDOW, Credit, Envelope};
 
 /// The most envelopes that wait on one link.
 pub const OUTGOING: usize = 8192;
+/// The most pieces of files among them: they are large, and who asks for one reads it first.
+pub const SEGMENTS: usize = 64;
 
 /// The queue is full: the peer does not read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -22,6 +24,7 @@ pub struct Outgoing {
     urgent: VecDeque<Envelope>,
     control: VecDeque<Envelope>,
     data: VecDeque<Envelope>,
+    segments: usize,
     allowance: Allowance,
     numbered: u64,
 }
@@ -39,6 +42,7 @@ impl Outgoing {
             urgent: VecDeque::new(),
             control: VecDeque::new(),
             data: VecDeque::new(),
+            segments: 0,
             allowance: Allowance::new(frames),
             numbered: 0,
         }
@@ -47,10 +51,16 @@ impl Outgoing {
     /// Puts an envelope in its place and gives it its number.
     ///
     /// # Errors
-    /// [`Full`] if [`OUTGOING`] wait already.
+    /// [`Full`] if [`OUTGOING`] wait already, or [`SEGMENTS`] pieces of files do.
     pub fn push(&mut self, trace: String, body: Body) -> Result<(), Full> {
         if self.urgent.len() + self.control.len() + self.data.len() >= OUTGOING {
             return Err(Full);
+        }
+        if matches!(body, Body::BlobSegment(_)) {
+            if self.segments >= SEGMENTS {
+                return Err(Full);
+            }
+            self.segments += 1;
         }
         self.numbered += 1;
         // Nothing may come before the first word of a link.
@@ -77,7 +87,11 @@ impl Outgoing {
         if self.data.is_empty() || !self.allowance.spend() {
             return None;
         }
-        self.data.pop_front()
+        let next = self.data.pop_front()?;
+        if matches!(next.body, Body::BlobSegment(_)) {
+            self.segments -= 1;
+        }
+        Some(next)
     }
 
     /// More data may be sent.
@@ -144,6 +158,26 @@ mod tests {
             queue.push(String::new(), data("x")).unwrap();
         }
         assert_eq!(queue.push(String::new(), control("a")), Err(Full));
+    }
+
+    #[test]
+    fn pieces_of_files_are_few() {
+        let mut queue = Outgoing::default();
+        let piece = || {
+            Body::BlobSegment(ipc_schema::BlobSegment {
+                sha256: String::new(),
+                offset: 0,
+                total: 0,
+                bytes: Vec::new(),
+            })
+        };
+        for _ in 0..SEGMENTS {
+            queue.push(String::new(), piece()).unwrap();
+        }
+        assert_eq!(queue.push(String::new(), piece()), Err(Full));
+        queue.push(String::new(), data("x")).unwrap();
+        queue.pop().unwrap();
+        queue.push(String::new(), piece()).unwrap();
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) static TOP: Table = table(
         same(
             "max_attachment_size_mb",
             Kind::Int { min: 0, max: 1024 },
-            "the largest attachment in MiB; default and 0: 50",
+            "the largest attachment in MiB; default and 0: 50, and never more than 64",
         ),
         same(
             "banned_words",

@@ -51,7 +51,7 @@ impl Engine {
         segment: BlobSegment,
         now: u64,
     ) -> Result<bool, SpoolError> {
-        let most = self.plan.attachments.max_bytes;
+        let most = self.plan.attachments.max_bytes.min(spool::MAX_BLOB);
         if segment.total > most {
             let why = format!("a file may have {} MiB here", most >> 20);
             return Err(SpoolError::Refused(why));
