@@ -25,12 +25,6 @@ pub const MAX_BLOB: u64 = 64 << 20;
 /// The most bytes of all files together.
 pub const MAX_BLOBS: u64 = 2 << 30;
 
-/// Past this many bytes, files that no open turn needs go early, oldest first.
-const CROWDED: u64 = MAX_BLOBS / 2;
-
-/// A file younger than this is never pruned: the message that names it may still be on its way.
-const FRESH_MS: u64 = 60 * 60 * 1000;
-
 /// After so many bytes of a file it is synced: a whole large one at its end would hold everything
 /// up for long.
 const SYNC_BYTES: u64 = 2 << 20;
@@ -61,7 +55,7 @@ pub(crate) struct Store {
     /// Names the files that are being written.
     begun: Cell<u64>,
     /// The part of the directory to be swept next.
-    sweep: Cell<u8>,
+    pub(crate) sweep: Cell<u8>,
 }
 
 impl Store {
@@ -89,7 +83,7 @@ impl Store {
         }
     }
 
-    fn root(&self) -> io::Result<PathBuf> {
+    pub(crate) fn root(&self) -> io::Result<PathBuf> {
         let mut root = self.root.borrow_mut();
         if let Some(root) = &*root {
             return Ok(root.clone());
@@ -107,7 +101,7 @@ impl Store {
         }
     }
 
-    fn path(&self, sha256: &str) -> io::Result<PathBuf> {
+    pub(crate) fn path(&self, sha256: &str) -> io::Result<PathBuf> {
         let (shard, rest) = sha256.split_at(2);
         Ok(self.root()?.join(shard).join(rest))
     }
@@ -373,82 +367,6 @@ impl Spool {
         )
     }
 
-    /// Removes at most `limit` files that are older than `age_ms` and belong to no turn that waits
-    /// or runs and to no chunk that is not delivered; more eagerly when there is little room. Also sweeps up a part of what has no row.
-    /// Not within a batch: a file may go only after its row has gone for good.
-    ///
-    /// # Errors
-    /// [`SpoolError::Bug`] within a batch.
-    pub fn prune_blobs(&self, now: u64, age_ms: u64, limit: usize) -> Result<u64> {
-        if !self.db.is_autocommit() {
-            return Err(SpoolError::Bug(
-                "files were to be pruned within a batch".into(),
-            ));
-        }
-        let crowded = self.blob_bytes()? > CROWDED;
-        let age_ms = if crowded {
-            FRESH_MS
-        } else {
-            age_ms.max(FRESH_MS)
-        };
-        let removed = self.scoped(|spool| {
-            let removed = spool.all(
-                "SELECT sha256, size FROM blobs WHERE kept_at < ?1 AND NOT EXISTS (
-                     SELECT 1 FROM attachments JOIN turns ON turns.number = attachments.turn
-                     WHERE attachments.sha256 = blobs.sha256
-                     AND turns.state IN ('queued', 'starting', 'running', 'stopping'))
-                 AND NOT EXISTS (
-                     SELECT 1 FROM enclosures JOIN chunks ON chunks.number = enclosures.chunk
-                     WHERE enclosures.sha256 = blobs.sha256
-                     AND chunks.state IN ('pending', 'leased', 'parked'))
-                 ORDER BY kept_at LIMIT ?2",
-                params![signed(now.saturating_sub(age_ms)), signed(limit as u64)],
-                |row| Ok((row.get::<_, String>(0)?, unsigned(row.get(1)?))),
-            )?;
-            for (sha256, size) in &removed {
-                spool.run("DELETE FROM blobs WHERE sha256 = ?1", [sha256])?;
-                spool.count_bytes(-signed(*size))?;
-            }
-            Ok::<_, SpoolError>(removed)
-        })?;
-        for (sha256, _) in &removed {
-            // One that stays is swept up later.
-            if let Err(error) = fs::remove_file(self.blobs.path(sha256)?) {
-                tracing::warn!(%error, sha256, "a file of the spool could not be removed");
-            }
-        }
-        self.sweep()?;
-        Ok(removed.len() as u64)
-    }
-
-    /// Removes the files of one part of the directory that have no row, and moves on to the next.
-    fn sweep(&self) -> Result<()> {
-        let part = self.blobs.sweep.get();
-        self.blobs.sweep.set(part.wrapping_add(1));
-        let shard = format!("{part:02x}");
-        let entries = match fs::read_dir(self.blobs.root()?.join(&shard)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let Some(rest) = entry.file_name().to_str().map(str::to_owned) else {
-                continue;
-            };
-            let sha256 = format!("{shard}{rest}");
-            if check_name(&sha256).is_err() {
-                continue;
-            }
-            let known = self.one("SELECT 1 FROM blobs WHERE sha256 = ?1", [&sha256], |_| {
-                Ok(())
-            })?;
-            if known.is_none() {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
-    }
-
     fn name_blob(&self, sha256: &str, size: u64, now: u64) -> Result<()> {
         self.scoped(|spool| {
             let again = spool.run(
@@ -466,7 +384,7 @@ impl Spool {
         })
     }
 
-    fn count_bytes(&self, by: i64) -> Result<()> {
+    pub(crate) fn count_bytes(&self, by: i64) -> Result<()> {
         self.run(
             "UPDATE blobs_size SET bytes = bytes + ?1 WHERE only = 1",
             [by],
@@ -475,7 +393,7 @@ impl Spool {
     }
 }
 
-fn check_name(sha256: &str) -> Result<()> {
+pub(crate) fn check_name(sha256: &str) -> Result<()> {
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if sha256.len() == 64 && sha256.bytes().all(digit) {
         return Ok(());

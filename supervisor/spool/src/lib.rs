@@ -33,6 +33,7 @@ mod schema;
 mod sessions;
 mod size;
 mod statements;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod told;

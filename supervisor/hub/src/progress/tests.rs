@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::texts::Lang;
 
 fn show(style: Style) -> Show {
     Show {
