@@ -101,8 +101,12 @@ async fn channel_since(bot: &Bot, channel: Id, floor: &Floor) -> (Vec<Message>, 
         let new = page.into_iter().filter(|it| it.id > floor.message);
         let before = messages.len();
         messages.extend(new);
+        if number == PAGES {
+            whole = messages.len() == before;
+            messages.truncate(before);
+            break;
+        }
         match oldest.filter(|oldest| *oldest > floor.message) {
-            Some(_) if number == PAGES => messages.truncate(before),
             Some(oldest) => edge = Edge::Before(oldest),
             None => {
                 whole = true;

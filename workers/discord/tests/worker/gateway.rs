@@ -296,7 +296,10 @@ async fn crash_loop_budget() {
         worker.kill().await;
         stage.hub.set_cursor("gateway", b""); // it dies before the session is kept
     }
-    assert_eq!(stage.identifies().len(), 3);
+    // Three at once, then one after each wait, and every wait is twice the one before: as many as
+    // fit into the longest that these kills may take.
+    let spent = stage.identifies().len();
+    assert!((3..=10).contains(&spent), "{spent} of 50");
     let reset = |wire: &Wire| matches!(wire, Wire::TokenReset { .. });
     assert_eq!(stage.discord.wire().count(reset), 0);
 }
