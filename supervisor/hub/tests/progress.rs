@@ -763,3 +763,26 @@ fn an_answer_whose_file_may_not_be_posted_goes_on_as_messages() {
     }
     assert!(all.contains(&en(Text::Lacks(Lack::Files))));
 }
+
+#[test]
+fn on_a_full_disk_progress_is_forgotten_and_the_answer_is_not() {
+    for style in [Style::Legacy, Style::Compact] {
+        let mut scene = Scene::new(styled(style));
+        scene.tool("ls");
+        scene.post();
+        scene.desk.spool.limit_size(0).unwrap();
+        for n in 0..2000 {
+            scene.tool(&format!("step {n} {}", "x".repeat(400)));
+            scene.wait(700);
+        }
+        scene.desk.spool.limit_size(1 << 30).unwrap();
+        scene.tell(block("a", "First."));
+        scene.tell(block("b", "Done."));
+        scene.end(Outcome::Done);
+        let all = scene.channel.texts().join("|");
+        assert_eq!(all.matches("Done.").count(), 1, "{style:?}");
+        assert_eq!(all.matches("First.").count(), 1, "{style:?}");
+        assert!(!all.contains(WORKING), "{style:?}");
+        assert!(scene.channel.messages.len() < 20, "{style:?}");
+    }
+}

@@ -8,7 +8,7 @@ use spool::{Piece, SpoolError, Turn, TurnState};
 
 use super::outbox::{Place, Post};
 use super::runner::lang;
-use super::{Engine, Lane, Timer};
+use super::{Engine, Timer};
 use crate::form::Form;
 use crate::plan::{Reply, Style};
 use crate::progress::Act;
@@ -255,8 +255,8 @@ impl Engine {
         lost: bool,
         now: u64,
     ) -> Result<Answered, SpoolError> {
-        self.quiet.remove(&Lane::of(turn));
         self.live_of(turn, now)?;
+        self.end_silence(turn);
         let content = self.spool.content(&turn.id)?;
         let mut waiting = self.waiting(turn, &content, lost)?;
         let style = self

@@ -23,14 +23,28 @@ const STEPS: usize = 4;
 impl Engine {
     /// Where nothing else is shown, a word is due after a while.
     pub(super) fn await_silence(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
-        let live = self.live_of(turn, now)?;
-        if live.is_some_and(|live| {
-            live.progress.style() == Style::Bubble && !live.progress.kept_mut().bubble
-        }) {
+        self.end_silence(turn);
+        let Some(live) = self.live_of(turn, now)? else {
+            return Ok(());
+        };
+        if live.progress.style() == Style::Bubble && !live.progress.kept_mut().bubble {
+            live.silent_until = Some(now + BUBBLE);
             self.quiet.insert(Lane::of(turn), turn.id.clone());
             self.at(now + BUBBLE, Timer::Silence(turn.id.clone()));
         }
         Ok(())
+    }
+
+    /// No word is due any more.
+    pub(super) fn end_silence(&mut self, turn: &Turn) {
+        let lane = Lane::of(turn);
+        if self.quiet.get(&lane) == Some(&turn.id) {
+            self.quiet.remove(&lane);
+        }
+        let live = self.live.get_mut(&turn.id);
+        if let Some(until) = live.and_then(|live| live.silent_until.take()) {
+            self.cancel(until, &Timer::Silence(turn.id.clone()));
+        }
     }
 
     /// Something goes out in a lane: it is not silent.
@@ -42,16 +56,13 @@ impl Engine {
 
     /// A turn has been running for a while.
     pub(super) fn silence(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
-        let Some(turn) = self.spool.turn(id)? else {
-            return Ok(());
-        };
-        let is_quiet = self
-            .quiet
-            .get(&Lane::of(&turn))
-            .is_some_and(|quiet| quiet == id);
-        if !is_quiet || !matches!(turn.state, TurnState::Starting | TurnState::Running) {
+        if !self.quiet.values().any(|quiet| quiet == id) {
             return Ok(());
         }
+        let running = |turn: &Turn| matches!(turn.state, TurnState::Starting | TurnState::Running);
+        let Some(turn) = self.spool.turn(id)?.filter(running) else {
+            return Ok(());
+        };
         let post = Post {
             text: &words::still_working(lang(&turn)),
             form: Form {

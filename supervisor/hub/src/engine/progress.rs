@@ -29,6 +29,8 @@ pub(super) struct Live {
     pub(super) wake: Option<u64>,
     /// Chunks of steps that may still wait.
     pub(super) steps: VecDeque<String>,
+    /// Until when a silent turn is left silent.
+    pub(super) silent_until: Option<u64>,
     /// A row is in the spool.
     pub(super) stored: bool,
     /// A block is on its way whose beginning is in the spool alone.
@@ -127,6 +129,7 @@ impl Engine {
         {
             let shown = self.spool.is_shown(&turn.id, &last.block)?;
             progress.block(&last.block, &last.text, shown, now);
+            progress.doubt();
         }
         let in_pieces = content.last().is_some_and(|piece| !piece.whole);
         Ok(Live {
@@ -207,6 +210,8 @@ impl Engine {
             };
             match act {
                 Act::Step(line) => self.post_step(&turn, &line, now)?,
+                // The reserve is for what must be said.
+                Act::Page(view) if !view.content && self.spool.is_crowded()? => {}
                 Act::Page(view) => {
                     keep = true;
                     let page = self.post_page(&turn, view, now)?;
@@ -279,6 +284,7 @@ impl Live {
             progress,
             wake: None,
             steps: VecDeque::new(),
+            silent_until: None,
             stored,
             in_pieces: false,
         }
