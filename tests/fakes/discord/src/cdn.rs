@@ -42,11 +42,14 @@ impl Signer {
     }
 
     fn url(&self, channel: Id, file: &Attachment) -> String {
-        let path = format!("/attachments/{channel}/{}/{}", file.id, file.name);
+        self.signed(&format!("/attachments/{channel}/{}/{}", file.id, file.name))
+    }
+
+    fn signed(&self, path: &str) -> String {
         // An issue time never precedes what was declared void, so a fresh address always works.
         let issued = self.now_s.max(self.void_until_s + 1);
         let expires = issued + self.lives_s;
-        let signature = self.signature(&path, expires, issued);
+        let signature = self.signature(path, expires, issued);
         format!(
             "{}{path}?ex={expires:x}&is={issued:x}&hm={signature}&",
             self.base
@@ -70,6 +73,12 @@ impl Signer {
             out["description"] = json!(description);
         }
         out
+    }
+
+    /// A fresh address for that of an attachment, whether it still works or not.
+    pub(crate) fn fresh(&self, old: &str) -> Option<String> {
+        let path = old.strip_prefix(&self.base)?.split(['?', '#']).next()?;
+        path.starts_with("/attachments/").then(|| self.signed(path))
     }
 
     fn honours(&self, path: &str, query: &[(String, String)]) -> bool {

@@ -67,7 +67,7 @@ impl FakeDiscord {
             .get("type")
             .and_then(Value::as_u64)
             .unwrap_or_default();
-        if (kind == 2) != values.is_none() {
+        if (kind == 2) != values.is_none() || !offered(component, values.unwrap_or_default()) {
             return Err(missing());
         }
         let mut data = json!({ "id": 1, "custom_id": custom_id, "component_type": kind });
@@ -82,7 +82,7 @@ impl FakeDiscord {
         Ok(id)
     }
 
-    /// A person types a registered command of the scene's bot. `options`: `[{"name", "type", "value"}]`.
+    /// A person types a registered command of the scene's bot. `options`: `[{"name", "value"}]`, their types are those registered.
     ///
     /// # Errors
     /// [`Refused`].
@@ -100,7 +100,7 @@ impl FakeDiscord {
             .channels
             .get(&channel)
             .ok_or(Refused::NoChannel(channel))?;
-        if !core.world.sees(user, place) {
+        if !core.world.sees(user, place) || core.closed_thread(channel) {
             return Err(Refused::NotAllowed { user, channel });
         }
         let missing = || Refused::NoCommand(name.into());
@@ -120,6 +120,7 @@ impl FakeDiscord {
             .flatten()
             .find(|it| it["name"] == name)
             .ok_or_else(missing)?;
+        let options = typed(name, command, &options)?;
         let mut data = json!({ "id": command["id"], "name": name, "type": command["type"], "options": options });
         if let Some(guild) = command.get("guild_id") {
             data["guild_id"] = guild.clone();
@@ -134,6 +135,65 @@ impl FakeDiscord {
         drop(core);
         expire(&self.shared, id);
         Ok(id)
+    }
+}
+
+/// Whether a select lets one choose these values, as often as it says.
+fn offered(component: &Value, values: &[&str]) -> bool {
+    let number = |key: &str, usual| component.get(key).and_then(Value::as_u64).unwrap_or(usual);
+    // The other selects offer people, roles and channels, which are not listed.
+    if number("type", 0) != 3 {
+        return true;
+    }
+    let options = component.get("options").and_then(Value::as_array);
+    let known = |value: &&str| options.is_some_and(|it| it.iter().any(|it| it["value"] == **value));
+    let count = values.len() as u64;
+    values.iter().all(known) && (number("min_values", 1)..=number("max_values", 1)).contains(&count)
+}
+
+/// The options of a command as they are sent, with their types, if a client would let them be sent.
+fn typed(command: &str, registered: &Value, given: &Value) -> Result<Value, Refused> {
+    let wrong = |option: &str, why| Refused::BadOption {
+        command: command.into(),
+        option: option.into(),
+        why,
+    };
+    let known = registered.get("options").and_then(Value::as_array);
+    let known = known.map_or(&[][..], Vec::as_slice);
+    let mut out = Vec::new();
+    for option in given.as_array().map_or(&[][..], Vec::as_slice) {
+        let name = option["name"].as_str().unwrap_or_default();
+        let Some(it) = known.iter().find(|it| it["name"] == name) else {
+            return Err(wrong(name, "is not registered"));
+        };
+        let value = &option["value"];
+        let fits = match it["type"].as_u64() {
+            Some(3) => value.is_string(),
+            Some(4) => value.is_i64(),
+            Some(5) => value.is_boolean(),
+            Some(10) => value.is_number(),
+            _ => return Err(wrong(name, "is of a type that this fake cannot fill in")),
+        };
+        if !fits {
+            return Err(wrong(name, "has a value of another type"));
+        }
+        let choices = it.get("choices").and_then(Value::as_array);
+        if choices
+            .is_some_and(|list| !list.is_empty() && list.iter().all(|it| it["value"] != *value))
+        {
+            return Err(wrong(name, "has a value that is not offered"));
+        }
+        out.push(json!({ "name": name, "type": it["type"], "value": value }));
+    }
+    let missing = |it: &&Value| {
+        it["required"] == true && !out.iter().any(|given| given["name"] == it["name"])
+    };
+    match known.iter().find(missing) {
+        Some(it) => Err(wrong(
+            it["name"].as_str().unwrap_or_default(),
+            "is required",
+        )),
+        None => Ok(Value::Array(out)),
     }
 }
 

@@ -23,6 +23,9 @@ enum Audience<'a> {
     },
     /// Members of a guild who asked for this intent.
     Guild { guild: Id, intent: u64 },
+    /// One bot, if it asked for this intent. An ephemeral message goes to its user and to the bot that sent it, past the channel, as if it
+    /// were a direct one.
+    Bot { bot: Id, intent: u64 },
 }
 
 impl Core {
@@ -40,6 +43,7 @@ impl Core {
                 let guild = self.world.guilds.get(guild);
                 intents & intent == *intent && guild.is_some_and(|it| it.members.contains_key(&bot))
             }
+            Audience::Bot { bot: only, intent } => bot == *only && intents & intent == *intent,
         };
         let live = self.sessions.iter().filter(|(_, session)| !session.dead);
         live.filter(|(_, session)| gets(session.bot, session.intents))
@@ -65,33 +69,45 @@ impl Core {
         let Some(it) = self.world.message(message) else {
             return;
         };
-        // Ephemeral messages are the interaction's own affair.
-        if it.only_for.is_some() {
-            return;
-        }
         let Some(place) = self.world.channels.get(&it.channel) else {
             return;
         };
-        let audience = Audience::Channel {
-            place,
-            guild: intent::GUILD_MESSAGES,
-            dm: intent::DIRECT_MESSAGES,
+        let audience = match it.only_for {
+            None => Audience::Channel {
+                place,
+                guild: intent::GUILD_MESSAGES,
+                dm: intent::DIRECT_MESSAGES,
+            },
+            Some(_) => Audience::Bot {
+                bot: it.author,
+                intent: intent::DIRECT_MESSAGES,
+            },
         };
         let signer = self.signer();
         let mut out = Vec::new();
         for (session, bot) in self.audience(&audience) {
             let content = self.session_reads_content(&session, bot);
-            out.push((
-                session,
-                objects::message_event(&self.world, &signer, it, bot, content),
-            ));
+            let mut body = objects::message_event(&self.world, &signer, it, bot, content);
+            // A nonce is told once, and not kept.
+            if let Some(nonce) = it.nonce.as_ref().filter(|_| event == "MESSAGE_CREATE") {
+                body["nonce"] = nonce.clone();
+            }
+            out.push((session, body));
         }
         for (session, body) in out {
             self.dispatch(&session, event, &body);
         }
     }
 
-    pub(crate) fn announce_deleted(&mut self, channel: Id, message: Id) {
+    pub(crate) fn announce_deleted(&mut self, channel: Id, message: Id, only_of: Option<Id>) {
+        if let Some(bot) = only_of {
+            let body = json!({ "id": message, "channel_id": channel });
+            let intent = intent::DIRECT_MESSAGES;
+            for (session, _) in self.audience(&Audience::Bot { bot, intent }) {
+                self.dispatch(&session, "MESSAGE_DELETE", &body);
+            }
+            return;
+        }
         let guild = self.world.channels.get(&channel).and_then(|it| it.guild);
         let mut body = json!({ "id": message, "channel_id": channel });
         if let Some(guild) = guild {
@@ -196,6 +212,31 @@ impl Core {
         }
     }
 
+    /// THREAD_MEMBERS_UPDATE to the one who joined or left. Others hear of it only with GUILD_MEMBERS, which no bot of this kind has.
+    pub(crate) fn announce_membership(&mut self, thread: Id, user: Id, joined: bool) {
+        let Some((place, it)) = self
+            .world
+            .channels
+            .get(&thread)
+            .and_then(|place| Some((place, place.thread.as_ref()?)))
+        else {
+            return;
+        };
+        let mut body =
+            json!({ "id": thread, "guild_id": place.guild, "member_count": it.members.len() });
+        if joined {
+            let since = objects::stamp(self.now());
+            body["added_members"] =
+                json!([{ "id": thread, "user_id": user, "join_timestamp": since, "flags": 0 }]);
+        } else {
+            body["removed_member_ids"] = json!([user]);
+        }
+        let intent = intent::GUILDS;
+        for (session, _) in self.audience(&Audience::Bot { bot: user, intent }) {
+            self.dispatch(&session, "THREAD_MEMBERS_UPDATE", &body);
+        }
+    }
+
     /// An event about a channel that is the same for everyone. `intents`: in guilds, in direct messages.
     pub(crate) fn tell_channel(
         &mut self,
@@ -257,17 +298,30 @@ impl Core {
     pub(crate) fn post(&mut self, mut message: Message) -> Id {
         let (id, channel, author) = (message.id, message.channel, message.author);
         message.pings = self.pinged(&message);
-        message.seen_at = self
-            .seen
-            .push(Seen::Posted(message.line(self.world.is_bot(author))));
+        let system = message.of_the_system();
+        if !system {
+            let line = message.line(self.world.is_bot(author));
+            message.seen_at = self.seen.push(Seen::Posted(line));
+        }
+        let now = self.now();
+        let (mut opened, mut joined) = (false, false);
         if let Some(place) = self.world.channels.get_mut(&channel) {
             place.last_message = Some(id);
-            // Writing in an archived thread opens it again.
-            if let Some(thread) = &mut place.thread {
-                thread.archived = false;
-                thread.members.insert(author);
+            // Writing in an archived thread opens it again, and who writes joins.
+            if let Some(thread) = place.thread.as_mut().filter(|_| !system) {
+                opened = std::mem::replace(&mut thread.archived, false);
+                if opened {
+                    thread.archive_stamp_ms = now;
+                }
+                joined = thread.members.insert(author);
             }
             place.messages.insert(id, message);
+        }
+        if opened {
+            self.announce_channel("THREAD_UPDATE", channel);
+        }
+        if joined {
+            self.announce_membership(channel, author, true);
         }
         // A thread's starter shares its id with the thread's first message in the parent; the parent keeps it.
         self.world.place.entry(id).or_insert(channel);
@@ -301,8 +355,9 @@ impl Core {
             message,
             by,
         });
-        if gone.is_some_and(|it| it.only_for.is_none()) {
-            self.announce_deleted(channel, message);
+        if let Some(gone) = gone {
+            let only_of = gone.only_for.map(|_| gone.author);
+            self.announce_deleted(channel, message, only_of);
         }
     }
 

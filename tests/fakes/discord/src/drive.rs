@@ -90,6 +90,16 @@ pub enum Refused {
     /// The bot has no such command here.
     #[error("the bot has registered no command {0:?} for this place")]
     NoCommand(String),
+    /// A client would not send the command like this.
+    #[error("option {option:?} of command {command:?} {why}")]
+    BadOption {
+        /// Of which command.
+        command: String,
+        /// Which.
+        option: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 impl FakeDiscord {
@@ -112,7 +122,12 @@ impl FakeDiscord {
         } else {
             may::SEND_MESSAGES
         };
-        if core.world.permissions(user, place) & needed == 0 {
+        let bits = core.world.permissions(user, place);
+        let locked = place.thread.as_ref().is_some_and(|thread| thread.locked);
+        if bits & needed == 0
+            || !say.files.is_empty() && bits & may::ATTACH_FILES == 0
+            || locked && bits & may::MANAGE_THREADS == 0
+        {
             return Err(Refused::NotAllowed { user, channel });
         }
         let content = say.text.trim().to_owned();
@@ -227,9 +242,13 @@ impl FakeDiscord {
         if it.author != user {
             return Err(Refused::NotTheirs { user, message });
         }
+        if core.closed_thread(it.channel) {
+            let channel = it.channel;
+            return Err(Refused::NotAllowed { user, channel });
+        }
         let content = text.trim().to_owned();
         let length = content.chars().count();
-        if length == 0 || length > 2000 {
+        if length == 0 && it.attachments.is_empty() || length > 2000 {
             return Err(Refused::Length(length));
         }
         let mentions = core.mentions_of(user, it.channel, &content, &Allowed::everything());
@@ -277,6 +296,11 @@ impl FakeDiscord {
     pub fn react(&self, user: Id, message: Id, emoji: &str, on: bool) -> Result<(), Refused> {
         let channel = self.channel_of(message)?;
         let mut core = self.shared.core();
+        let place = core.world.channels.get(&channel);
+        let bits = place.map_or(0, |place| core.world.permissions(user, place));
+        if bits & may::ADD_REACTIONS == 0 || core.closed_thread(channel) {
+            return Err(Refused::NotAllowed { user, channel });
+        }
         if core.toggle_reaction(message, user, emoji, on) {
             core.announce_reaction(channel, message, user, emoji, on);
         }

@@ -13,6 +13,7 @@ use crate::core::{Core, Shared};
 use crate::ledger::Seen;
 use crate::objects;
 use crate::permissions as may;
+use crate::world::World;
 
 #[derive(Debug)]
 pub(crate) struct Interaction {
@@ -34,11 +35,11 @@ pub(crate) struct Interaction {
 
 impl Interaction {
     /// `interaction_metadata` of the messages that answer it.
-    pub(crate) fn metadata(&self) -> Value {
+    pub(crate) fn metadata(&self, world: &World) -> Value {
         json!({
             "id": self.id,
             "type": if self.command.is_some() { 2 } else { 3 },
-            "user": { "id": self.user },
+            "user": objects::user_by_id(world, self.user),
             "authorizing_integration_owners": {},
         })
     }

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! Promises: where Discord documents a rule, that rule; the same world and the same faults as library and as binary; nothing outlives the last handle.
-//! Does not: TLS, compression, ETF, voice, stickers, polls, forums, webhooks other than those of interactions, or more than one shard.
+//! Does not: TLS, compression, ETF, voice, stickers, polls, forums, webhooks other than those of interactions, commands of other kinds than
+//! those that are typed, or more than one shard.
 
 mod armed;
 mod cdn;

@@ -3,7 +3,7 @@
 //! Promises: the field names, types and nesting of API v10, ids as strings, times in RFC 3339.
 //! Does not: carry every optional field; those that no bot of this kind reads are left out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -116,8 +116,13 @@ pub(crate) fn channel(world: &World, channel: &Channel, viewer: Id) -> Value {
     if let Some(thread) = &channel.thread {
         out["owner_id"] = json!(thread.owner);
         out["member_count"] = json!(thread.members.len());
-        out["message_count"] = json!(channel.messages.len());
-        out["total_message_sent"] = json!(channel.messages.len());
+        // The starter is not counted.
+        let written = channel.messages.values();
+        let written = written
+            .filter(|it| it.kind != message_type::THREAD_STARTER)
+            .count();
+        out["message_count"] = json!(written);
+        out["total_message_sent"] = json!(written);
         out["thread_metadata"] = json!({
             "archived": thread.archived,
             "locked": thread.locked,
@@ -133,15 +138,23 @@ pub(crate) fn channel(world: &World, channel: &Channel, viewer: Id) -> Value {
     } else {
         out["position"] = json!(0);
         out["topic"] = Value::Null;
-        out["permission_overwrites"] = channel
-            .denied
-            .iter()
-            .map(
-                |(id, bits)| json!({ "id": id, "type": 1, "deny": bits.to_string(), "allow": "0" }),
-            )
-            .collect();
+        out["permission_overwrites"] = overwrites(channel);
     }
     out
+}
+
+fn overwrites(channel: &Channel) -> Value {
+    let bits = |of: &BTreeMap<Id, u64>, id: &Id| of.get(id).copied().unwrap_or(0).to_string();
+    let named: BTreeSet<&Id> = channel
+        .denied
+        .keys()
+        .chain(channel.granted.keys())
+        .collect();
+    let overwrite = |id: &Id| {
+        let (deny, allow) = (bits(&channel.denied, id), bits(&channel.granted, id));
+        json!({ "id": id, "type": 1, "deny": deny, "allow": allow })
+    };
+    named.into_iter().map(overwrite).collect()
 }
 
 /// A guild as GUILD_CREATE carries it to `viewer`.
@@ -225,19 +238,29 @@ pub(crate) fn message(
     content: bool,
 ) -> Value {
     let mut out = bare_message(world, signer, it, viewer, content);
-    if let Some(reference) = it.reference {
-        if it.kind == message_type::REPLY {
-            let there = world.message(reference);
-            // Null says: it was deleted.
-            out["referenced_message"] = there.map_or(Value::Null, |there| {
-                bare_message(world, signer, there, viewer, content)
-            });
-        }
-        out["message_reference"] = json!({
-            "type": 0, "message_id": reference, "channel_id": it.channel,
-            "guild_id": world.channels.get(&it.channel).and_then(|channel| channel.guild),
+    let Some(reference) = it.reference else {
+        return out;
+    };
+    let place = world.channels.get(&it.channel);
+    let guild = place.and_then(|place| place.guild);
+    if it.kind == message_type::THREAD_CREATED {
+        // It points at the thread, not at a message.
+        out["message_reference"] = json!({ "type": 0, "channel_id": reference, "guild_id": guild });
+        return out;
+    }
+    if matches!(it.kind, message_type::REPLY | message_type::THREAD_STARTER) {
+        let there = world.message(reference);
+        // Null says: it was deleted.
+        out["referenced_message"] = there.map_or(Value::Null, |there| {
+            bare_message(world, signer, there, viewer, content)
         });
     }
+    // What a thread was started from stands in its parent.
+    let parent = place.and_then(|place| place.parent);
+    let there = parent.filter(|_| it.kind == message_type::THREAD_STARTER);
+    out["message_reference"] = json!({
+        "type": 0, "message_id": reference, "channel_id": there.unwrap_or(it.channel), "guild_id": guild,
+    });
     out
 }
 
@@ -281,9 +304,6 @@ fn bare_message(world: &World, signer: &Signer, it: &Message, viewer: Id, conten
             .map(|(emoji, users)| reaction(emoji, users, viewer))
             .collect();
     }
-    if let Some(nonce) = &it.nonce {
-        out["nonce"] = nonce.clone();
-    }
     if let Some(bot) = world.bots.get(&it.author) {
         out["application_id"] = json!(bot.application.id);
     }
@@ -318,6 +338,10 @@ pub(crate) fn message_event(
         return out;
     };
     out["channel_type"] = json!(place.kind.number());
+    // An ephemeral message comes as if it were a direct one.
+    if it.only_for.is_some() {
+        return out;
+    }
     let Some(guild) = place.guild.and_then(|guild| world.guilds.get(&guild)) else {
         return out;
     };

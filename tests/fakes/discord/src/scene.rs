@@ -310,9 +310,11 @@ impl FakeDiscord {
 
     /// Gives someone more permissions in a channel than the usual ones.
     pub fn grant(&self, user: Id, channel: Id, bits: u64) {
-        if let Some(place) = self.shared.core().world.channels.get_mut(&channel) {
+        let mut core = self.shared.core();
+        if let Some(place) = core.world.channels.get_mut(&channel) {
             place.granted.insert(user, bits);
         }
+        core.announce_channel("CHANNEL_UPDATE", channel);
     }
 
     /// Whether bots may write to a person.

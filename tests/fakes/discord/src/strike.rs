@@ -179,7 +179,12 @@ impl Core {
             }
             Act::InvalidSession { resumable } => {
                 self.op(link, 9, &json!(resumable));
-                if let (false, Some(session)) = (resumable, self.session_of(link)) {
+                let Some(session) = self.session_of(link) else {
+                    return;
+                };
+                // The connection has no session any more: it may RESUME or IDENTIFY as it is, or on a new one.
+                self.part(link, &session);
+                if !resumable {
                     self.end_session(&session);
                 }
             }
@@ -208,6 +213,18 @@ impl Core {
             | Act::RepeatMessage { .. }
             | Act::Event { .. }
             | Act::MalformedEvent { .. } => {}
+        }
+    }
+
+    /// Takes a session off a link that stays open.
+    fn part(&mut self, link: u64, session: &str) {
+        let now = self.now();
+        if let Some(link) = self.links.get_mut(&link) {
+            link.session = None;
+        }
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.link = None;
+            session.alone_since = Some(now);
         }
     }
 

@@ -166,13 +166,14 @@ impl FakeDiscord {
             .map_or(0, |it| it.seen_at)
     }
 
-    /// What a channel shows now, oldest first: edited as edited, deleted gone.
+    /// What a channel shows now, oldest first: edited as edited, deleted gone, without what the system wrote.
     #[must_use]
     pub fn transcript(&self, channel: Id) -> Vec<Line> {
         let core = self.shared.core();
         let place = core.world.channels.get(&channel);
         let messages = place.into_iter().flat_map(|place| place.messages.values());
         messages
+            .filter(|it| !it.of_the_system())
             .map(|it| it.line(core.world.is_bot(it.author)))
             .collect()
     }

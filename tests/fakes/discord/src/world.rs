@@ -269,6 +269,14 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// Whether Discord wrote it and not its author: a thread's first message, the word that there is a thread.
+    pub(crate) fn of_the_system(&self) -> bool {
+        matches!(
+            self.kind,
+            message_type::THREAD_CREATED | message_type::THREAD_STARTER
+        )
+    }
+
     /// How people see it.
     pub(crate) fn line(&self, from_bot: bool) -> Line {
         Line {
@@ -360,8 +368,8 @@ impl World {
             .parent
             .and_then(|parent| self.channels.get(&parent))
             .unwrap_or(channel);
-        bits |= place.granted.get(&user).copied().unwrap_or(0);
         bits &= !place.denied.get(&user).copied().unwrap_or(0);
+        bits |= place.granted.get(&user).copied().unwrap_or(0);
         let invited = channel
             .thread
             .as_ref()

@@ -30,6 +30,7 @@ impl Core {
             Call::GuildMember(guild, user) => self.guild_member(me, *guild, *user),
             Call::Commands(app, scope) => self.commands(me, *app, *scope),
             Call::PutCommands(app, scope) => self.put_commands(me, *app, *scope, &payload.json),
+            Call::RefreshUrls => self.refresh_urls(&payload.json),
             Call::OpenDm => self.open_dm(me, &payload.json),
             Call::Channel(channel) => self.channel(me, *channel),
             Call::EditChannel(channel) => self.edit_thread(me, *channel, &payload.json),

@@ -22,7 +22,8 @@ pub(crate) struct Draft {
     pub(crate) content: Option<String>,
     pub(crate) embeds: Option<Vec<Value>>,
     pub(crate) components: Option<Vec<Value>>,
-    pub(crate) flags: u64,
+    /// As they were asked for; each place takes only those that can be set there.
+    pub(crate) flags: Option<u64>,
     pub(crate) allowed: Option<Allowed>,
     /// New files.
     pub(crate) files: Vec<Attachment>,
@@ -38,18 +39,24 @@ impl Draft {
             && self.components.as_deref().unwrap_or_default().is_empty()
             && self.files.is_empty()
     }
+
+    /// The flags asked for, none if the field was absent.
+    pub(crate) fn flags(&self) -> u64 {
+        self.flags.unwrap_or(0)
+    }
 }
 
 impl Core {
     /// Checks the form of a body and takes its files.
     pub(crate) fn draft(&mut self, payload: &Payload) -> Result<Draft, ApiError> {
         let body = &payload.json;
-        let flags = body.get("flags").and_then(Value::as_u64).unwrap_or(0);
+        let asked = body.get("flags").and_then(Value::as_u64);
+        let flags = asked.unwrap_or(0);
         let draft = Draft {
             content: validate::content(body)?,
             embeds: validate::embeds(body)?,
             components: validate::components(body, flags & flag::COMPONENTS_V2 != 0)?,
-            flags,
+            flags: asked,
             allowed: Allowed::read(body)?,
             keep: kept(body),
             files: self.files(payload)?,

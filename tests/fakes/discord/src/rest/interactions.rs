@@ -80,10 +80,13 @@ impl Core {
             .filter(|_| matches!(callback, 4 | 5 | 7))
             .map(|message| json!({ "type": callback, "message": self.response_json(id, message) }));
         let kind = if component.is_some() { 3 } else { 2 };
+        let ephemeral = original
+            .and_then(|message| self.world.message(message))
+            .is_some_and(|it| it.only_for.is_some());
         Answer::ok(json!({
             "interaction": {
                 "id": id, "type": kind, "response_message_id": original,
-                "response_message_loading": callback == 5, "response_message_ephemeral": false,
+                "response_message_loading": callback == 5, "response_message_ephemeral": ephemeral,
             },
             "resource": resource,
         }))
@@ -118,19 +121,21 @@ impl Core {
             .get(&interaction)
             .ok_or(ApiError::UNKNOWN_INTERACTION)?;
         let (bot, user, channel) = (it.bot, it.user, it.channel);
-        let (metadata, command, component) = (it.metadata(), it.command.is_some(), it.message);
+        let (metadata, command, component) =
+            (it.metadata(&self.world), it.command.is_some(), it.message);
         let allowed = draft.allowed.clone().unwrap_or_else(Allowed::users_only);
         let content = draft.content.unwrap_or_default();
-        let ephemeral = draft.flags & flag::EPHEMERAL != 0;
+        let asked = draft.flags.unwrap_or(0);
+        let ephemeral = asked & flag::EPHEMERAL != 0;
         const SETTABLE: u64 = flag::SUPPRESS_EMBEDS
             | flag::EPHEMERAL
             | flag::COMPONENTS_V2
             | flag::SUPPRESS_NOTIFICATIONS;
         // EPHEMERAL is the only flag of a deferred answer.
         let flags = if deferred {
-            draft.flags & flag::EPHEMERAL | flag::LOADING
+            asked & flag::EPHEMERAL | flag::LOADING
         } else {
-            draft.flags & SETTABLE
+            asked & SETTABLE
         };
         let (id, at_ms) = (self.mint(), self.now());
         let mentions = self.mentions_of(bot, channel, &content, &allowed);

@@ -45,6 +45,15 @@ impl Core {
             .ok_or(ApiError::UNKNOWN_MESSAGE)
     }
 
+    /// A message as the answer to its own POST: with its nonce, which is told once and not kept.
+    pub(super) fn made(&self, me: Id, message: Id) -> Value {
+        let mut out = self.shown(me, message);
+        if let Some(nonce) = self.world.message(message).and_then(|it| it.nonce.clone()) {
+            out["nonce"] = nonce;
+        }
+        out
+    }
+
     pub(crate) fn shown(&self, me: Id, message: Id) -> Value {
         let content = self.reads_content(me);
         self.world.message(message).map_or(Value::Null, |it| {
@@ -69,10 +78,7 @@ impl Core {
         {
             return Err(ApiError::THREAD_LOCKED);
         }
-        if !draft.files.is_empty() && bits & may::ATTACH_FILES == 0
-            || draft.embeds.as_deref().is_some_and(|list| !list.is_empty())
-                && bits & may::EMBED_LINKS == 0
-        {
+        if !draft.files.is_empty() && bits & may::ATTACH_FILES == 0 {
             return Err(ApiError::MISSING_PERMISSIONS);
         }
         let shut = |id: &Id| {
@@ -89,13 +95,31 @@ impl Core {
         Ok(())
     }
 
+    /// Takes the embeds out of a draft where their author may not embed; says whether there were any.
+    fn takes_embeds_away(&self, me: Id, channel: Id, draft: &mut Draft) -> bool {
+        let allowed = self
+            .bits(me, channel)
+            .is_ok_and(|bits| bits & may::EMBED_LINKS != 0);
+        let full = draft.embeds.as_deref().is_some_and(|list| !list.is_empty());
+        if allowed || !full {
+            return false;
+        }
+        draft.embeds = Some(Vec::new());
+        true
+    }
+
     pub(super) fn post_message(&mut self, me: Id, channel: Id, payload: &Payload) -> Done {
         self.visible(me, channel)?;
-        let draft = self.draft(payload)?;
+        let mut draft = self.draft(payload)?;
         let nonce = nonce(&payload.json)?;
         self.may_write(me, channel, &draft)?;
         if draft.blank() {
             return Err(ApiError::EMPTY_MESSAGE);
+        }
+        // Without EMBED_LINKS embeds fall away in silence, and only what would be nothing without them is refused
+        // (discord-api-docs#2601).
+        if self.takes_embeds_away(me, channel, &mut draft) && draft.blank() {
+            return Err(ApiError::MISSING_PERMISSIONS);
         }
         let now = self.now();
         let enforced = payload
@@ -110,7 +134,7 @@ impl Core {
         if let Some(first) = first {
             // The same message again, not a second one; if it was deleted meanwhile there is nothing to give.
             return match self.world.message(first) {
-                Some(_) => Answer::ok(self.shown(me, first)),
+                Some(_) => Answer::ok(self.made(me, first)),
                 None => Err(ApiError::UNKNOWN_MESSAGE),
             };
         }
@@ -143,7 +167,7 @@ impl Core {
             content,
             at_ms: now,
             edited_ms: None,
-            flags: draft.flags & SETTABLE,
+            flags: draft.flags() & SETTABLE,
             nonce,
             reference,
             mentions,
@@ -156,7 +180,7 @@ impl Core {
             interaction: None,
             seen_at: 0,
         });
-        Answer::ok(self.shown(me, id))
+        Answer::ok(self.made(me, id))
     }
 
     /// The message that this author made with this nonce in the last few minutes, also if it is gone.
@@ -219,19 +243,25 @@ impl Core {
     ) -> Done {
         let it = self.standing(me, channel, message)?;
         let (author, at_ms) = (it.author, it.at_ms);
-        let draft = self.draft(payload)?;
+        let mut draft = self.draft(payload)?;
         if author != me {
             return Err(ApiError::NOT_YOUR_MESSAGE);
         }
+        let manages = self.bits(me, channel)? & may::MANAGE_THREADS != 0;
         let place = self.visible(me, channel)?;
         if let Some(thread) = &place.thread {
-            if thread.locked {
+            if thread.locked && !manages {
                 return Err(ApiError::THREAD_LOCKED);
             }
             if thread.archived {
                 return Err(ApiError::ARCHIVED);
             }
         }
+        if !draft.files.is_empty() && self.bits(me, channel)? & may::ATTACH_FILES == 0 {
+            return Err(ApiError::MISSING_PERMISSIONS);
+        }
+        // What is left may be nothing, which is 50006 (discord-api-docs#5648).
+        self.takes_embeds_away(me, channel, &mut draft);
         let now = self.now();
         if now.saturating_sub(at_ms) > HOUR_MS {
             self.old_edit(channel, now)?;
@@ -292,8 +322,11 @@ impl Core {
         if next.attachments.len() > MOST_FILES {
             return Err(ApiError::TOO_MANY_FILES);
         }
-        next.flags = next.flags & !flag::SUPPRESS_EMBEDS
-            | draft.flags & (flag::SUPPRESS_EMBEDS | flag::COMPONENTS_V2);
+        // SUPPRESS_EMBEDS comes and goes, IS_COMPONENTS_V2 only comes; without the field both stay.
+        if let Some(flags) = draft.flags {
+            next.flags = next.flags & !flag::SUPPRESS_EMBEDS
+                | flags & (flag::SUPPRESS_EMBEDS | flag::COMPONENTS_V2);
+        }
         next.flags &= !flag::LOADING;
         next.edited_ms = Some(now);
         let empty = next.content.is_empty()
@@ -312,6 +345,12 @@ impl Core {
 
     pub(super) fn delete_message(&mut self, me: Id, channel: Id, message: Id) -> Done {
         let author = self.standing(me, channel, message)?.author;
+        let manages = self.bits(me, channel)? & may::MANAGE_THREADS != 0;
+        let thread = self.visible(me, channel)?.thread.as_ref();
+        // Deleting is what an archived thread still takes, unless it is locked as well.
+        if thread.is_some_and(|it| it.locked && it.archived) && !manages {
+            return Err(ApiError::THREAD_LOCKED);
+        }
         if author != me {
             if self.visible(me, channel)?.guild.is_none() {
                 return Err(ApiError::NOT_IN_A_DM);

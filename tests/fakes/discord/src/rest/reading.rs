@@ -9,6 +9,9 @@ use crate::core::Core;
 use crate::permissions as may;
 use crate::world::{Channel, Message};
 
+/// Addresses that one request refreshes.
+const MOST_REFRESHED: usize = 50;
+
 impl Core {
     pub(super) fn get_message(&mut self, me: Id, channel: Id, message: Id) -> Done {
         if self.bits(me, channel)? & may::READ_MESSAGE_HISTORY == 0 {
@@ -62,9 +65,35 @@ impl Core {
         Answer::ok(Value::Array(out))
     }
 
+    /// Fresh addresses for old ones. Not in the documentation; the shape is the one that clients of it expect.
+    pub(super) fn refresh_urls(&mut self, body: &Value) -> Done {
+        let mut form = Form::default();
+        let Some(listed) = body.get("attachment_urls").and_then(Value::as_array) else {
+            form.required(&["attachment_urls"]);
+            return Err(form.error());
+        };
+        if listed.is_empty() || listed.len() > MOST_REFRESHED {
+            form.bad_length(&["attachment_urls"], 1, MOST_REFRESHED);
+            return Err(form.error());
+        }
+        let signer = self.signer();
+        let one = |old: &Value| {
+            let fresh = old.as_str().and_then(|old| signer.fresh(old));
+            json!({ "original": old, "refreshed": fresh })
+        };
+        let all: Vec<_> = listed.iter().map(one).collect();
+        Answer::ok(json!({ "refreshed_urls": all }))
+    }
+
     pub(super) fn typing(&mut self, me: Id, channel: Id) -> Done {
         let bits = self.bits(me, channel)?;
-        if bits & (may::SEND_MESSAGES | may::SEND_MESSAGES_IN_THREADS) == 0 {
+        let thread = self.visible(me, channel)?.kind.is_thread();
+        let needed = if thread {
+            may::SEND_MESSAGES_IN_THREADS
+        } else {
+            may::SEND_MESSAGES
+        };
+        if bits & needed == 0 {
             return Err(ApiError::MISSING_PERMISSIONS);
         }
         self.announce_typing(channel, me);
@@ -85,6 +114,9 @@ impl Core {
         if emoji.is_empty() || emoji.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(ApiError::UNKNOWN_EMOJI);
         }
+        if self.closed_thread(channel) {
+            return Err(ApiError::ARCHIVED);
+        }
         let fresh = !it.reactions.contains_key(emoji);
         if on && (bits & may::READ_MESSAGE_HISTORY == 0 || fresh && bits & may::ADD_REACTIONS == 0)
         {
@@ -94,6 +126,14 @@ impl Core {
             self.announce_reaction(channel, message, me, emoji, on);
         }
         Answer::empty()
+    }
+
+    /// Whether this is an archived thread, in which nothing can be changed or reacted to.
+    pub(crate) fn closed_thread(&self, channel: Id) -> bool {
+        let thread = self.world.channels.get(&channel);
+        thread
+            .and_then(|it| it.thread.as_ref())
+            .is_some_and(|it| it.archived)
     }
 
     /// Adds or takes a reaction; says whether that changed anything.

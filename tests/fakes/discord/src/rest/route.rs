@@ -37,6 +37,7 @@ pub(crate) enum Call {
     LeaveThread(Id),
     AddToThread(Id, Id),
     ThreadMembers(Id),
+    RefreshUrls,
     /// The application and, for one guild's, the guild.
     Commands(Id, Option<Id>),
     PutCommands(Id, Option<Id>),
@@ -142,6 +143,10 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Route, Miss> {
             ])?;
             plain(call, GUILD_COMMANDS)
         }
+        ["attachments", "refresh-urls"] => plain(
+            pick([None, Some(Call::RefreshUrls), None, None, None])?,
+            "/attachments/refresh-urls",
+        ),
         ["users", "@me"] => plain(get(Call::Me)?, "/users/@me"),
         ["users", "@me", "guilds"] => plain(get(Call::MyGuilds)?, "/users/@me/guilds"),
         ["users", "@me", "channels"] => plain(

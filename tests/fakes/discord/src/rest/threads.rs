@@ -2,7 +2,7 @@
 //!
 //! Source: Discord's "Threads" topic and "Channel" resource. A thread from a message has that message's id.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -11,9 +11,10 @@ use super::{Answer, Done};
 use crate::Id;
 use crate::core::Core;
 use crate::ledger::Seen;
+use crate::mentions::Mentions;
 use crate::objects;
 use crate::permissions as may;
-use crate::world::{Channel, Kind, Thread, flag};
+use crate::world::{Channel, Kind, Message, Thread, flag, message_type};
 
 impl Core {
     pub(super) fn make_thread(
@@ -94,15 +95,46 @@ impl Core {
         self.seen.push(Seen::ThreadMade {
             parent,
             thread: id,
-            name,
+            name: name.clone(),
             by,
         });
         self.announce_channel("THREAD_CREATE", id);
+        self.announce_membership(id, by, true);
         // The message that it hangs on shows it from now on.
         if let Some(message) = self.world.message_mut(id) {
             message.flags |= flag::HAS_THREAD;
             self.announce_message("MESSAGE_UPDATE", id);
+            self.system_message(id, message_type::THREAD_STARTER, String::new(), id, by);
+        } else if kind == Kind::PublicThread {
+            self.system_message(parent, message_type::THREAD_CREATED, name, id, by);
         }
+    }
+
+    /// What Discord itself writes: a thread's first message that points at what it was started from, and in the parent of a thread that was
+    /// started from nothing the word that there is one. No bot should take it for a person's.
+    fn system_message(&mut self, channel: Id, kind: u64, content: String, reference: Id, by: Id) {
+        let (id, at_ms) = (self.mint(), self.now());
+        self.post(Message {
+            id,
+            channel,
+            author: by,
+            kind,
+            content,
+            at_ms,
+            edited_ms: None,
+            flags: 0,
+            nonce: None,
+            reference: Some(reference),
+            mentions: Mentions::default(),
+            pings: BTreeSet::new(),
+            attachments: Vec::new(),
+            embeds: Vec::new(),
+            components: Vec::new(),
+            reactions: BTreeMap::new(),
+            only_for: None,
+            interaction: None,
+            seen_at: 0,
+        });
     }
 
     /// The thread, with what `me` may do in it.
@@ -205,17 +237,14 @@ impl Core {
         if !guild.is_some_and(|guild| guild.members.contains_key(&user)) {
             return Err(ApiError::UNKNOWN_MEMBER);
         }
-        if let Some(thread) = self
-            .world
-            .channels
-            .get_mut(&id)
-            .and_then(|it| it.thread.as_mut())
-        {
-            if joins {
-                thread.members.insert(user);
-            } else {
-                thread.members.remove(&user);
-            }
+        let thread = self.world.channels.get_mut(&id);
+        let changed = match thread.and_then(|it| it.thread.as_mut()) {
+            Some(thread) if joins => thread.members.insert(user),
+            Some(thread) => thread.members.remove(&user),
+            None => false,
+        };
+        if changed {
+            self.announce_membership(id, user, joins);
         }
         Answer::empty()
     }

@@ -130,7 +130,7 @@ async fn a_late_answer_finds_nothing_and_the_person_sees_a_failure() {
 }
 
 #[tokio::test]
-async fn an_ephemeral_answer_is_for_one_person_and_no_event() {
+async fn an_ephemeral_answer_is_for_one_person_and_told_as_if_direct() {
     let Case {
         fake,
         mut bot,
@@ -147,7 +147,15 @@ async fn an_ephemeral_answer_is_for_one_person_and_no_event() {
         (line.text.as_str(), line.only_for),
         ("not yours <@1>", Some(scene.alice))
     );
-    assert_eq!(bot.beat().await["op"], 11); // no MESSAGE_CREATE before it
+    // Its bot hears of it past the channel: by the intent of direct messages, without a guild.
+    let echo = bot.event("MESSAGE_CREATE").await;
+    assert_eq!(
+        (&echo["id"], &echo["flags"]),
+        (&json!(line.message), &json!(64))
+    );
+    assert!(echo.get("guild_id").is_none() && echo.get("member").is_none());
+    let one = format!("/channels/{}/messages/{}", scene.general, line.message);
+    assert_eq!(rest.get(&one).await.code(), (404, 10008));
     let page = rest
         .get(&format!("/channels/{}/messages", scene.general))
         .await;
@@ -246,6 +254,101 @@ async fn a_command_is_deferred_and_edited_later() {
         .map(|line| line.text)
         .collect();
     assert_eq!(texts, ["may I?", "stopped"]);
+}
+
+#[tokio::test]
+async fn who_asks_for_the_response_is_told_of_it() {
+    let Case {
+        fake,
+        mut bot,
+        message,
+        ..
+    } = case().await;
+    let scene = fake.scene();
+    for (flags, ephemeral) in [(0, false), (64, true)] {
+        fake.click(scene.alice, message, "allow").unwrap();
+        let event = bot.event("INTERACTION_CREATE").await;
+        let (id, token) = (
+            event["id"].as_str().unwrap(),
+            event["token"].as_str().unwrap(),
+        );
+        let url = format!("{}/interactions/{id}/{token}/callback", fake.api_base());
+        let body = json!({ "type": 4, "data": { "content": "hm", "flags": flags } });
+        let request = http().post(format!("{url}?with_response=true")).json(&body);
+        let got = Rest::send(request).await.body;
+        assert_eq!(got["interaction"]["response_message_ephemeral"], ephemeral);
+        assert_eq!(
+            got["interaction"]["response_message_id"],
+            got["resource"]["message"]["id"]
+        );
+        let user = &got["resource"]["message"]["interaction_metadata"]["user"];
+        assert_eq!(user["username"], "alice");
+        bot.event("MESSAGE_CREATE").await;
+    }
+}
+
+#[tokio::test]
+async fn a_first_answer_has_to_come_before_a_follow_up() {
+    let Case {
+        fake,
+        mut bot,
+        message,
+        ..
+    } = case().await;
+    let scene = fake.scene();
+    fake.click(scene.alice, message, "allow").unwrap();
+    let event = bot.event("INTERACTION_CREATE").await;
+    let token = event["token"].as_str().unwrap();
+    let hook = format!("{}/webhooks/{}/{token}", fake.api_base(), scene.application);
+    let post = async || Rest::send(http().post(&hook).json(&json!({ "content": "x" }))).await;
+    assert_eq!(post().await.code(), (404, 10015));
+    assert_eq!(
+        answer(&fake, &event, json!({ "type": 6 })).await.status,
+        204
+    );
+    assert_eq!(post().await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_not_offered_cannot_be_chosen_or_typed() {
+    let Case {
+        fake,
+        mut bot,
+        rest,
+        message,
+    } = case().await;
+    let scene = fake.scene();
+    assert!(fake.choose(scene.alice, message, "pick", &["b"]).is_err());
+    assert!(fake.choose(scene.alice, message, "pick", &[]).is_err());
+    assert!(
+        fake.choose(scene.alice, message, "pick", &["a", "a"])
+            .is_err()
+    );
+    let mode = json!({ "type": 3, "name": "mode", "description": "d", "required": true,
+        "choices": [{ "name": "Plan", "value": "plan" }] });
+    let count = json!({ "type": 4, "name": "count", "description": "d" });
+    let command = json!([{ "name": "mode", "description": "d", "options": [mode, count] }]);
+    let path = format!("/applications/{}/commands", scene.application);
+    assert_eq!(rest.call("PUT", &path, command).await.status, 200);
+    let typed = |options: Value| fake.command(scene.alice, scene.general, "mode", options);
+    for wrong in [
+        json!([]),
+        json!([{ "name": "mode", "value": "other" }]),
+        json!([{ "name": "mode", "value": "plan" }, { "name": "count", "value": "3" }]),
+        json!([{ "name": "mode", "value": "plan" }, { "name": "colour", "value": "red" }]),
+    ] {
+        assert!(
+            matches!(typed(wrong.clone()), Err(Refused::BadOption { .. })),
+            "{wrong}"
+        );
+    }
+    typed(json!([{ "name": "mode", "value": "plan" }, { "name": "count", "value": 3 }])).unwrap();
+    let options = bot.event("INTERACTION_CREATE").await["data"]["options"].clone();
+    assert_eq!(
+        options[0],
+        json!({ "name": "mode", "type": 3, "value": "plan" })
+    );
+    assert_eq!(options[1]["type"], 4);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod faults;
 mod gateway;
 mod interactions;
 mod messages;
+mod permissions;
 mod rest;
 mod resume;
 mod threads;

@@ -65,6 +65,47 @@ async fn a_nonce_that_is_enforced_gives_the_first_message() {
     rest.post(scene.general, json!({ "content": "x", "nonce": 12345 }))
         .await
         .id();
+    // It is told in the answer and in the event, and not kept.
+    assert_eq!(again.body["nonce"], "abc");
+    let path = format!("/channels/{}/messages/{first}", scene.general);
+    assert!(rest.get(&path).await.body.get("nonce").is_none());
+}
+
+#[tokio::test]
+async fn an_edit_without_flags_leaves_them() {
+    let (_fake, scene, rest) = start().await;
+    let body = json!({ "content": "x", "flags": 1 << 2 | 1 << 12 });
+    let id = rest.post(scene.general, body).await.id();
+    let path = format!("/channels/{}/messages/{id}", scene.general);
+    let edit = async |body: Value| rest.call("PATCH", &path, body).await.body["flags"].clone();
+    let both = json!(1 << 2 | 1 << 12);
+    assert_eq!(edit(json!({ "content": "y" })).await, both);
+    let silent = json!(1 << 12);
+    assert_eq!(edit(json!({ "flags": 0 })).await, silent);
+    assert_eq!(edit(json!({ "flags": 1 << 2 })).await, both);
+}
+
+#[tokio::test]
+async fn an_edit_of_other_fields_leaves_the_mentions() {
+    let (_fake, scene, rest) = start().await;
+    let body =
+        json!({ "content": format!("<@{}>", scene.alice), "allowed_mentions": { "parse": [] } });
+    let id = rest.post(scene.general, body).await.id();
+    let path = format!("/channels/{}/messages/{id}", scene.general);
+    let edit = json!({ "embeds": [{ "title": "t" }] });
+    assert_eq!(
+        rest.call("PATCH", &path, edit).await.body["mentions"],
+        json!([])
+    );
+    let edit = json!({ "content": format!("@everyone <@{}>", scene.bob), "allowed_mentions": { "users": [scene.bob] } });
+    let got = rest.call("PATCH", &path, edit).await;
+    assert_eq!(
+        (
+            &got.body["mentions"][0]["id"],
+            &got.body["mention_everyone"]
+        ),
+        (&json!(scene.bob), &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -218,16 +259,6 @@ async fn permissions_have_their_codes() {
     assert_eq!(rest.say(scene.general, "x").await.code(), (403, 50001));
     fake.deny(scene.bot, scene.general, may::SEND_MESSAGES);
     assert_eq!(rest.say(scene.general, "x").await.code(), (403, 50013));
-    fake.deny(scene.bot, scene.general, may::EMBED_LINKS);
-    let embed = json!({ "embeds": [{ "title": "t" }] });
-    assert_eq!(rest.post(scene.general, embed).await.code(), (403, 50013));
-    fake.deny(scene.bot, scene.general, may::ATTACH_FILES);
-    assert_eq!(
-        rest.upload(scene.general, json!({}), &[("a.txt", b"x")])
-            .await
-            .code(),
-        (403, 50013)
-    );
     let dm = fake.dm_channel(scene.alice);
     fake.accept_dms(scene.alice, false);
     assert_eq!(rest.say(dm, "x").await.code(), (403, 50007));
@@ -478,6 +509,7 @@ async fn files_are_uploaded_and_fetched_by_signed_addresses() {
         "an_swer.md"
     );
     let url = file["url"].as_str().unwrap().to_owned();
+    let stranger = "https://example.org/attachments/1/2/x";
     let fetch = async |url: &str| reqwest_status(url).await;
     assert_eq!(fetch(&url).await, (200, "# yes".into()));
     assert_eq!(fetch(&url.replace("hm=", "hm=0")).await.0, 404);
@@ -491,6 +523,16 @@ async fn files_are_uploaded_and_fetched_by_signed_addresses() {
         .unwrap()
         .to_owned();
     assert_eq!(fetch(&fresh).await.0, 200);
+    let old = json!({ "attachment_urls": [url, stranger] });
+    let got = rest.call("POST", "/attachments/refresh-urls", old).await;
+    let refreshed = &got.body["refreshed_urls"];
+    assert_eq!(refreshed[0]["original"], json!(url));
+    assert_eq!(refreshed[1]["refreshed"], Value::Null);
+    let other = refreshed[0]["refreshed"].as_str().unwrap();
+    assert_eq!(fetch(other).await, (200, "# yes".into()));
+    let none = json!({ "attachment_urls": [] });
+    let got = rest.call("POST", "/attachments/refresh-urls", none).await;
+    assert_eq!(got.code(), (400, 50035));
     fake.advance(Duration::from_secs(86_402));
     assert_eq!(fetch(&fresh).await.0, 404);
     let cdn = |wire: &fake_discord::Wire| {
@@ -502,7 +544,7 @@ async fn files_are_uploaded_and_fetched_by_signed_addresses() {
             }
         )
     };
-    assert_eq!(fake.wire().count(cdn), 5);
+    assert_eq!(fake.wire().count(cdn), 6);
 }
 
 async fn reqwest_status(url: &str) -> (u16, String) {
@@ -585,6 +627,11 @@ async fn people_send_files_replies_and_threads() {
         (&json!(scene.general), &json!(true))
     );
     bot.event("MESSAGE_UPDATE").await;
+    assert_eq!(bot.event("MESSAGE_CREATE").await["type"], 21);
     fake.user_says(scene.alice, thread, "in here");
-    assert_eq!(bot.event("MESSAGE_CREATE").await["channel_type"], 11);
+    let event = bot.event("MESSAGE_CREATE").await;
+    assert_eq!(
+        (&event["channel_type"], &event["content"]),
+        (&json!(11), &json!("in here"))
+    );
 }

@@ -1,6 +1,6 @@
 //! Sessions that outlive their connections.
 
-use super::client::{Gateway, Next, SOON};
+use super::client::{Gateway, INTENTS, Next, SOON};
 use fake_discord::{Act, Ender, FakeDiscord, GatewayFault, Host, Options, Outcome, Times, Wire};
 use serde_json::json;
 use std::time::Duration;
@@ -186,6 +186,31 @@ async fn close_codes_on_request_end_the_session_where_they_say_so() {
         assert_eq!(bot.end().await, Next::Closed(code));
         let frame = bot.part().resume(&fake).await.frame().await;
         assert_eq!(frame["t"] == "RESUMED", lives, "{code} {frame}");
+    }
+}
+
+#[tokio::test]
+async fn an_invalidated_session_leaves_the_connection_without_one() {
+    for resumable in [true, false] {
+        let fake = FakeDiscord::start().await;
+        fake.set(|options| options.max_concurrency = 2);
+        let mut bot = Gateway::ready(&fake).await;
+        let scene = fake.scene();
+        fake.now(Act::InvalidSession { resumable });
+        let frame = bot.frame().await;
+        assert_eq!((&frame["op"], &frame["d"]), (&json!(9), &json!(resumable)));
+        fake.user_says(scene.alice, scene.general, "meanwhile");
+        let d =
+            json!({ "token": fake.token(), "session_id": bot.session, "seq": bot.seq.unwrap() });
+        bot.send(6, d).await;
+        if resumable {
+            assert_eq!(bot.event("MESSAGE_CREATE").await["content"], "meanwhile");
+            bot.event("RESUMED").await;
+        } else {
+            assert_eq!(bot.frame().await["d"], json!(false));
+            bot.identify(INTENTS).await;
+            bot.event("READY").await;
+        }
     }
 }
 
