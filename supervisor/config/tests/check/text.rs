@@ -131,11 +131,7 @@ fn a_file_that_cannot_be_read_is_a_problem_like_any_other() {
         let problem = &checked.problems[0];
         (problem.line, problem.message.clone())
     };
-    assert!(
-        first(&dir.path().join("none"))
-            .1
-            .contains("bulkhead init")
-    );
+    assert!(first(&dir.path().join("none")).1.contains("bulkhead init"));
     assert!(first(dir.path()).1.contains("is a directory"));
     let file = dir.path().join("c");
     std::fs::write(&file, b"a = 1\nb = \"\xff\"\n").unwrap();
