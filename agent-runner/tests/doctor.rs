@@ -176,6 +176,25 @@ async fn it_is_logged_out() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn the_real_command_line_is_logged_in_or_out() {
+    let cli = std::env::var("BULKHEAD_CLAUDE").unwrap();
+    let model = fake_model::FakeModel::start().await.unwrap();
+    let place = Place::new();
+    let out = json!({"cmd": cli, "env": {"IS_SANDBOX": "1"}});
+    let found = place.examine(out.clone(), &[]).await;
+    found.only("login", &["not logged in", "/login"]);
+    let mut with_key = out;
+    let env = json!({"ANTHROPIC_BASE_URL": model.url(), "ANTHROPIC_API_KEY": "dummy"});
+    merge(&mut with_key, json!({ "env": env }));
+    let found = place.examine(with_key, &[]).await;
+    assert_eq!(found.failed(), [""; 0], "{:#?}", found.lines);
+    let left = files(&place.path("home"));
+    let sessions = left.iter().filter(|file| file.ends_with(".jsonl"));
+    assert_eq!(sessions.count(), 0, "its session is taken away: {left:?}");
+}
+
+#[tokio::test]
 async fn its_turn_fails_for_another_reason() {
     let place = Place::new();
     let dies = "[ \"$1\" = --version ] && { echo 2.1.0; exit; }\necho 'canary-4711-canary is bad' >&2; exit 5";
