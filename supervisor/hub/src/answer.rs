@@ -67,10 +67,10 @@ fn chosen<'a>(
 ) -> Option<String> {
     let one = |said: &str| {
         let said = said.trim();
-        let by_number = said
-            .parse::<usize>()
-            .ok()
-            .and_then(|number| options.clone().nth(number.checked_sub(1)?));
+        // Digits only: a "+1" is applause and no number.
+        let digits = said.chars().all(|c| c.is_ascii_digit());
+        let number = said.parse::<usize>().ok().filter(|_| digits);
+        let by_number = number.and_then(|number| options.clone().nth(number.checked_sub(1)?));
         by_number.or_else(|| options.clone().find(|label| normalise(label) == said))
     };
     if let Some(label) = one(said) {
@@ -79,8 +79,14 @@ fn chosen<'a>(
     if !multiple {
         return None;
     }
-    let labels: Option<Vec<_>> = said.split([',', '、']).map(one).collect();
-    Some(labels?.join(", "))
+    let mut labels: Vec<&str> = Vec::new();
+    for label in said.split([',', '、']).map(one) {
+        let label = label?;
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    Some(labels.join(", "))
 }
 
 /// Full-width to half-width, spaces and a final full stop off, lower case.
@@ -103,23 +109,45 @@ mod tests {
         }
     }
 
+    const ALLOW: Option<Decision> = Some(Decision::Allow);
+    const ALWAYS: Option<Decision> = Some(Decision::AllowAlways);
+
     #[test]
-    fn whole_words_answer() {
-        for yes in ["1", "１", "1。", " 1. ", "允许", "Allow", "ALLOW."] {
-            assert_eq!(
-                read(yes, &permission(false)),
-                Some(Decision::Allow),
-                "{yes}"
-            );
+    fn every_form_that_a_phone_types() {
+        for (said, decision) in [
+            ("1", ALLOW),
+            ("１", ALLOW),
+            ("1。", ALLOW),
+            ("1｡", ALLOW),
+            ("1.", ALLOW),
+            ("１．", ALLOW),
+            (" 1 \n", ALLOW),
+            ("\u{3000}1 。\u{3000}", ALLOW),
+            ("允许", ALLOW),
+            ("允许。", ALLOW),
+            ("Allow", ALLOW),
+            ("ＡＬＬＯＷ.", ALLOW),
+            ("2", Some(deny())),
+            ("２。", Some(deny())),
+            ("拒绝", Some(deny())),
+            ("拒绝。", Some(deny())),
+            ("deny", Some(deny())),
+            ("3", ALWAYS),
+            ("３", ALWAYS),
+            ("3。", ALWAYS),
+            ("总是允许", ALWAYS),
+            ("总是允许.", ALWAYS),
+            ("Always allow", ALWAYS),
+        ] {
+            assert_eq!(read(said, &permission(true)), decision, "{said:?}");
+            let unoffered = decision.filter(|decision| *decision != Decision::AllowAlways);
+            assert_eq!(read(said, &permission(false)), unoffered, "{said:?}");
+            let plan = QuestionKind::Plan {
+                text: String::new(),
+            };
+            assert_eq!(read(said, &plan), unoffered, "{said:?} to a plan");
+            assert_eq!(read(said, &QuestionKind::Unknown), None);
         }
-        for no in ["2", "２", "拒绝", "deny"] {
-            assert_eq!(read(no, &permission(false)), Some(deny()), "{no}");
-        }
-        assert_eq!(
-            read("总是允许", &permission(true)),
-            Some(Decision::AllowAlways)
-        );
-        assert_eq!(read("3", &permission(true)), Some(Decision::AllowAlways));
     }
 
     #[test]
@@ -129,17 +157,32 @@ mod tests {
             "1 more thing",
             "never always allow",
             "不允许",
+            "我允许",
+            "允许吗？",
+            "允许！",
+            "允许 1",
+            "1\n1",
+            "1,2",
+            "1、",
             "11",
+            "01",
+            "-1",
+            "+1",
+            "1.0",
+            "。1",
+            "4",
+            "0",
+            "一",
+            "好",
             "yes",
+            "y",
+            "ok",
+            "👍",
+            "。",
             "",
         ] {
-            assert_eq!(read(prompt, &permission(true)), None, "{prompt}");
+            assert_eq!(read(prompt, &permission(true)), None, "{prompt:?}");
         }
-    }
-
-    #[test]
-    fn always_counts_only_where_it_was_offered() {
-        assert_eq!(read("3", &permission(false)), None);
     }
 
     #[test]
@@ -164,6 +207,17 @@ mod tests {
         assert_eq!(answer("postgres", false).as_deref(), Some("Postgres"));
         assert_eq!(answer("1, 2", true).as_deref(), Some("SQLite, Postgres"));
         assert_eq!(answer("1, 2", false), None);
+        for (said, chosen) in [
+            ("１，２。", "SQLite, Postgres"),
+            ("2、1", "Postgres, SQLite"),
+            ("1,1", "SQLite"),
+            ("ｐｏｓｔｇｒｅｓ。", "Postgres"),
+        ] {
+            assert_eq!(answer(said, true).as_deref(), Some(chosen), "{said}");
+        }
+        for said in ["1,", "+1", "1 2", "1,3", "both", ""] {
+            assert_eq!(answer(said, true), None, "{said}");
+        }
         assert_eq!(answer("0", false), None);
         assert_eq!(answer("3", true), None);
     }

@@ -41,6 +41,10 @@ pub struct Setup {
     pub discord_options: String,
     /// Lines of Weibo's `[projects.platforms.options]`.
     pub weibo_options: String,
+    /// Tables at the end of the file, such as a platform of one's own.
+    pub platforms: String,
+    /// A directory that is looked at for programs before those of PATH.
+    pub path: Option<PathBuf>,
     /// The home of every process; absent: an empty one of the tree's own.
     pub home: Option<PathBuf>,
 }
@@ -57,6 +61,8 @@ impl Setup {
             agent_options: String::new(),
             discord_options: String::new(),
             weibo_options: String::new(),
+            platforms: String::new(),
+            path: None,
             home: None,
         }
     }
@@ -113,6 +119,7 @@ impl Setup {
                 self.weibo_options
             );
         }
+        text.push_str(&self.platforms);
         text
     }
 }

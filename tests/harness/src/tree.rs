@@ -25,6 +25,7 @@ pub struct Tree {
     pub log: Ledger<String>,
     directory: TempDir,
     home: PathBuf,
+    path: std::ffi::OsString,
     monitor: Option<Child>,
 }
 
@@ -40,10 +41,14 @@ impl Tree {
             std::fs::create_dir(&home).expect("a home");
             home
         });
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        let first = setup.path.iter().cloned();
+        let path = std::env::join_paths(first.chain(std::env::split_paths(&usual)));
         let mut tree = Tree {
             log: Ledger::new(),
             directory,
             home,
+            path: path.expect("directories without a colon"),
             monitor: None,
         };
         std::fs::create_dir(tree.work_dir()).expect("a work dir");
@@ -89,7 +94,7 @@ impl Tree {
             .args(["--runtime-dir".as_ref(), self.runtime_dir().as_os_str()])
             // What the person who runs the tests has set up is none of the tree's business.
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", &self.path)
             .env("HOME", self.home())
             .env("RUST_BACKTRACE", "1");
         command
