@@ -138,27 +138,28 @@ async fn talk(
     let mut beat_due = Instant::now() + patience;
     let mut waiting: Option<(Instant, Out)> = None;
     loop {
+        // What is due is written at once: a timer would add up to a millisecond.
+        if let Some((_, out)) = waiting.take_if(|(due, _)| *due <= Instant::now()) {
+            match write(&mut socket, out).await {
+                Ok(Next::Go) => {}
+                Ok(Next::Closing) => return answered_close(&mut socket).await,
+                Ok(Next::Cut { reset }) => {
+                    if reset {
+                        // Where the option cannot be set it ends in order, which is as abrupt for the bot.
+                        let _ = fake_kit::reset(socket);
+                    }
+                    return None;
+                }
+                Err(_) => return None,
+            }
+        }
         let due = waiting.as_ref().map_or_else(Instant::now, |(due, _)| *due);
         tokio::select! {
             next = queue.recv(), if waiting.is_none() => match next {
                 Some(next) => waiting = Some(next),
                 None => return None,
             },
-            () = sleep_until(due), if waiting.is_some() => {
-                let Some((_, out)) = waiting.take() else { continue };
-                match write(&mut socket, out).await {
-                    Ok(Next::Go) => {}
-                    Ok(Next::Closing) => return answered_close(&mut socket).await,
-                    Ok(Next::Cut { reset }) => {
-                        if reset {
-                            // Where the option cannot be set it ends in order, which is as abrupt for the bot.
-                            let _ = fake_kit::reset(socket);
-                        }
-                        return None;
-                    }
-                    Err(_) => return None,
-                }
-            }
+            () = sleep_until(due), if waiting.is_some() => {}
             frame = socket.next() => match frame {
                 Some(Ok(Message::Text(text))) => {
                     if shared.core().received(id, text.as_str()) == Heard::Heartbeat {
