@@ -236,51 +236,60 @@ mod tests {
         }
     }
 
+    /// Every kind of `allow_from`, every kind of `allow_roles`, owner and other, and the verdicts:
+    /// without a list of channels, with one that matches.
     #[test]
     fn servers_by_person() {
-        // people, allow_roles, the person, their roles, without a list of channels, with one that matches
-        for (people, roles, person, has, anywhere, in_channel) in [
-            ("", &[][..], OWNER, &[][..], Granted, Granted),
-            ("", &[], 9, &[], Granted, Granted),
-            ("", &[], 2, &[], Refused, Granted),
-            ("", &[], 2, &[ROLE], Refused, Granted),
-            ("", &[ROLE], 2, &[ROLE], Granted, Granted),
-            ("", &[ROLE], 2, &[71, ROLE], Granted, Granted),
-            ("", &[ROLE], 2, &[71], Refused, Refused),
-            ("", &[ROLE], OWNER, &[], Refused, Refused),
-            ("2", &[], 2, &[], Granted, Granted),
-            ("2", &[], 3, &[ROLE], Refused, Refused),
-            ("2", &[], OWNER, &[], Refused, Refused),
-            ("2", &[ROLE], 2, &[], Granted, Granted), // either will do
-            ("2", &[ROLE], 3, &[ROLE], Granted, Granted),
-            ("2", &[ROLE], 3, &[], Refused, Refused),
-            ("*", &[], 3, &[], Granted, Granted),
-            ("*", &[ROLE], 3, &[], Granted, Granted),
+        let (other, role) = (2, [ROLE]);
+        for (people, roles, person, anywhere, in_channel) in [
+            ("", &[][..], OWNER, Granted, Granted),
+            ("", &[], other, Refused, Granted),
+            ("", &role, OWNER, Granted, Granted), // the role lets them in, not the ownership
+            ("", &role, other, Granted, Granted),
+            ("", &[71], OWNER, Refused, Refused), // a list replaces the owner
+            ("", &[71], other, Refused, Refused),
+            ("2", &[], OWNER, Refused, Refused),
+            ("2", &[], other, Granted, Granted),
+            ("2", &role, OWNER, Granted, Granted), // either will do
+            ("2", &role, other, Granted, Granted),
+            ("2", &[71], OWNER, Refused, Refused),
+            ("2", &[71], other, Granted, Granted),
+            ("3", &[], OWNER, Refused, Refused),
+            ("3", &[], other, Refused, Refused),
+            ("3", &role, OWNER, Granted, Granted),
+            ("3", &role, other, Granted, Granted),
+            ("3", &[71], OWNER, Refused, Refused),
+            ("3", &[71], other, Refused, Refused),
+            ("*", &[], OWNER, Granted, Granted),
+            ("*", &[], other, Granted, Granted),
+            ("*", &role, OWNER, Granted, Granted),
+            ("*", &role, other, Granted, Granted),
+            ("*", &[71], OWNER, Granted, Granted),
+            ("*", &[71], other, Granted, Granted),
         ] {
-            let case = format!("{people:?} {roles:?} {person} {has:?}");
-            let open = rules(people, roles, &[], &[]);
-            assert_eq!(judge(&open, here(), person, has), anywhere, "{case}");
-            let guild = rules(people, roles, &[], &[GUILD]);
-            assert_eq!(
-                judge(&guild, here(), person, has),
-                anywhere,
-                "{case}, the server listed"
-            );
-            let listed = rules(people, roles, &[CHANNEL], &[]);
-            assert_eq!(
-                judge(&listed, here(), person, has),
-                in_channel,
-                "{case}, the channel listed"
-            );
-            for elsewhere in [
-                rules(people, roles, &[99], &[]),
-                rules(people, roles, &[], &[99]),
-                rules(people, roles, &[CHANNEL], &[99]),
-                rules(people, roles, &[99], &[GUILD]),
+            let case = format!("{people:?} {roles:?} {person}");
+            let has = [72, ROLE];
+            for guilds in [&[][..], &[GUILD], &[99, GUILD]] {
+                let open = rules(people, roles, &[], guilds);
+                assert_eq!(judge(&open, here(), person, &has), anywhere, "{case}");
+                let listed = rules(people, roles, &[99, CHANNEL], guilds);
+                assert_eq!(judge(&listed, here(), person, &has), in_channel, "{case}");
+            }
+            // A place that does not fit goes before everything: nothing is said there.
+            for (channels, guilds) in [
+                (&[99][..], &[][..]),
+                (&[99], &[GUILD]),
+                (&[99], &[99]),
+                (&[], &[99]),
+                (&[CHANNEL], &[99]),
             ] {
-                assert_eq!(judge(&elsewhere, here(), person, has), Elsewhere, "{case}");
+                let elsewhere = rules(people, roles, channels, guilds);
+                let verdict = judge(&elsewhere, here(), person, &has);
+                assert_eq!(verdict, Elsewhere, "{case} {channels:?} {guilds:?}");
             }
         }
+        let without = judge(&rules("", &[ROLE], &[], &[]), here(), OWNER, &[]);
+        assert_eq!(without, Refused, "an owner without the role");
     }
 
     #[test]

@@ -14,7 +14,8 @@ use serde_json::Value;
 use worker_kit::doctor::clock;
 use worker_kit::{Doctor, Finding};
 
-use crate::events::{Application, User};
+use crate::application::Application;
+use crate::events::User;
 use crate::gateway::probe;
 use crate::options::Options;
 use crate::permissions as may;

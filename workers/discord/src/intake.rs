@@ -11,7 +11,7 @@ use crate::events::Message;
 use crate::mention::{self, Mention};
 use crate::snowflake::Id;
 use crate::stamp;
-use crate::world::World;
+use crate::world::{Known, World};
 
 /// What counts as being spoken to, and who shares a conversation.
 #[derive(Debug, Clone, Default)]
@@ -87,9 +87,12 @@ pub(crate) fn addressed(
     }
     match world.known_channel(message.channel_id) {
         _ if adopted => Addressed::InPassing,
-        Some(known) if known.is_thread() && known.owner == Some(world.me()) => Addressed::InPassing,
-        Some(_) => Addressed::No,
-        None => Addressed::Perhaps,
+        Some(known) if !known.is_thread() => Addressed::No,
+        Some(Known {
+            owner: Some(owner), ..
+        }) if *owner == world.me() => Addressed::InPassing,
+        Some(Known { owner: Some(_), .. }) => Addressed::No,
+        _ => Addressed::Perhaps,
     }
 }
 

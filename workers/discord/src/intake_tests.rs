@@ -126,6 +126,15 @@ fn follow_ups_in_a_thread_need_no_mention_if_it_is_ours() {
     assert_eq!(to(others.clone(), &habits), Addressed::No);
     assert_eq!(to(unknown, &habits), Addressed::Perhaps);
     assert_eq!(to(json!({}), &habits), Addressed::No, "a channel");
+    let mut halfway = world();
+    let half = json!({"id": "107", "type": 11, "parent_id": "103"});
+    halfway.channel(serde_json::from_value(half).unwrap());
+    let there = message(json!({"channel_id": "107"}));
+    assert_eq!(
+        addressed(&there, &halfway, &habits, false),
+        Addressed::Perhaps,
+        "nobody said who opened it"
+    );
     let adopted = addressed(&message(others), &world(), &habits, true);
     assert_eq!(adopted, Addressed::InPassing);
     let empty = json!({"channel_id": "105", "content": ""});

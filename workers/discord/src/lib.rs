@@ -10,6 +10,7 @@
 //! It decides nothing that must survive it: that is the hub's.
 
 mod access;
+mod application;
 mod attachments;
 mod backfill;
 mod bot;

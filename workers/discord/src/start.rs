@@ -6,8 +6,9 @@ use std::time::Duration;
 use tracing::{info, warn};
 use worker_kit::{Backoff, Stop};
 
+use crate::application::Application;
 use crate::bot::{Bot, Command};
-use crate::events::{Application, User};
+use crate::events::User;
 use crate::options::Timing;
 use crate::portal;
 use crate::rest::{NoAnswer, Rest};

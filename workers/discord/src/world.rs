@@ -126,7 +126,10 @@ impl World {
             kind: channel.kind,
             parent: channel.parent(),
             guild: channel.guild_id,
-            owner: channel.owner_id,
+            // A command's own account of its channel does not say who opened it.
+            owner: channel
+                .owner_id
+                .or_else(|| self.channels.get(&channel.id)?.owner),
         };
         self.channels.insert(channel.id, known);
     }
@@ -199,6 +202,16 @@ mod tests {
         world.removed(Id(100));
         assert!(world.known_channel(Id(103)).is_none() && !world.is_mine(Id(101)));
         assert_eq!(world.guilds(), 1);
+    }
+
+    #[test]
+    fn who_opened_a_thread_is_not_forgotten_over_an_account_without_it() {
+        let mut world = World::new(Id(7));
+        for owner in [json!("7"), json!(null)] {
+            let thread = json!({"id": 5, "type": 11, "parent_id": 4, "owner_id": owner});
+            world.channel(serde_json::from_value(thread).unwrap());
+            assert_eq!(world.known_channel(Id(5)).unwrap().owner, Some(Id(7)));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 use worker_kit::Finding;
 
 use super::page;
-use crate::events::Application;
+use crate::application::Application;
 use crate::gateway::budget::StartLimit;
 use crate::permissions::{self as may, Permission};
 use crate::portal::PORTAL;

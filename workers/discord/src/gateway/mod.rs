@@ -10,6 +10,7 @@ mod dispatch;
 mod frame;
 mod limits;
 pub(crate) mod moves;
+mod phase;
 pub(crate) mod probe;
 mod reach;
 mod session;

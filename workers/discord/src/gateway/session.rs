@@ -18,6 +18,7 @@ use worker_kit::Backoff;
 use super::close::{After, after};
 use super::limits::{Connects, Sends};
 use super::moves::{Action, Event, Host, Resumable};
+use super::phase::{Beat, Phase, Purpose};
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -32,47 +33,6 @@ const RESUMES: u32 = 3;
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(600));
 /// For restarts and failures of ours: the session stays resumable, unlike after 1000 and 1001.
 pub(crate) const CLOSE_RESUMABLE: u16 = 4000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Identify,
-    Resume,
-}
-
-#[derive(Debug)]
-struct Beat {
-    interval: Duration,
-    next: Instant,
-    /// One was sent, and nothing has come since.
-    unanswered: bool,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Waiting {
-        until: Instant,
-    },
-    Asking,
-    Connecting {
-        deadline: Instant,
-        purpose: Purpose,
-        own_host: bool,
-    },
-    AwaitingHello {
-        deadline: Instant,
-        purpose: Purpose,
-        own_host: bool,
-    },
-    Greeting {
-        deadline: Instant,
-        purpose: Purpose,
-        beat: Beat,
-    },
-    Live {
-        beat: Beat,
-    },
-    Over,
-}
 
 /// The machine.
 #[derive(Debug)]
@@ -112,15 +72,7 @@ impl Session {
 
     /// When to send [`Event::Tick`] next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Waiting { until } => Some(*until),
-            Phase::Connecting { deadline, .. } | Phase::AwaitingHello { deadline, .. } => {
-                Some(*deadline)
-            }
-            Phase::Greeting { deadline, beat, .. } => Some(beat.next.min(*deadline)),
-            Phase::Live { beat } => Some(beat.next),
-            Phase::Asking | Phase::Over => None,
-        }
+        self.phase.deadline()
     }
 
     /// Whether events that come now belong to the session.
@@ -137,9 +89,7 @@ impl Session {
     /// Takes an event. `chance` is in `0.0 ..= 1.0`.
     pub(crate) fn on(&mut self, event: Event, now: Instant, chance: f64) -> Vec<Action> {
         let mut out = Vec::new();
-        if let (true, Phase::Greeting { beat, .. } | Phase::Live { beat }) =
-            (event.is_sign_of_life(), &mut self.phase)
-        {
+        if let (true, Some(beat)) = (event.is_sign_of_life(), self.phase.beat()) {
             beat.unanswered = false;
         }
         match event {
@@ -167,7 +117,7 @@ impl Session {
             Event::Hello(interval) => self.hello(interval, now, chance, &mut out),
             Event::BeatNow => self.beat_now(now, &mut out),
             Event::Reconnect => {
-                if self.is_connected() {
+                if self.phase.is_connected() {
                     out.push(Action::Close(CLOSE_RESUMABLE));
                     self.fell("Discord asked for a reconnect", now, chance, &mut out);
                 }
@@ -212,20 +162,13 @@ impl Session {
             }
             Event::Renew => {
                 self.stored = None;
-                if self.is_connected() {
+                if self.phase.is_connected() {
                     out.push(Action::Close(CLOSE_RESUMABLE));
                     self.fell("a new session is begun", now, chance, &mut out);
                 }
             }
         }
         out
-    }
-
-    fn is_connected(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::AwaitingHello { .. } | Phase::Greeting { .. } | Phase::Live { .. }
-        )
     }
 
     fn tick(&mut self, now: Instant, chance: f64, out: &mut Vec<Action>) {
@@ -310,7 +253,7 @@ impl Session {
 
     /// The heart beats, or has stopped being heard.
     fn beat(&mut self, now: Instant, chance: f64, out: &mut Vec<Action>) {
-        let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else {
+        let Some(beat) = self.phase.beat() else {
             return;
         };
         if beat.unanswered {
@@ -331,7 +274,7 @@ impl Session {
 
     /// A beat out of turn takes the place of the next one, as long as those in turn will fit.
     fn beat_now(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let (Phase::Greeting { beat, .. } | Phase::Live { beat }) = &mut self.phase else {
+        let Some(beat) = self.phase.beat() else {
             return;
         };
         if self.sends.out_of_turn(now) {
@@ -343,7 +286,7 @@ impl Session {
     }
 
     fn closed(&mut self, code: Option<u16>, now: Instant, chance: f64, out: &mut Vec<Action>) {
-        if !self.is_connected() {
+        if !self.phase.is_connected() {
             return;
         }
         out.push(Action::Drop);
@@ -360,7 +303,7 @@ impl Session {
     }
 
     fn invalid(&mut self, resumable: bool, now: Instant, chance: f64, out: &mut Vec<Action>) {
-        if !self.is_connected() {
+        if !self.phase.is_connected() {
             return;
         }
         out.push(Action::Close(CLOSE_RESUMABLE));

@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::events::{Application, Channel, Member, Message, Role, User};
+use crate::application::Application;
+use crate::events::{Channel, Member, Message, Role, User};
 use crate::gateway::budget::StartLimit;
 use crate::snowflake::Id;
 

@@ -1,4 +1,5 @@
-//! Questions that only an examination asks. What Discord answers is passed on as it came.
+//! Questions about a server whole: for an examination, and for what the bot may do in a channel. What
+//! Discord answers is passed on as it came.
 
 use std::time::SystemTime;
 

@@ -13,6 +13,7 @@ mod edits;
 mod ends;
 mod gateway;
 mod inbound;
+mod nothing_lost;
 mod outbound;
 mod stage;
 mod threads;
