@@ -379,6 +379,28 @@ async fn files_reach_the_agent() {
 }
 
 #[tokio::test]
+async fn what_was_used_is_told_before_the_end() {
+    let desk = Desk::start(json!({"cmd": fake_claude(), "max_context_tokens": 64_000})).await;
+    desk.prompt("s", "t", "hello");
+    let turn = desk.answer("t").await;
+    let [
+        ..,
+        TurnEvent::Usage {
+            context_tokens,
+            context_window,
+            cost_microusd,
+            ..
+        },
+        _,
+    ] = &turn.events[..]
+    else {
+        panic!("{turn:#?}")
+    };
+    assert_eq!((*context_window, *cost_microusd), (64_000, 1_000));
+    assert!(*context_tokens > 0);
+}
+
+#[tokio::test]
 async fn another_mode_or_model_is_another_process_of_the_same_session() {
     let desk = Desk::claude().await;
     desk.prompt("s", "t1", "#say one");

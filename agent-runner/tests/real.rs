@@ -142,3 +142,28 @@ async fn an_agent_and_a_runner_that_are_killed_in_mid_turn_are_continued() {
     );
     assert_ne!(agent("killed"), old);
 }
+
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn a_conversation_is_compacted_and_what_it_used_is_told() {
+    let (desk, _model) = real().await;
+    desk.prompt("s", "one", "#chars 20000");
+    desk.answer("one").await;
+    desk.prompt("s", "two", "/compact");
+    let turn = desk.answer("two").await;
+    assert!(
+        turn.texts()[0].starts_with("The conversation was compacted"),
+        "{turn:#?}"
+    );
+    let used = turn.events.iter().find_map(|event| match event {
+        TurnEvent::Usage {
+            context_tokens,
+            context_window,
+            cost_microusd,
+            model,
+        } => Some((*context_tokens, *context_window, *cost_microusd, model)),
+        _ => None,
+    });
+    let (tokens, window, cost, model) = used.unwrap();
+    assert!(tokens > 0 && window > tokens && cost > 0 && !model.is_empty());
+}

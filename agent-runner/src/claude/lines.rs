@@ -7,6 +7,8 @@
 //! The shapes are those of Claude Code 2.1; older ones lack `session_state_changed`,
 //! `command_lifecycle` and `user_message_uuids`, and every such field is optional here.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -45,6 +47,13 @@ pub enum Line {
     Echo {
         /// Its uuid.
         prompt: String,
+    },
+    /// The conversation was made shorter.
+    Compacted {
+        /// Tokens before; 0 = not said.
+        before: u64,
+        /// Tokens after; 0 = not said.
+        after: u64,
     },
     /// A turn is over.
     Result(Ended),
@@ -105,6 +114,8 @@ pub enum Delta {
     Text(String),
     /// The model thinks.
     Thinking,
+    /// The message is over; so many tokens were written.
+    Wrote(u64),
 }
 
 /// A part of an answer.
@@ -132,6 +143,10 @@ pub struct Assistant {
     pub message: String,
     /// Its parts; thinking is left out.
     pub parts: Vec<Part>,
+    /// The model.
+    pub model: String,
+    /// Tokens that the model has read for it.
+    pub read: u64,
     /// A subagent said it.
     pub sub: bool,
     /// The CLI made it up to report this kind of error.
@@ -155,6 +170,10 @@ pub struct Ended {
     pub prompts: Vec<String>,
     /// It answers no user line, but work in the background that ended.
     pub background: bool,
+    /// What the session has cost so far, millionths of a dollar.
+    pub cost_microusd: u64,
+    /// Model → tokens that its context can hold.
+    pub windows: BTreeMap<String, u64>,
 }
 
 /// `can_use_tool`.
@@ -190,6 +209,7 @@ struct Raw<'a> {
     request_id: Option<String>,
     tasks: Vec<serde::de::IgnoredAny>,
     error: Option<Value>,
+    compact_metadata: Option<Value>,
     #[serde(borrow)]
     message: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -223,6 +243,13 @@ pub fn read(line: &str) -> Result<Line, Junk> {
         }
         ("system", "background_tasks_changed") => Some(Line::Background(raw.tasks.len())),
         ("system", "api_retry") => serde_json::from_str(line).ok().map(Line::ApiRetry),
+        ("system", "compact_boundary") => {
+            let tokens = |key: &str| raw.compact_metadata.as_ref()?[key].as_u64();
+            Some(Line::Compacted {
+                before: tokens("pre_tokens").unwrap_or_default(),
+                after: tokens("post_tokens").unwrap_or_default(),
+            })
+        }
         ("command_lifecycle", _) => raw.command_uuid.map(|prompt| Line::Command {
             prompt,
             started: raw.state.as_deref() == Some("started"),
@@ -234,6 +261,15 @@ pub fn read(line: &str) -> Result<Line, Junk> {
             Line::Assistant(Assistant {
                 uuid: raw.uuid,
                 message: message.id,
+                model: message.model,
+                read: [
+                    "input_tokens",
+                    "cache_creation_input_tokens",
+                    "cache_read_input_tokens",
+                ]
+                .iter()
+                .filter_map(|key| message.usage[*key].as_u64())
+                .fold(0, u64::saturating_add),
                 parts: message.content.into_parts(),
                 sub: raw.parent_tool_use_id.is_some(),
                 error: raw
@@ -268,6 +304,7 @@ fn delta(event: &RawValue) -> Option<Delta> {
         r#type: String,
         delta: Piece,
         content_block: Piece,
+        usage: Value,
     }
     #[derive(Deserialize, Default)]
     #[serde(default)]
@@ -282,6 +319,7 @@ fn delta(event: &RawValue) -> Option<Delta> {
         ("content_block_delta", _) if event.delta.r#type == "text_delta" => {
             Some(Delta::Text(event.delta.text))
         }
+        ("message_delta", _) => event.usage["output_tokens"].as_u64().map(Delta::Wrote),
         _ => None,
     }
 }
@@ -293,6 +331,8 @@ pub(super) struct Message {
     pub(super) id: String,
     pub(super) content: Content,
     pub(super) stop_reason: Option<String>,
+    model: String,
+    usage: Value,
 }
 
 /// Text, or a list of blocks.
@@ -358,6 +398,9 @@ struct RawResult {
     user_message_uuid: Option<String>,
     user_message_uuids: Vec<String>,
     origin: Option<Origin>,
+    total_cost_usd: Value,
+    #[serde(rename = "modelUsage")]
+    models: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -385,7 +428,26 @@ impl From<RawResult> for Ended {
             background: raw
                 .origin
                 .is_some_and(|origin| origin.kind == "task-notification"),
+            cost_microusd: microusd(&raw.total_cost_usd),
+            windows: raw
+                .models
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter_map(|(model, used)| Some((model.clone(), used["contextWindow"].as_u64()?)))
+                .collect(),
         }
+    }
+}
+
+/// Dollars as millionths; what is no sensible sum is 0.
+fn microusd(dollars: &Value) -> u64 {
+    let sum = dollars.as_f64().unwrap_or_default() * 1e6;
+    if sum.is_finite() && (0.0..1e15).contains(&sum) {
+        // In range, as was just seen.
+        sum.round() as u64
+    } else {
+        0
     }
 }
 
@@ -460,6 +522,30 @@ mod tests {
         };
         assert!(ended.background);
         assert_eq!(ended.words, "a\nb");
+    }
+
+    #[test]
+    fn what_was_used_is_read_and_nonsense_is_nothing() {
+        let line = r#"{"type":"result","subtype":"success","total_cost_usd":0.25,
+            "modelUsage":{"m":{"contextWindow":200000},"n":{}}}"#;
+        let Line::Result(ended) = read(line).unwrap() else {
+            panic!()
+        };
+        assert_eq!(ended.cost_microusd, 250_000);
+        assert_eq!(ended.windows, BTreeMap::from([("m".to_owned(), 200_000)]));
+        for cost in ["-1", "1e300", "\"x\"", "null"] {
+            let line = format!(r#"{{"type":"result","total_cost_usd":{cost},"modelUsage":3}}"#);
+            let Line::Result(ended) = read(&line).unwrap() else {
+                panic!("{line}")
+            };
+            assert_eq!((ended.cost_microusd, ended.windows.len()), (0, 0));
+        }
+        let line = r#"{"type":"assistant","message":{"model":"m","content":[],"usage":
+            {"input_tokens":1,"cache_read_input_tokens":20,"cache_creation_input_tokens":300,"output_tokens":1}}}"#;
+        let Line::Assistant(said) = read(line).unwrap() else {
+            panic!()
+        };
+        assert_eq!((said.model.as_str(), said.read), ("m", 321));
     }
 
     #[test]

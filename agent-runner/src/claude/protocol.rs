@@ -64,6 +64,8 @@ pub enum Act {
         /// Whether it was used.
         applied: bool,
     },
+    /// What the session has used so far.
+    Used(TurnEvent),
     /// The turn is over.
     Over(Over),
     /// Said to nobody's question.
@@ -102,6 +104,10 @@ pub struct Protocol {
     spoken: bool,
     /// Tools that run in the background.
     background: usize,
+    /// The model that spoke last.
+    model: String,
+    /// Tokens in the context after that: read for it, and written by it.
+    context: (u64, u64),
 }
 
 /// The prompt in flight.
@@ -121,6 +127,8 @@ struct Flight {
     /// this one, from a CLI that does not echo every prompt.
     unclaimed: Option<Ended>,
     interrupted: bool,
+    /// The conversation was made shorter meanwhile, in words.
+    compacted: Option<String>,
     over: Option<Over>,
     settle: Option<Instant>,
     /// Text that may still be taken back, with its message and the id that would make it certain.
@@ -142,6 +150,8 @@ impl Protocol {
             interrupts: 0,
             spoken: false,
             background: 0,
+            model: String::new(),
+            context: (0, 0),
         }
     }
 
@@ -185,6 +195,7 @@ impl Protocol {
             spoke: false,
             unclaimed: None,
             interrupted: false,
+            compacted: None,
             over: None,
             settle: None,
             blocks: VecDeque::new(),
@@ -289,6 +300,7 @@ impl Protocol {
                 acts.extend(self.claim(&prompt));
             }
             Line::Background(tasks) => self.background = tasks,
+            Line::Compacted { before, after } => acts.extend(self.compacted(before, after)),
             Line::ApiRetry(retry) => acts.push(Act::Progress(words::retry_note(&retry))),
             Line::Delta(delta) => acts.extend(self.delta(delta)),
             Line::Assistant(assistant) => acts.extend(self.assistant(assistant)),
@@ -398,6 +410,10 @@ impl Protocol {
         flight.worked = true;
         let event = match delta {
             Delta::Thinking => TurnEvent::Thinking,
+            Delta::Wrote(tokens) => {
+                self.context.1 = tokens;
+                return Vec::new();
+            }
             Delta::TextBegins => {
                 flight.partial.clear();
                 return Vec::new();
@@ -428,6 +444,10 @@ impl Protocol {
         // A subagent speaks to the agent; a report of an error comes again with `result`.
         if said.sub || said.error.is_some() {
             return acts;
+        }
+        if said.read > 0 {
+            self.context = (said.read, 0);
+            self.model.clone_from(&said.model);
         }
         let texts = said.parts.into_iter().filter_map(|part| match part {
             Part::Text(text) => Some(text),
@@ -461,6 +481,35 @@ impl Protocol {
         acts
     }
 
+    /// The conversation was made shorter: told, since a command that does so says nothing else.
+    fn compacted(&mut self, before: u64, after: u64) -> Vec<Act> {
+        self.context = (after, 0);
+        let owned = self.owns();
+        match &mut self.flight {
+            Some(flight) if owned => {
+                flight.worked = true;
+                let text = words::compacted(before, after);
+                flight.compacted = Some(text.clone());
+                vec![Act::Progress(TurnEvent::Note { text })]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the session has used, if anything is known of it.
+    fn used(&self, ended: &Ended) -> Option<Act> {
+        let context_tokens = self.context.0.saturating_add(self.context.1);
+        let known = context_tokens > 0 || ended.cost_microusd > 0;
+        known.then(|| {
+            Act::Used(TurnEvent::Usage {
+                context_tokens,
+                context_window: ended.windows.get(&self.model).copied().unwrap_or_default(),
+                cost_microusd: ended.cost_microusd,
+                model: self.model.clone(),
+            })
+        })
+    }
+
     fn result(&mut self, ended: Ended, now: Instant) -> Vec<Act> {
         let ours = self.flight.as_ref().is_some_and(|flight| {
             ended.prompts.contains(&flight.prompt) || (!ended.background && self.owns())
@@ -474,6 +523,7 @@ impl Protocol {
                 _ => self.nobodys(&ended),
             };
         }
+        let used = self.used(&ended);
         let Some(flight) = &mut self.flight else {
             return Vec::new();
         };
@@ -481,6 +531,7 @@ impl Protocol {
             .blocks
             .drain(..)
             .map(|(block, _, _)| Act::Content(block))
+            .chain(used)
             .collect();
         let failed = ended.is_error || ended.subtype != "success";
         let over = match failed {
@@ -489,10 +540,14 @@ impl Protocol {
             true => Over::Failed(fault::of_result(&ended)),
         };
         // A command of the CLI's own (such as /cost) answers in `result` alone.
-        if !failed && !flight.spoke && !ended.words.trim().is_empty() {
+        let bare = match (ended.words.trim(), flight.compacted.take()) {
+            ("", compacted) => compacted.unwrap_or_default(),
+            _ => ended.words,
+        };
+        if !failed && !flight.spoke && !bare.trim().is_empty() {
             acts.push(Act::Content(Block {
                 id: ended.uuid,
-                text: ended.words,
+                text: bare,
             }));
         }
         flight.over = Some(over);

@@ -25,6 +25,7 @@ struct Replay {
     sessions: usize,
     progress: Vec<TurnEvent>,
     prompts: usize,
+    used: Vec<TurnEvent>,
     /// Ids that were waited for.
     awaited: Vec<String>,
 }
@@ -46,6 +47,7 @@ impl Replay {
                     self.withdrawn += 1;
                 }
                 Act::Decided { applied, .. } => assert!(applied),
+                Act::Used(used) => self.used.push(used),
                 Act::Over(over) => self.overs.push(over),
                 Act::Unprompted(block) => self.unprompted.push(block.text),
             }
@@ -174,6 +176,35 @@ fn simple_turns_are_answered() {
     assert_eq!(two.contents, ["First block.", "Second block."]);
     // Every process names its session once; /clear gives it a new name.
     assert_eq!(played("clear-command")[0].sessions, 2);
+}
+
+#[test]
+fn what_a_session_has_used_is_told_before_the_end_of_each_turn() {
+    let replay = &played("compact-command")[0];
+    assert_eq!(replay.overs.len(), 3);
+    let tokens = |used: &TurnEvent| match used {
+        TurnEvent::Usage {
+            context_tokens,
+            context_window,
+            cost_microusd,
+            model,
+        } => {
+            assert!(*context_window > 0 && *cost_microusd > 0 && !model.is_empty());
+            *context_tokens
+        }
+        other => panic!("{other:?}"),
+    };
+    let tokens: Vec<u64> = replay.used.iter().map(tokens).collect();
+    assert_eq!(tokens.len(), 3);
+    assert!(tokens[1] < tokens[0], "{tokens:?}");
+    assert!(
+        replay.contents[1].starts_with("The conversation was compacted: "),
+        "{replay:?}"
+    );
+    // An older CLI tells the same.
+    for replay in played("simple-turn") {
+        assert_eq!(replay.used.len(), replay.overs.len(), "{replay:?}");
+    }
 }
 
 #[test]

@@ -250,6 +250,17 @@ fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
     if entry.r#type == "user" && is_stop(&entry.message.content) {
         return Kind::Stopped;
     }
+    if let ("user", Some(text)) = (entry.r#type.as_str(), printed(&entry.message.content)) {
+        let id = block_id(&entry.uuid, 0);
+        let text = text.to_owned();
+        let new = !text.is_empty() && !known.contains(&id);
+        return Kind::Said {
+            message: entry.uuid,
+            blocks: new.then_some(Block { id, text }).into_iter().collect(),
+            calls: Vec::new(),
+            ends: true,
+        };
+    }
     if let ("user", Content::Blocks(blocks)) = (entry.r#type.as_str(), entry.message.content) {
         return Kind::Answers(blocks.into_iter().map(|block| block.tool_use_id).collect());
     }
@@ -262,6 +273,7 @@ fn begins_another_turn(entry: &Entry) -> bool {
         && !entry.meta
         && !entry.summary
         && !is_stop(&entry.message.content)
+        && printed(&entry.message.content).is_none()
         && match &entry.message.content {
             Content::Text(_) => true,
             Content::Blocks(blocks) => blocks.iter().all(|block| block.tool_use_id.is_empty()),
@@ -276,6 +288,15 @@ fn is_stop(content: &Content) -> bool {
         Content::Blocks(blocks) => blocks.iter().any(|block| block.text.starts_with(STOP)),
         Content::Unknown(_) => false,
     }
+}
+
+/// What a command of the CLI's own (such as /compact) has printed: the end of its turn.
+fn printed(content: &Content) -> Option<&str> {
+    let Content::Text(text) = content else {
+        return None;
+    };
+    let rest = text.strip_prefix("<local-command-stdout>")?;
+    Some(rest.split("</local-command-stdout>").next()?.trim())
 }
 
 /// Reads a line into `line`, without its end; a longer one than [`LINE_BYTES`] comes out empty.
@@ -320,6 +341,30 @@ mod tests {
     fn reading(lines: &[&str]) -> Reading {
         let file = lines.join("\n") + "\n";
         read(file.as_bytes(), PROMPT, &BTreeSet::new()).unwrap()
+    }
+
+    #[test]
+    fn a_command_of_the_clis_own_is_answered_by_what_it_printed() {
+        for entries in super::super::fixtures::named("compact-command") {
+            let stdin = entries.iter().filter_map(|entry| match entry {
+                Entry::Stdin(line) => line["uuid"].as_str().map(str::to_owned),
+                _ => None,
+            });
+            let prompts: Vec<String> = stdin.collect();
+            let file: String = entries
+                .iter()
+                .filter_map(|entry| match entry {
+                    Entry::File(line) => Some(format!("{line}\n")),
+                    _ => None,
+                })
+                .collect();
+            let answers = ["Compacted", "You said: and now"];
+            for (prompt, answer) in prompts[1..].iter().zip(answers) {
+                let reading = read(file.as_bytes(), prompt, &BTreeSet::new()).unwrap();
+                assert_eq!(reading.standing, Standing::Answered, "{prompt}");
+                assert_eq!(reading.blocks.last().unwrap().text, answer);
+            }
+        }
     }
 
     fn prompt(uuid: &str, parent: &str) -> String {

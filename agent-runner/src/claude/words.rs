@@ -138,6 +138,14 @@ pub(super) fn tool_note(name: &str, input: &Value) -> TurnEvent {
     }
 }
 
+/// A line about a conversation that was made shorter.
+pub(super) fn compacted(before: u64, after: u64) -> String {
+    match (before, after) {
+        (0, _) | (_, 0) => "The conversation was compacted.".into(),
+        _ => format!("The conversation was compacted: {before} → {after} tokens."),
+    }
+}
+
 /// A line about a model that does not answer.
 pub(super) fn retry_note(retry: &ApiRetry) -> TurnEvent {
     let what = match retry.error_status {

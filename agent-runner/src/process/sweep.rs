@@ -105,10 +105,12 @@ impl Claim {
     /// the agent itself lives on.
     pub fn end(&self, spare_agent: bool, patience: Duration) -> Vec<i32> {
         let until = Instant::now() + patience;
+        let mut last = false;
         loop {
             let mut left = self.all();
             left.retain(|pid| !(spare_agent && self.agent == Some(*pid)));
-            if left.is_empty() || Instant::now() >= until {
+            // A look at every process may outlast the patience: what was seen is killed all the same.
+            if left.is_empty() || std::mem::replace(&mut last, Instant::now() >= until) {
                 return left;
             }
             for pid in left {
@@ -177,6 +179,20 @@ mod tests {
         );
         assert_eq!(parse(7, "7 (x) Z 1 2 3").map(|p| p.zombie), Some(true));
         assert_eq!(parse(7, "junk"), None);
+    }
+
+    #[test]
+    fn who_has_no_patience_kills_too() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("7303")
+            .spawn()
+            .unwrap();
+        let claim = Claim {
+            agent: Some(child.id().cast_signed()),
+            ..Claim::default()
+        };
+        claim.end(false, Duration::ZERO);
+        assert!(!child.wait().unwrap().success());
     }
 
     #[test]

@@ -85,6 +85,14 @@ impl ClaudeSession {
                 });
             }
             Act::Content(block) => turn.content(block, cx),
+            Act::Used(mut used) => {
+                if let (TurnEvent::Usage { context_window, .. }, Some(configured)) =
+                    (&mut used, cx.options.max_context_tokens.filter(|n| *n > 0))
+                {
+                    *context_window = configured;
+                }
+                cx.keep(&at, used);
+            }
             Act::Progress(event) => turn.clock.show(&at, event, cx),
             Act::Asked(question) => {
                 if turn.asked.len() == QUESTIONS {
