@@ -20,8 +20,15 @@ pub struct Parts<'a> {
 /// The longest name that is passed on, in characters.
 const NAME: usize = 64;
 
+/// Commands of the agents' own, which they know only where nothing stands before or behind them.
+const AGENTS_OWN: [&str; 3] = ["/compact", "/context", "/cost"];
+
 /// Puts a prompt together.
 pub fn compose(parts: &Parts<'_>) -> String {
+    let first = parts.text.split_whitespace().next().unwrap_or_default();
+    if AGENTS_OWN.contains(&first) {
+        return parts.text.trim().to_owned();
+    }
     let mut prompt = String::with_capacity(parts.text.len() + 256);
     if let Some(quoted) = parts.quoted {
         for line in quoted.lines() {
@@ -103,6 +110,22 @@ mod tests {
             left_out: &[],
         };
         assert_eq!(compose(&parts), "Ann says:\nhi");
+    }
+
+    #[test]
+    fn a_command_of_the_agents_own_stands_alone() {
+        let parts = |text| Parts {
+            sender: Some("Ann"),
+            quoted: None,
+            text,
+            hint: Some("discord"),
+            left_out: &[],
+        };
+        assert_eq!(
+            compose(&parts(" /compact keep names ")),
+            "/compact keep names"
+        );
+        assert!(compose(&parts("/compactor is broken")).starts_with("Ann says:"));
     }
 
     #[test]
