@@ -3,8 +3,8 @@
 //! Promises:
 //! - A file is asked of Discord's own file hosts alone, without the token, through no redirect, and
 //!   no more of it is read than the limit.
-//! - What is not taken along is said in words, each file by its name; a message is never held up by
-//!   its files for longer than [`PATIENCE`].
+//! - What is not taken along is said in words, each file by its name; a message is not held up by a
+//!   file host for longer than [`PATIENCE`], nor by a hub that does not keep them.
 //! - A bounded number of bytes is in memory at a time, whatever comes.
 //!
 //! An address that has expired is asked for anew, once a message.
@@ -15,7 +15,7 @@ use futures_util::future::{BoxFuture, ready};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use ipc_schema::BlobRef;
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 use url::Url;
 use worker_kit::Backoff;
@@ -33,8 +33,10 @@ const HOSTS: [&str; 2] = ["cdn.discordapp.com", "media.discordapp.net"];
 const MOST: usize = 10;
 /// How many files of one message are fetched at a time.
 const AT_A_TIME: usize = 3;
-/// How long a message waits for its files.
+/// How long a message waits for its files to come from Discord, and for each to be kept by a hub
+/// that is there.
 const PATIENCE: Duration = Duration::from_secs(120);
+const KEEP: Duration = Duration::from_secs(60);
 /// Tries of a file while its host has trouble.
 const TRIES: u32 = 3;
 /// The bytes in memory at a time; one file of the largest size always fits.
@@ -169,20 +171,35 @@ fn listed(message: &Message) -> Vec<&Attachment> {
     files
 }
 
-/// One file, from Discord's host to the hub, in time.
+/// One file, from Discord's host to the hub.
 async fn take(fresh: &Fresh<'_>, file: &Attachment, until: Instant) -> Result<BlobRef, String> {
-    match timeout_at(until, carry(fresh, file)).await {
-        Ok(carried) => carried,
-        Err(_) => Err("it took too long".into()),
-    }
-}
-
-async fn carry(fresh: &Fresh<'_>, file: &Attachment) -> Result<BlobRef, String> {
     let bot = fresh.bot;
     let files = &bot.files;
     let url = files.address(file)?;
-    // An error would mean a closed semaphore; it never is.
-    let _room = files.room.acquire_many(files.share(file.size)).await.ok();
+    let late = || "it took too long".to_owned();
+    let room = files.room.acquire_many(files.share(file.size));
+    // An error within would mean a closed semaphore; it never is.
+    let _room = timeout_at(until, room).await.map_err(|_| late())?.ok();
+    let carried = timeout_at(until, carry(fresh, file, url)).await;
+    let bytes = carried.map_err(|_| late())??;
+    let (name, mime) = (clean(&file.filename), clean(&file.content_type));
+    loop {
+        match timeout(KEEP, bot.hub.put_blob(&bytes, &name, &mime)).await {
+            Ok(Ok(blob)) => return Ok(blob),
+            Ok(Err(unkept)) => {
+                debug!("a file was not kept: {unkept}");
+                return Err("it could not be kept".into());
+            }
+            // Without the hub the message itself has to wait.
+            Err(_) if !bot.hub.is_linked() => {}
+            Err(_) => return Err(late()),
+        }
+    }
+}
+
+/// Its content, from the address that came with it or a fresh one.
+async fn carry(fresh: &Fresh<'_>, file: &Attachment, url: Url) -> Result<Vec<u8>, String> {
+    let (bot, files) = (fresh.bot, &fresh.bot.files);
     let cap = files.cap(file.size);
     let bytes = match fetch(bot, url, cap).await {
         Err(NoFile::Gone) => match fresh.address(file.id).await {
@@ -191,16 +208,10 @@ async fn carry(fresh: &Fresh<'_>, file: &Attachment) -> Result<BlobRef, String> 
         },
         other => other,
     };
-    let bytes = bytes.map_err(|why| match why {
+    bytes.map_err(|why| match why {
         NoFile::Gone => "Discord no longer has it".to_owned(),
         NoFile::TooLarge => "larger than Discord says".to_owned(),
         NoFile::Refused(why) | NoFile::Trouble(why) => format!("it could not be fetched ({why})"),
-    })?;
-    let (name, mime) = (clean(&file.filename), clean(&file.content_type));
-    let kept = bot.hub.put_blob(&bytes, &name, &mime).await;
-    kept.map_err(|unkept| {
-        debug!("a file was not kept: {unkept}");
-        "it could not be kept".to_owned()
     })
 }
 

@@ -178,6 +178,21 @@ async fn attachment_that_the_hub_does_not_keep_is_told() {
 
 // case 40
 #[tokio::test]
+async fn attachments_wait_for_a_hub_that_is_away() {
+    let stage = Stage::new().await;
+    let _worker = stage.up(json!({})).await;
+    stage.hub.die();
+    send(&stage, "look", vec![file("a", None, &[5; 300_000])]);
+    let got = |wire: &Wire| matches!(wire, Wire::Cdn { status: 200, .. });
+    stage.discord.wait_wire(got, SOON).await.unwrap();
+    stage.hub.come_back();
+    let it = stage.heard("look").await;
+    assert_eq!(contents(&stage, &it)[0].2, vec![5; 300_000]);
+    assert_eq!(it.left_out, [""; 0]);
+}
+
+// case 40
+#[tokio::test]
 async fn attachment_number_eleven_is_left_out() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();

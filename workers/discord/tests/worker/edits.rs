@@ -102,6 +102,16 @@ async fn what_discord_does_to_a_message_is_no_change() {
         .unwrap();
     passed(&stage).await;
     assert_eq!(acts(&stage), 0);
+    // A message that was changed before it was seen, and that Discord then shows a link of.
+    let body = json!({"id": "1", "channel_id": stage.discord.dm_channel(scene.owner), "author": {"id": scene.owner},
+        "content": "seen late", "edited_timestamp": "2026-04-19T20:53:53+00:00"});
+    for name in ["MESSAGE_CREATE", "MESSAGE_UPDATE"] {
+        let (name, body) = (name.to_owned(), body.clone());
+        stage.discord.now(Happens::Event { name, body });
+    }
+    stage.heard("seen late").await;
+    passed(&stage).await;
+    assert_eq!(acts(&stage), 0);
     // The same change twice is one.
     let at = json!({"edited_timestamp": "2036-04-19T20:53:53+00:00"});
     update(at.clone());
