@@ -4,6 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// Memory of a process, in KiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,16 +29,13 @@ pub(crate) fn memory(pid: i32) -> Result<Memory> {
     })
 }
 
-/// The time that the threads of a process have run so far.
+/// The time that a process has run so far, with threads that have ended.
 pub(crate) fn cpu(pid: i32) -> Result<Duration> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task"))
-        .with_context(|| format!("process {pid} shows no threads"))?;
-    let nanos = threads.filter_map(|thread| {
-        let path = thread.ok()?.path().join("schedstat");
-        let stat = fs::read_to_string(path).ok()?; // a thread may have ended since
-        stat.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Ok(Duration::from_nanos(nanos.sum()))
+    let clock = clock_getcpuclockid(Pid::from_raw(pid));
+    let time = clock.and_then(clock_gettime);
+    Ok(Duration::from(
+        time.with_context(|| format!("process {pid} has no clock"))?,
+    ))
 }
 
 /// The same of several.

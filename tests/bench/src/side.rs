@@ -131,21 +131,29 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Drops what was looked at, which long runs would keep; how many of the requests dropped were answered with 429.
-    pub(crate) fn forget(&self) -> usize {
+    /// Drops what was looked at, which long runs would keep; the requests dropped that were answered with 429.
+    pub(crate) fn forget(&self) -> Vec<String> {
         match self {
             Side::Discord { discord, seen, .. } => {
                 discord.seen().forget_before(*seen);
                 let wire = discord.wire();
                 let next = wire.next();
-                let limited = wire.count(|it| matches!(it, Wire::Response { status: 429, .. }));
+                let limited = wire.filter_map(|it| match it {
+                    Wire::Response {
+                        status: 429,
+                        method,
+                        route,
+                        ..
+                    } => Some(format!("{method} {route}")),
+                    _ => None,
+                });
                 wire.forget_before(next);
                 limited
             }
             Side::Weibo { weibo, shown, .. } => {
                 weibo.shown().forget_before(*shown);
                 weibo.protocol().forget_before(weibo.protocol().next());
-                0
+                Vec::new()
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Conversations with the bot: what is said, what comes back, and whether all of it came once and in order.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::report::Times;
@@ -20,11 +21,17 @@ pub(crate) struct Outcome {
     pub(crate) misordered: usize,
     /// Other messages of the bot.
     pub(crate) others: usize,
-    /// Requests that the platform answered with 429.
-    pub(crate) limited: usize,
+    /// Requests that the platform answered with 429, by route.
+    pub(crate) limited: BTreeMap<String, usize>,
 }
 
 impl Outcome {
+    fn note_limited(&mut self, routes: Vec<String>) {
+        for route in routes {
+            *self.limited.entry(route).or_default() += 1;
+        }
+    }
+
     /// Whether nothing happened that must not.
     pub(crate) fn well(&self) -> bool {
         self.lost + self.doubled + self.misordered == 0
@@ -100,7 +107,7 @@ pub(crate) async fn talk(
             }
             talk.say(&side, conversation);
         }
-        outcome.limited += side.forget();
+        outcome.note_limited(side.forget());
     }
     outcome.lost = total - answered;
     outcome
@@ -137,7 +144,7 @@ pub(crate) async fn one_by_one(
         } else {
             outcome.lost += 1;
         }
-        outcome.limited += side.forget();
+        outcome.note_limited(side.forget());
         tokio::time::sleep(pace.saturating_sub(begun.elapsed())).await;
     }
     outcome

@@ -1,5 +1,6 @@
 //! Many messages over many channels while Discord limits every route and the whole: order and loss are counted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -27,14 +28,22 @@ pub(crate) async fn run(rounds: &Rounds) -> Result<bool> {
             channels.len()
         ),
         format!(
-            "lost {}, doubled {}, misordered {}; {:.1} s, {} requests answered 429, {} other messages",
+            "lost {}, doubled {}, misordered {}; {:.1} s, {} other messages; answered 429: {}",
             outcome.lost,
             outcome.doubled,
             outcome.misordered,
             outcome.took.as_secs_f64(),
-            outcome.limited,
             outcome.others,
+            words(&outcome.limited),
         ),
     );
     Ok(outcome.well())
+}
+
+fn words(limited: &BTreeMap<String, usize>) -> String {
+    let each = limited
+        .iter()
+        .map(|(route, count)| format!("{count} {route}"));
+    let all = each.collect::<Vec<_>>().join(", ");
+    if all.is_empty() { "none".into() } else { all }
 }

@@ -18,7 +18,7 @@ pub(crate) async fn run(rounds: &Rounds) -> Result<()> {
     tokio::time::sleep(window / 5).await; // the dust of the start settles
     let before = all()?;
     tokio::time::sleep(window).await;
-    let spent = all()? - before;
+    let spent = all()?.saturating_sub(before);
     let mut parts = Vec::new();
     let mut sum = 0.0;
     for (name, pid) in &pids {
