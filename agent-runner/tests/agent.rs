@@ -200,6 +200,29 @@ async fn a_question_is_asked_and_answered() {
 }
 
 #[tokio::test]
+async fn always_is_exactly_what_was_shown_and_outlives_runner_and_agent() {
+    let mut desk = Desk::start(json!({"cmd": fake_claude()})).await;
+    desk.prompt("s", "one", "#tool Bash touch made\n#say done");
+    let turn = desk.turn("one", |turn| !turn.questions.is_empty()).await;
+    let QuestionKind::Permission { always, .. } = &turn.questions[0].about else {
+        panic!("{turn:?}")
+    };
+    assert_eq!(always.as_deref(), Some("Bash(touch made) in this project"));
+    desk.decide(&turn.questions[0], Decision::AllowAlways);
+    desk.answer("one").await;
+    desk.prompt("s", "two", "#tool Bash touch made\n#say done");
+    assert!(desk.answer("two").await.questions.is_empty());
+    assert!(!desk.work().join(".claude").exists());
+    desk.kill_runner(2).await;
+    desk.prompt("other", "three", "#tool Bash touch made\n#say done");
+    assert!(desk.answer("three").await.questions.is_empty());
+    desk.prompt("other", "four", "#tool Bash touch another\n#say done");
+    let turn = desk.turn("four", |turn| !turn.questions.is_empty()).await;
+    desk.decide(&turn.questions[0], Decision::Deny { why: String::new() });
+    desk.answer("four").await;
+}
+
+#[tokio::test]
 async fn stop_leaves_nothing_running() {
     let desk = Desk::claude().await;
     // One child that ignores TERM, one in a session of its own, and two without a parent: one

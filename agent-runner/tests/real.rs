@@ -167,3 +167,21 @@ async fn a_conversation_is_compacted_and_what_it_used_is_told() {
     let (tokens, window, cost, model) = used.unwrap();
     assert!(tokens > 0 && window > tokens && cost > 0 && !model.is_empty());
 }
+
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn always_outlives_the_agent() {
+    let (mut desk, _model) = real().await;
+    desk.prompt("s", "one", "#tool Bash touch made\n#say done");
+    let turn = desk.turn("one", |turn| !turn.questions.is_empty()).await;
+    desk.decide(&turn.questions[0], Decision::AllowAlways);
+    desk.answer("one").await;
+    desk.prompt("s", "two", "#tool Bash touch made too\n#say done");
+    assert!(desk.answer("two").await.questions.is_empty(), "at once");
+    desk.kill_runner(2).await;
+    desk.prompt("other", "three", "#tool Bash touch made\n#say done");
+    assert!(
+        desk.answer("three").await.questions.is_empty(),
+        "and later on"
+    );
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 
 use crate::options::Options;
 
@@ -36,6 +37,8 @@ pub const MODES: [&str; 6] = [
     "dontAsk",
 ];
 
+const SETTINGS: &str = "--settings";
+
 /// How often the CLI asks the model's API again.
 const API_RETRIES: &str = "10";
 
@@ -53,6 +56,8 @@ pub struct Start {
     pub mode: String,
     /// The session's model; empty = as configured.
     pub model: String,
+    /// Rules that people have allowed for good.
+    pub granted: Vec<String>,
 }
 
 /// The arguments after the program's name.
@@ -108,6 +113,12 @@ pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
     );
     for dir in &options.plugin_dirs {
         argv.extend(["--plugin-dir".to_owned(), dir.clone()]);
+    }
+    // A rule may hold a comma, so it does not go the way of the configured tools. Settings of the
+    // operator's own go first: there can be one only.
+    if !start.granted.is_empty() && !options.args.iter().any(|arg| arg.starts_with(SETTINGS)) {
+        let settings = json!({"permissions": {"allow": start.granted}});
+        argv.extend([SETTINGS.to_owned(), settings.to_string()]);
     }
     for (name, tools) in [
         ("--allowedTools", &options.allowed_tools),
@@ -233,6 +244,19 @@ mod tests {
             Some("acceptEdits")
         );
         assert_eq!(after(&argv, "--model").as_deref(), Some("opus"));
+    }
+
+    #[test]
+    fn what_people_allowed_goes_along_unless_the_operator_has_settings() {
+        let mut options = Options::default();
+        let start = Start {
+            granted: vec!["Bash(touch a, b *)".into()],
+            ..start(true, false)
+        };
+        let settings = r#"--settings {"permissions":{"allow":["Bash(touch a, b *)"]}}"#;
+        assert!(arguments(&options, &start).join(" ").contains(settings));
+        options.args = vec!["--settings".into(), "{}".into()];
+        assert!(!arguments(&options, &start).join(" ").contains(settings));
     }
 
     #[test]

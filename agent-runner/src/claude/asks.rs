@@ -96,10 +96,18 @@ impl Asks {
             return vec![decided(false)];
         };
         let open = &mut self.open[at];
+        let grants = match decision {
+            Decision::AllowAlways => open.question.grants(),
+            _ => Vec::new(),
+        };
         match open.question.decide(decision) {
             Reply::Line(line) => {
                 self.open.remove(at);
-                vec![Act::Write(line), decided(true)]
+                let mut acts = vec![Act::Write(line), decided(true)];
+                if !grants.is_empty() {
+                    acts.push(Act::Grant(grants));
+                }
+                acts
             }
             Reply::Next => {
                 open.id = id(&self.nonce, &open.question);

@@ -64,6 +64,8 @@ pub enum Act {
         /// Whether it was used.
         applied: bool,
     },
+    /// These rules are allowed in this project from now on.
+    Grant(Vec<String>),
     /// What the session has used so far.
     Used(TurnEvent),
     /// The turn is over.

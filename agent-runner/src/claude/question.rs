@@ -2,8 +2,9 @@
 //! answer that the command line expects.
 //!
 //! Promises: an answer names exactly the request it was asked by; `updatedInput` stands in every
-//! permission; "always" gives back exactly the one suggestion whose words were shown; whatever does
-//! not fit the question changes nothing. Pure.
+//! permission; "always" gives back exactly the one suggestion whose words were shown, for the session:
+//! the CLI's own files of settings are not read ([`super::argv`]), so for the project the rule is kept
+//! here ([`Question::grants`]); whatever does not fit the question changes nothing. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,6 +122,19 @@ impl Question {
         }
     }
 
+    /// The rules that "always" allows beyond this session.
+    pub fn grants(&self) -> Vec<String> {
+        match &self.about {
+            About::Permission {
+                always: Some(always),
+                ..
+            } if always["type"] == "addRules" && always["destination"] != "session" => {
+                words::rules(always)
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Applies a decision.
     pub fn decide(&mut self, decision: Decision) -> Reply {
         match (&mut self.about, decision) {
@@ -176,7 +190,10 @@ impl Question {
         // An object is required here, whatever the tool was to be given.
         let input = if input.is_object() { input } else { json!({}) };
         let mut answer = json!({"behavior": "allow", "updatedInput": input});
-        if let (Some(always), Some(fields)) = (always, answer.as_object_mut()) {
+        if let (Some(mut always), Some(fields)) = (always, answer.as_object_mut()) {
+            if let Some(place) = always.get_mut("destination") {
+                *place = json!("session");
+            }
             fields.insert("updatedPermissions".into(), json!([always]));
         }
         response(&self.request, &answer)
@@ -224,32 +241,36 @@ fn choices(input: &Value) -> Vec<QuestionKind> {
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let choices: Vec<QuestionKind> = questions
+    if questions.len() > QUESTIONS {
+        return Vec::new();
+    }
+    let choices: Option<Vec<QuestionKind>> = questions.iter().map(choice).collect();
+    choices
+        .filter(|choices| fit_to_be_asked(choices))
+        .unwrap_or_default()
+}
+
+/// One question with all its options; `None` = it cannot be shown as one.
+fn choice(question: &Value) -> Option<QuestionKind> {
+    let options = question["options"].as_array()?;
+    if options.len() > OPTIONS {
+        return None;
+    }
+    let options: Option<Vec<Choice>> = options
         .iter()
-        .take(QUESTIONS)
-        .filter_map(|question| {
-            let options = question["options"].as_array()?;
-            let options = options.iter().take(OPTIONS).filter_map(|option| {
-                Some(Choice {
-                    label: option["label"].as_str()?.to_owned(),
-                    description: option["description"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .to_owned(),
-                })
-            });
-            Some(QuestionKind::Choice {
-                text: question["question"].as_str()?.to_owned(),
-                options: options.collect(),
-                multiple: question["multiSelect"].as_bool().unwrap_or_default(),
+        .map(|option| {
+            let words = option["description"].as_str().unwrap_or_default();
+            Some(Choice {
+                label: option["label"].as_str()?.to_owned(),
+                description: words.to_owned(),
             })
         })
         .collect();
-    if fit_to_be_asked(&choices) {
-        choices
-    } else {
-        Vec::new()
-    }
+    Some(QuestionKind::Choice {
+        text: question["question"].as_str()?.to_owned(),
+        options: options?,
+        multiple: question["multiSelect"].as_bool().unwrap_or_default(),
+    })
 }
 
 /// Whether each question can be told from the others by its text, and fits where it has to go; if not
@@ -328,6 +349,8 @@ mod tests {
             allowed["updatedPermissions"][0]["rules"][0]["ruleContent"],
             "touch *"
         );
+        assert_eq!(allowed["updatedPermissions"][0]["destination"], "session");
+        assert_eq!(bash().grants(), ["Bash(touch *)"]);
         let once = answer(bash().decide(Decision::Allow));
         assert!(once.get("updatedPermissions").is_none());
         assert_eq!(once["updatedInput"]["command"], "touch a\ntouch b");
@@ -348,7 +371,14 @@ mod tests {
         ));
         let one = json!({"question": "Which?", "options": [{"label": "a"}]});
         let huge = json!({"question": "Which?", "options": [{"label": "a".repeat(100_000)}]});
-        for questions in [json!([one, one]), json!([huge])] {
+        let many = json!({"question": "Which?", "options": vec![json!({"label": "a"}); 26]});
+        let odd = json!({"question": "Which?", "options": [{"label": 1}]});
+        for questions in [
+            json!([one, one]),
+            json!([huge]),
+            json!([many]),
+            json!([one, odd]),
+        ] {
             let input = json!({"questions": questions});
             let asked = Question::new("r".into(), tool("AskUserQuestion", input, json!([])), None);
             assert!(matches!(asked.words(), QuestionKind::Permission { .. }));

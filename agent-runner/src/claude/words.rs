@@ -84,11 +84,14 @@ pub(super) fn always(suggestion: &Value) -> String {
         Some("addRules") => rules(suggestion).join(", "),
         _ => "edits of files".into(),
     };
-    let place = match suggestion["destination"].as_str() {
-        Some("session") => "in this session",
-        Some("localSettings" | "projectSettings") => "in this project",
-        Some("userSettings") => "in every project",
-        _ => "from now on",
+    // Edits without a question are a mode of the process; rules are kept for the project.
+    let place = match (
+        suggestion["type"].as_str(),
+        suggestion["destination"].as_str(),
+    ) {
+        (_, Some("session")) => "in this session",
+        (Some("addRules"), _) => "in this project",
+        _ => "in this session",
     };
     cut(&format!("{what} {place}"))
 }

@@ -94,6 +94,7 @@ impl Shell {
                     tail.wait_for(id);
                 }
             }
+            Effect::Grant { rules } => self.grants.add(rules),
             Effect::AwaitNothing { launch } => {
                 if let Some(tail) = self.tails.get_mut(&launch) {
                     tail.clear();
@@ -162,12 +163,15 @@ impl Shell {
     fn launch(&mut self, launch: u64, session: &str, what: What) {
         let mut claim = self.locks.claim(session);
         let (arguments, mut environment, framing, input) = match what {
-            What::Claude(start) => (
-                argv::arguments(&self.options, &start),
-                argv::environment(&self.options, &start, own),
-                Framing::Lines,
-                None,
-            ),
+            What::Claude(mut start) => {
+                start.granted = self.grants.rules().to_vec();
+                (
+                    argv::arguments(&self.options, &start),
+                    argv::environment(&self.options, &start, own),
+                    Framing::Lines,
+                    None,
+                )
+            }
             What::Command { turn, text } => {
                 let mut environment = argv::base_environment(&self.options, own);
                 environment.insert("BULKHEAD_PROJECT".into(), self.project.clone());

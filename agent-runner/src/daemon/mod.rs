@@ -2,6 +2,7 @@
 
 mod effects;
 mod files;
+mod grants;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -16,6 +17,7 @@ use worker_kit::link::{LinkEvent, LinkSender};
 use worker_kit::{Doctor, Life, OptionProblem, Peer, PeerContext, Stop};
 
 use self::files::Files;
+use self::grants::Grants;
 use crate::claude::argv;
 use crate::doctor;
 use crate::options::{self, AgentKind, Options};
@@ -110,6 +112,8 @@ struct Shell {
     outbox: mpsc::Sender<(u64, Event)>,
     /// Locks that were taken and wait for their agent.
     taken: Arc<std::sync::Mutex<HashMap<u64, File>>>,
+    /// What people have allowed for good.
+    grants: Grants,
     /// Prompts that wait for what came with them.
     files: Files,
     holds: HashMap<u64, (Hold, sweep::Claim)>,
@@ -130,6 +134,7 @@ impl Shell {
         Shell {
             runner: Runner::new(Arc::clone(&options), nonce),
             files: Files::new(options.work_dir.clone()),
+            grants: Grants::open(&options.state_dir),
             options,
             project: context.instance,
             link,

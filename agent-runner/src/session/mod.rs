@@ -103,6 +103,11 @@ pub enum Effect {
         /// What to look for.
         id: String,
     },
+    /// Keep these rules: what they cover is allowed in this project from now on.
+    Grant {
+        /// In the agent's words.
+        rules: Vec<String>,
+    },
     /// Watch for nothing any more.
     AwaitNothing {
         /// Which.

@@ -52,6 +52,7 @@ impl ClaudeSession {
         };
         match act {
             Act::Write(line) => return cx.does(Effect::Write { launch, line }),
+            Act::Grant(rules) => return cx.does(Effect::Grant { rules }),
             Act::Session(id) => {
                 if uuid::Uuid::try_parse(&id).is_err() {
                     return tracing::warn!("the agent names its session by what is no UUID");

@@ -128,6 +128,7 @@ impl ClaudeSession {
             revive: turn.revived,
             mode: self.set.0.clone(),
             model: self.set.1.clone(),
+            granted: Vec::new(), // known where it is started
         };
         tracing::info!(
             resume = start.resume,

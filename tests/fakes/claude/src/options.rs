@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 /// How many words an option takes.
@@ -134,6 +135,8 @@ pub(crate) struct Options {
     pub(crate) bypass: bool,
     /// `--allowedTools`, as rules.
     pub(crate) allowed: Vec<String>,
+    /// Whether rules of the project's local settings hold: `--setting-sources`.
+    pub(crate) local: bool,
     /// `--disallowedTools`, as rules.
     pub(crate) disallowed: Vec<String>,
     /// `--tools`; `None` is all of them.
@@ -228,7 +231,12 @@ pub(crate) fn parse(words: &[String], version: &str) -> Result<Options, Refused>
         } else {
             mode
         },
-        allowed: many("--allowedTools").unwrap_or_default(),
+        allowed: many("--allowedTools")
+            .unwrap_or_default()
+            .into_iter()
+            .chain(settled(one("--settings").as_deref().unwrap_or("{}")))
+            .collect(),
+        local: one("--setting-sources").is_none_or(|list| list.split(',').any(|s| s == "local")),
         disallowed: many("--disallowedTools").unwrap_or_default(),
         tools: many("--tools").filter(|tools| tools.iter().all(|tool| tool != "default")),
         model: one("--model").unwrap_or_else(|| "claude-opus-5-5".to_owned()),
@@ -277,6 +285,16 @@ fn collect(words: &[String]) -> Result<HashMap<&'static str, Vec<String>>, Refus
         }
     }
     Ok(given)
+}
+
+/// The rules that settings allow.
+fn settled(settings: &str) -> Vec<String> {
+    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    let rules = settings["permissions"]["allow"].as_array();
+    let rules = rules.into_iter().flatten();
+    rules
+        .filter_map(|rule| rule.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// Splits at commas and spaces that stand outside parentheses: `Bash(git *) Edit` is two rules.

@@ -124,10 +124,14 @@ impl Engine {
             .flatten()
         {
             let rules = granted_rules(update);
-            if update["destination"] == "localSettings" && !rules.is_empty() {
+            let local = update["destination"] == "localSettings";
+            if local && !rules.is_empty() {
                 self.actions.push(Action::Grant(rules.clone()));
             }
-            self.allowed.extend(rules);
+            // Written down, and of no effect where that file is not read.
+            if !local || self.facts.options.local {
+                self.allowed.extend(rules);
+            }
             if let (Some("setMode"), Some(mode)) =
                 (update["type"].as_str(), update["mode"].as_str())
             {

@@ -386,6 +386,7 @@ fn every_capture_is_replayed_or_has_a_reason() {
     let reasons = [
         ("background-tool", "the fake's background work is `#later`"),
         ("subagent", "the fake has none"),
+        ("compact-command", "the fake never compacts"),
         (
             "sigterm-tool",
             "the real one tells of the killed tool while it ends",

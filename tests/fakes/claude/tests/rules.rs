@@ -349,42 +349,38 @@ async fn a_question_can_be_answered_once() {
 }
 
 #[tokio::test]
-async fn always_is_for_exactly_that_and_goes_into_the_local_settings() {
-    let Bench {
-        start,
-        control: _control,
-        _dir,
-    } = bench().await;
-    let mut agent = start.new_session(SESSION);
-    agent.prompt(&uuid(1), "#tool Bash touch x").await;
-    let asked = agent.until_type("control_request").await;
-    let (input, always) = (
-        &asked["request"]["input"],
-        &asked["request"]["permission_suggestions"][0],
-    );
-    agent
-        .answer(
-            &asked,
-            json!({ "behavior": "allow", "updatedInput": input, "updatedPermissions": [always] }),
-        )
-        .await;
-    agent.until_state("idle").await;
-    assert!(start.cwd.join("x").exists(), "the tool ran for real");
-    agent.prompt(&uuid(2), "#tool Bash touch x").await;
-    agent.until_state("idle").await;
-    agent.prompt(&uuid(3), "#tool Bash touch y").await;
-    agent.until_type("control_request").await;
-    assert_eq!(
-        agent
-            .seen
-            .iter()
-            .filter(|line| line["type"] == "control_request")
-            .count(),
-        2
-    );
-    let settings =
-        std::fs::read_to_string(start.cwd.join(".claude/settings.local.json")).expect("settings");
-    assert_eq!(settings, r#"{"permissions":{"allow":["Bash(touch x)"]}}"#);
+async fn always_holds_where_its_settings_are_read() {
+    // Those of the project are not: `--setting-sources user`.
+    for (place, asked_again) in [("localSettings", true), ("session", false)] {
+        let Bench {
+            start,
+            control: _control,
+            _dir,
+        } = bench().await;
+        let mut agent = start.new_session(SESSION);
+        agent.prompt(&uuid(1), "#tool Bash touch x").await;
+        let asked = agent.until_type("control_request").await;
+        let input = &asked["request"]["input"];
+        let mut always = asked["request"]["permission_suggestions"][0].clone();
+        assert_eq!(always["destination"], "localSettings");
+        always["destination"] = json!(place);
+        let answer =
+            json!({ "behavior": "allow", "updatedInput": input, "updatedPermissions": [always] });
+        agent.answer(&asked, answer).await;
+        agent.until_state("idle").await;
+        assert!(start.cwd.join("x").exists(), "the tool ran for real");
+        agent.prompt(&uuid(2), "#tool Bash touch x").await;
+        if asked_again {
+            let asked = agent.until_type("control_request").await;
+            agent.allow(&asked).await;
+            let settings = start.cwd.join(".claude/settings.local.json");
+            let settings = std::fs::read_to_string(settings).expect("settings");
+            assert_eq!(settings, r#"{"permissions":{"allow":["Bash(touch x)"]}}"#);
+        }
+        agent.until_state("idle").await;
+        agent.prompt(&uuid(3), "#tool Bash touch y").await;
+        agent.until_type("control_request").await;
+    }
 }
 
 #[tokio::test]
