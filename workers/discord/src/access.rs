@@ -46,7 +46,7 @@ pub(crate) struct Rules {
     pub(crate) roles: BTreeSet<Id>,
     /// `allow_channels`.
     pub(crate) channels: BTreeSet<Id>,
-    /// `allow_guilds`, narrowed by `guild_id`.
+    /// `allow_guilds`.
     pub(crate) guilds: BTreeSet<Id>,
 }
 

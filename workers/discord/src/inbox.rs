@@ -110,9 +110,11 @@ impl Flow {
         let mut places = vec![self.channels.queue(event.channel())];
         if let Event::Wrote(_, message) = &event
             && self.bot.habits.threads
+            && message.id != message.channel_id
         {
             // Its thread, if it gets one, has its id. What is written there waits until that is
-            // known, also if Discord tells of it before it answers.
+            // known, also if Discord tells of it before it answers. (The first message of a forum's
+            // post is in there already.)
             places.push(self.channels.queue(message.id));
         }
         let (bot, conversations) = (Arc::clone(&self.bot), self.conversations.clone());

@@ -1,6 +1,8 @@
 //! Case 39, thread_cases: a thread for each conversation, once, whatever happens in between.
 
-use fake_discord::{Fault, GatewayFault, Hold, Id, RestAct, RestFault, Seen, Times, permissions};
+use fake_discord::{
+    Act, Fault, GatewayFault, Hold, Id, RestAct, RestFault, Seen, Times, permissions,
+};
 use ipc_schema::{Access, Inbound, Lack};
 use serde_json::{Value, json};
 
@@ -250,6 +252,28 @@ async fn thread_cases_strangers_get_no_thread() {
     is_in_thread(&stage.heard("on").await, thread);
     assert_eq!(made(&stage).len(), 1);
     assert_eq!(stage.texts(), ["", "open", "on"]);
+}
+
+// case 39
+#[tokio::test]
+async fn thread_cases_a_forum_post_is_a_thread_already() {
+    let stage = Stage::new().await;
+    let scene = stage.discord.scene();
+    let _worker = stage.up(isolated()).await;
+    let discord = &stage.discord;
+    let post = discord
+        .make_thread(scene.alice, scene.general, None, "a post")
+        .unwrap();
+    // Its first message has the post's own id.
+    discord.now(Act::Event {
+        name: "MESSAGE_CREATE".into(),
+        body: json!({"id": post, "channel_id": post, "guild_id": scene.guild, "content": "first",
+            "author": {"id": scene.alice}, "member": {"roles": []}, "mentions": [{"id": scene.bot}]}),
+    });
+    is_in_thread(&stage.heard("first").await, post);
+    discord.user_says(scene.bob, post, "second");
+    is_in_thread(&stage.heard("second").await, post);
+    assert_eq!(made(&stage).len(), 1);
 }
 
 // case 39
