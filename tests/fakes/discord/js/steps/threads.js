@@ -15,8 +15,10 @@ export const threads = [
     assert.deepEqual([thread.id, thread.parentId, thread.type], [id, fake.scene.general, ChannelType.PublicThread]);
     assert.ok(thread.joined);
     await heard.next(Events.MessageUpdate, since, (_, now) => now.id === id && now.hasThread);
-    const [, isNew] = await heard.next(Events.ThreadCreate, since, own(id));
-    assert.ok(isNew);
+    await heard.next(Events.ThreadCreate, since, own(id));
+    // The client tells of it at the first of REST's answer and the event; only the event says that it is new.
+    const [created] = await heard.next(Events.Raw, since, (it) => it.t === 'THREAD_CREATE' && it.d.id === id);
+    assert.equal(created.d.newly_created, true);
     const [starter] = await heard.next(Events.MessageCreate, since, (it) => it.channelId === id);
     assert.deepEqual([starter.type, starter.content], [MessageType.ThreadStarterMessage, '']);
     assert.equal((await thread.fetchStarterMessage()).content, 'a topic');
