@@ -162,10 +162,14 @@ impl Session {
             }
             Event::Renew => {
                 self.stored = None;
-                if self.phase.is_connected() {
-                    out.push(Action::Close(CLOSE_RESUMABLE));
-                    self.fell("a new session is begun", now, chance, &mut out);
-                }
+                // A connection that was made to resume was not paid for out of the budget.
+                let end = match self.phase {
+                    Phase::Connecting { .. } => Action::Drop,
+                    _ if self.phase.is_connected() => Action::Close(CLOSE_RESUMABLE),
+                    _ => return out,
+                };
+                out.push(end);
+                self.fell("a new session is begun", now, chance, &mut out);
             }
         }
         out
