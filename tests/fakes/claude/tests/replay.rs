@@ -248,6 +248,10 @@ async fn play(
                 .held(Point::FirstDelta, agent::SOON)
                 .await
                 .expect("held");
+            if signal == "SIGTERM" {
+                // It ends at once, with whatever is still on its way to a reader.
+                catch_up(agent, rows).await;
+            }
             agent.signal(signal.parse().expect("a signal"));
         }
     }
