@@ -17,6 +17,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Bulkhead runs on Linux only: its agents are contained by means of Linux");
 
+pub mod berths;
 pub mod board;
 pub mod claude;
 pub mod daemon;

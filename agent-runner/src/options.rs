@@ -63,6 +63,13 @@ pub struct Options {
     pub max_context_tokens: Option<u64>,
     /// Directories of plugins.
     pub plugin_dirs: Vec<String>,
+    /// The most agent processes at a time; 0 = as many as there is memory for.
+    pub max_agents: usize,
+    /// The most memory of all agents together, MiB; 0 = no bound of their own.
+    pub agents_memory_mb: u64,
+    /// What must be left of the machine's memory when another agent starts, MiB; 0 = it is not looked
+    /// at.
+    pub reserve_memory_mb: u64,
     /// Where the runner keeps its locks. Made if missing.
     pub state_dir: PathBuf,
 }
@@ -88,6 +95,9 @@ impl Default for Options {
             reasoning_effort: None,
             max_context_tokens: None,
             plugin_dirs: Vec::new(),
+            max_agents: 0,
+            agents_memory_mb: 0,
+            reserve_memory_mb: 512,
             state_dir: PathBuf::new(),
         }
     }
@@ -141,7 +151,9 @@ fn minutes(minutes: u64) -> Option<Duration> {
 
 const YEAR_MINS: i64 = 366 * 24 * 60;
 
-const KEYS: [(&str, Kind); 19] = [
+const MIB: i64 = 1 << 30;
+
+const KEYS: [(&str, Kind); 22] = [
     ("kind", Kind::Text),
     ("cmd", Kind::Text),
     ("args", Kind::Texts),
@@ -160,6 +172,9 @@ const KEYS: [(&str, Kind); 19] = [
     ("reasoning_effort", Kind::Text),
     ("max_context_tokens", Kind::Number(0, i64::MAX)),
     ("plugin_dirs", Kind::Texts),
+    ("max_agents", Kind::Number(0, 10_000)),
+    ("agents_memory_mb", Kind::Number(0, MIB)),
+    ("reserve_memory_mb", Kind::Number(0, MIB)),
     ("state_dir", Kind::Required),
 ];
 

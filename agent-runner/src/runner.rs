@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use ipc_schema::{Body, CloseSession, Decide, Interrupt, OpenTurns, Outcome, Prompt, TurnEvent};
 
+use crate::berths::{self, Berth, Limits, Live, Memory, Queue, Room};
 use crate::board::{Begin, Board};
 use crate::options::{AgentKind, Options};
 use crate::session::claude::ClaudeSession;
@@ -29,6 +30,8 @@ pub enum Input {
     Again,
     /// Something happened to a start.
     Process(u64, Event),
+    /// How the memory stands, as was asked ([`Effect::Measure`]).
+    Measured(Memory),
     /// Time has passed.
     Tick,
     /// No more prompts are taken, and idle processes end.
@@ -51,6 +54,16 @@ pub struct Runner {
     owners: BTreeMap<u64, String>,
     launches: u64,
     draining: bool,
+    /// Who waits for room for a process.
+    queue: Queue,
+    /// When each session's process was started.
+    since: BTreeMap<String, Instant>,
+    /// How the memory stood last, and when.
+    reading: Option<(Instant, Memory)>,
+    /// The memory is being looked at.
+    measuring: bool,
+    /// When to look at the memory again, while somebody waits for some.
+    look: Option<Instant>,
 }
 
 /// Everything a session needs, borrowed from the runner's other fields.
@@ -78,6 +91,11 @@ impl Runner {
             owners: BTreeMap::new(),
             launches: 0,
             draining: false,
+            queue: Queue::default(),
+            since: BTreeMap::new(),
+            reading: None,
+            measuring: false,
+            look: None,
         }
     }
 
@@ -95,6 +113,10 @@ impl Runner {
             }
             Input::Again => cx!(self, now, &mut effects).tell(|board, say| board.again(say)),
             Input::Process(launch, event) => self.process(now, launch, event, &mut effects),
+            Input::Measured(reading) => {
+                self.measuring = false;
+                self.reading = Some((now, reading));
+            }
             Input::Tick => {
                 for session in self.sessions.values_mut() {
                     session.tick(&mut cx!(self, now, &mut effects));
@@ -111,6 +133,7 @@ impl Runner {
                 }
             }
         }
+        self.admit(now, &mut effects);
         for effect in &effects {
             if let Effect::Prepare {
                 launch, session, ..
@@ -131,10 +154,12 @@ impl Runner {
     /// When [`Input::Tick`] is due, if nothing else happens.
     pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
         let mut none = Vec::new();
+        let look = self.look;
         let cx = cx!(self, now, &mut none);
         self.sessions
             .values()
             .filter_map(|session| session.deadline(&cx))
+            .chain(look)
             .min()
     }
 
@@ -151,6 +176,85 @@ impl Runner {
             .filter(|session| session.is_busy())
             .count();
         (live, busy)
+    }
+
+    /// How many sessions wait for room for a process.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Lets those start that there is room for, and tells the others that they wait.
+    fn admit(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let limits = Limits::of(&self.options);
+        self.look = None;
+        // Each round starts one at most.
+        for _ in 0..=self.sessions.len() {
+            let mut wants = Vec::new();
+            let mut live = Vec::new();
+            for (name, session) in &self.sessions {
+                match session.berth() {
+                    Berth::None => {}
+                    Berth::Wants { at, again } => wants.push((name.clone(), at, again)),
+                    berth => live.push(Live {
+                        since: *self.since.entry(name.clone()).or_insert(now),
+                        session: name.clone(),
+                        berth,
+                    }),
+                }
+            }
+            self.since
+                .retain(|name, _| live.iter().any(|live| live.session == *name));
+            self.queue.note(&wants);
+            let Some(first) = self.queue.first().filter(|_| !self.draining) else {
+                return;
+            };
+            let name = first.session.clone();
+            let fresh = |at: &Instant| now < *at + berths::FRESH;
+            let reading = self.reading.filter(|(at, _)| fresh(at));
+            let weigh = limits.weigh() && !live.is_empty();
+            let room = match reading {
+                None if weigh => {
+                    if !std::mem::replace(&mut self.measuring, true) {
+                        let agents = limits.memory > 0;
+                        effects.push(Effect::Measure { agents });
+                    }
+                    return;
+                }
+                None => berths::room(&limits, &Memory::default(), &live, now),
+                Some((_, reading)) => berths::room(&limits, &reading, &live, now),
+            };
+            match room {
+                Room::Free => {
+                    self.queue.served();
+                    if let Some(session) = self.sessions.get_mut(&name) {
+                        session.start(&mut cx!(self, now, effects));
+                    }
+                }
+                Room::Close(idle) => {
+                    tracing::info!("an idle agent process makes room for another");
+                    if let Some(session) = self.sessions.get_mut(&idle) {
+                        session.leave(&mut cx!(self, now, effects));
+                    }
+                    return;
+                }
+                // Its end is an event.
+                Room::Soon => return,
+                Room::Full(lack) => {
+                    self.look = weigh.then(|| now + berths::LOOK);
+                    for (at, ahead) in self.queue.tell() {
+                        tracing::info!(
+                            turn = at.turn,
+                            ?lack,
+                            "a turn waits for room for its agent"
+                        );
+                        let memory = lack == berths::Lack::Memory;
+                        let mut cx = cx!(self, now, effects);
+                        cx.keep(&at, TurnEvent::Waiting { ahead, memory });
+                    }
+                    return;
+                }
+            }
+        }
     }
 
     /// The hub has committed everything it was told.

@@ -122,6 +122,15 @@ pub enum TurnEvent {
         #[serde(default)]
         model: String,
     },
+    /// The turn waits until there is room for its agent's process. Told once a wait, before `Started`.
+    Waiting {
+        /// Turns that wait before it.
+        #[serde(default)]
+        ahead: u64,
+        /// There is too little memory; else there are as many processes as may be.
+        #[serde(default)]
+        memory: bool,
+    },
     /// Progress: the agent thinks.
     Thinking,
     /// Progress: text that is not content yet.

@@ -220,6 +220,9 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         "idle_close_mins": project.agent_idle_close_mins.unwrap_or(0),
         "turn_idle_timeout_mins": plan.idle_timeout_mins.unwrap_or(0),
         "max_turn_time_mins": agent.timeout_mins.or(plan.max_turn_time_mins).unwrap_or(0),
+        "max_agents": agent.max_agents.unwrap_or(0),
+        "agents_memory_mb": agent.memory_mb.unwrap_or(0),
+        "reserve_memory_mb": agent.reserve_memory_mb.unwrap_or(0),
         "state_dir": state_dir.join("runner").join(&project.name),
     });
     if let Some(options) = options.as_object_mut() {

@@ -11,8 +11,10 @@ use ipc_schema::{Body, Fault};
 use worker_kit::link::NotSent;
 
 use super::Shell;
+use crate::berths::Memory;
 use crate::claude::argv;
 use crate::claude::transcript::{self, Reading};
+use crate::process::memory;
 use crate::process::pump::{self, Framing, Order};
 use crate::process::spawn::Spawn;
 use crate::process::sweep;
@@ -93,6 +95,15 @@ impl Shell {
                 if let Some(tail) = self.tails.get_mut(&launch) {
                     tail.wait_for(id);
                 }
+            }
+            Effect::Measure { agents } => {
+                let all = agents.then(|| self.locks.all());
+                self.answer(0, move || {
+                    Event::Measured(Memory {
+                        available: memory::available(),
+                        agents: all.map(|all| memory::of(&all)),
+                    })
+                });
             }
             Effect::Grant { rules } => self.grants.add(rules),
             Effect::AwaitNothing { launch } => {

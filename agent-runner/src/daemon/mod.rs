@@ -122,7 +122,7 @@ struct Shell {
     stalled: bool,
     /// The hub could not use something: when what is kept is said again.
     again: Option<Instant>,
-    status: (usize, usize),
+    status: (usize, usize, usize),
 }
 
 impl Shell {
@@ -148,7 +148,7 @@ impl Shell {
             tails: HashMap::new(),
             stalled: false,
             again: None,
-            status: (usize::MAX, 0),
+            status: (usize::MAX, 0, 0),
         }
     }
 
@@ -316,6 +316,9 @@ impl Shell {
     }
 
     fn process(&mut self, launch: u64, event: Event) {
+        if let Event::Measured(reading) = event {
+            return self.step(Input::Measured(reading));
+        }
         if matches!(event, Event::Exited(_) | Event::NotLaunched(_)) {
             self.holds.remove(&launch);
             self.tails.remove(&launch);
@@ -358,12 +361,17 @@ impl Shell {
     }
 
     fn show(&mut self) {
-        let counts = self.runner.counts();
+        let (live, busy) = self.runner.counts();
+        let counts = (live, busy, self.runner.waiting());
         if counts != self.status {
             self.status = counts;
-            let (live, busy) = counts;
-            self.life
-                .status(&format!("sessions live: {live}, with a turn: {busy}"));
+            let waiting = match counts.2 {
+                0 => String::new(),
+                waiting => format!(", waiting for room: {waiting}"),
+            };
+            self.life.status(&format!(
+                "sessions live: {live}, with a turn: {busy}{waiting}"
+            ));
         }
     }
 }

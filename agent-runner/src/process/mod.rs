@@ -3,6 +3,7 @@
 
 pub mod launch;
 pub mod lock;
+pub mod memory;
 pub mod pump;
 pub mod reader;
 pub mod spawn;

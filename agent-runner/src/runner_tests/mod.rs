@@ -1,6 +1,7 @@
 //! The runner against a hub and agents that the test plays.
 
 mod any_order;
+mod berths;
 mod claude;
 mod command;
 
@@ -53,10 +54,17 @@ struct World {
 
 impl World {
     fn new(kind: AgentKind) -> World {
-        let options = Options {
+        World::with(Options {
             kind,
-            cmd: "agent".into(),
+            reserve_memory_mb: 0,
             ..Options::default()
+        })
+    }
+
+    fn with(options: Options) -> World {
+        let options = Options {
+            cmd: "agent".into(),
+            ..options
         };
         let mut world = World {
             runner: Runner::new(Arc::new(options), "n".into()),

@@ -13,6 +13,7 @@ use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 use super::Image;
 use super::turn::{Clock, Stop};
 use super::{Cx, Effect, Event, Exit, Session, What};
+use crate::berths::Berth;
 use crate::claude::fault;
 
 /// The longest reply.
@@ -49,16 +50,12 @@ impl CommandSession {
         }
     }
 
+    /// Answers what is not to be run; what is waits for room for a process.
     fn next(&mut self, cx: &mut Cx<'_>) {
         while self.turn.is_none()
+            && self.waiting.front().is_some_and(|prompt| prompt.resend)
             && let Some(prompt) = self.waiting.pop_front()
         {
-            self.begin(prompt, cx);
-        }
-    }
-
-    fn begin(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
-        if prompt.resend {
             let fault = Fault::CannotResume;
             let unknown = vec![TurnEvent::Ended {
                 outcome: Outcome::Failed { fault },
@@ -66,8 +63,10 @@ impl CommandSession {
             for event in cx.board.result_of(&prompt.at.turn).unwrap_or(unknown) {
                 cx.keep(&prompt.at, event);
             }
-            return;
         }
+    }
+
+    fn begin(&mut self, prompt: Prompt, cx: &mut Cx<'_>) {
         let launch = cx.launch();
         self.turn = Some(Turn {
             at: prompt.at.clone(),
@@ -244,6 +243,25 @@ impl Session for CommandSession {
             cx.does(Effect::Kill {
                 launch: turn.launch,
             });
+        }
+    }
+
+    fn berth(&self) -> Berth {
+        match (&self.turn, self.waiting.front()) {
+            (Some(_), _) => Berth::Busy,
+            (None, Some(prompt)) => Berth::Wants {
+                at: prompt.at.clone(),
+                again: false,
+            },
+            (None, None) => Berth::None,
+        }
+    }
+
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        if self.turn.is_none()
+            && let Some(prompt) = self.waiting.pop_front()
+        {
+            self.begin(prompt, cx);
         }
     }
 

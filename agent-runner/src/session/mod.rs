@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use ipc_schema::{Body, Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 
+use crate::berths::{Berth, Memory};
 use crate::board::{Board, Say};
 use crate::claude::argv::Start;
 use crate::claude::transcript::Reading;
@@ -108,6 +109,11 @@ pub enum Effect {
         /// In the agent's words.
         rules: Vec<String>,
     },
+    /// Look how the memory stands; [`Event::Measured`] follows.
+    Measure {
+        /// The agents' own too, which takes longer.
+        agents: bool,
+    },
     /// Watch for nothing any more.
     AwaitNothing {
         /// Which.
@@ -168,6 +174,8 @@ pub enum Event {
     },
     /// Whatever it had started is gone.
     Swept,
+    /// How the memory stands; of no start.
+    Measured(Memory),
 }
 
 /// What was found before a start.
@@ -249,6 +257,17 @@ pub trait Session: std::fmt::Debug {
     fn is_live(&self) -> bool;
     /// A turn of it runs or waits.
     fn is_busy(&self) -> bool;
+    /// How it stands to its process. One that wants a process waits for [`Session::start`].
+    fn berth(&self) -> Berth {
+        match self.is_live() {
+            true => Berth::Busy,
+            false => Berth::None,
+        }
+    }
+    /// There is room for the process that it wants.
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        let _ = cx;
+    }
 }
 
 /// What a session works with.

@@ -58,6 +58,15 @@ impl Clock {
         }
     }
 
+    /// It has waited for room for a process, which counts for no limit: of a turn that has not run
+    /// yet, all of its time so far; of one that has, its silence.
+    pub fn waited(&mut self, now: Instant) {
+        if self.heard == self.began {
+            self.began = now;
+        }
+        self.heard = now;
+    }
+
     /// The agent gave a sign of life.
     pub fn heard(&mut self, now: Instant) {
         self.heard = now;

@@ -394,6 +394,13 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 model: "opus".into(),
             }),
         ),
+        (
+            "update_waiting",
+            update(TurnEvent::Waiting {
+                ahead: 2,
+                memory: true,
+            }),
+        ),
         ("update_thinking", update(TurnEvent::Thinking)),
         (
             "update_partial",

@@ -79,6 +79,13 @@ pub enum Text<'a> {
     },
     /// The message became a turn that starts now.
     InstantReply,
+    /// The message is with the runner and waits until its agent can be started.
+    Waiting {
+        /// Messages that wait before it.
+        ahead: usize,
+        /// For memory; else for another agent to be done.
+        memory: bool,
+    },
     /// Too many wait already; the message was not taken.
     QueueFull {
         /// How many wait.

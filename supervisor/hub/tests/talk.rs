@@ -308,6 +308,28 @@ fn what_the_bot_lacks_and_what_was_left_out_is_said() {
 }
 
 #[test]
+fn who_waits_for_room_for_an_agent_is_told() {
+    let mut desk = Desk::linked();
+    let out = desk.says("e1", "one");
+    let prompt = prompts(&out).remove(0);
+    let waiting = TurnEvent::Waiting {
+        ahead: 2,
+        memory: true,
+    };
+    let out = desk.update(&prompt.at, 1, waiting.clone());
+    let told = en(Text::Waiting {
+        ahead: 2,
+        memory: true,
+    });
+    assert_eq!(desk.post_all(out), [told]);
+    // Who takes it back is not told again.
+    let out = desk.says("e2", "/stop");
+    desk.post_all(out);
+    let out = desk.update(&prompt.at, 2, waiting);
+    assert_eq!(desk.post_all(out), Vec::<String>::new());
+}
+
+#[test]
 fn the_status_says_what_the_session_has_used() {
     let mut desk = Desk::linked();
     let out = desk.says("e1", "one");

@@ -50,6 +50,8 @@ impl Stage {
         });
         setup.top = "[rate_limit]\nmax_messages = 0\n\
                      [outgoing_rate_limit]\nmax_per_second = 0\nplatforms.weibo = { max_per_second = 0 }\n".into();
+        // A hundred agents at once are what is measured.
+        setup.agent_table = "reserve_memory_mb = 0\n".into();
         setup.discord = Some((discord.api_base(), discord.token()));
         setup.discord_options = "group_reply_all = true\nallow_from = \"*\"\n".into();
         setup.weibo_options = "allow_from = \"*\"\n".into();

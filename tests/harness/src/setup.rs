@@ -35,6 +35,8 @@ pub struct Setup {
     pub top: String,
     /// Lines of `[[projects]]`.
     pub project: String,
+    /// Lines of `[projects.agent]`.
+    pub agent_table: String,
     /// Lines of `[projects.agent.options]`.
     pub agent_options: String,
     /// Lines of Discord's `[projects.platforms.options]`.
@@ -58,6 +60,7 @@ impl Setup {
             weibo: None,
             top: String::new(),
             project: String::new(),
+            agent_table: String::new(),
             agent_options: String::new(),
             discord_options: String::new(),
             weibo_options: String::new(),
@@ -79,7 +82,8 @@ impl Setup {
         };
         let _ = write!(
             text,
-            "[projects.agent]\ntype = \"{kind}\"\n[projects.agent.options]\nwork_dir = {}\ncmd = {}\n{}\n",
+            "[projects.agent]\ntype = \"{kind}\"\n{}\n[projects.agent.options]\nwork_dir = {}\ncmd = {}\n{}\n",
+            self.agent_table,
             quoted(work_dir),
             quoted(cmd),
             self.agent_options

@@ -19,6 +19,7 @@ use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 use self::turn::{Stage, Turn};
 use super::turn::Stop;
 use super::{Cx, Effect, Event, Image, Session};
+use crate::berths::Berth;
 use crate::claude::protocol::Protocol;
 
 /// How often an agent that died in mid-turn is started again in the same attempt.
@@ -172,10 +173,32 @@ impl Session for ClaudeSession {
         }
     }
 
+    fn berth(&self) -> Berth {
+        match (&self.life, &self.turn) {
+            (Life::Gone, Some(turn)) if self.wants_process() => Berth::Wants {
+                at: turn.prompt.at.clone(),
+                again: turn.launch > 0,
+            },
+            (Life::Gone, _) => Berth::None,
+            (Life::Leaving(..), _) => Berth::Leaving,
+            (Life::Live(_, protocol), None) if self.waiting.is_empty() && protocol.is_idle() => {
+                Berth::Idle(self.used)
+            }
+            _ => Berth::Busy,
+        }
+    }
+
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        if self.wants_process() {
+            self.prepare(cx);
+        }
+    }
+
     fn deadline(&self, cx: &Cx<'_>) -> Option<Instant> {
         let clock = self
             .turn
             .as_ref()
+            .filter(|_| !self.wants_process())
             .and_then(|turn| turn.clock.deadline(cx.now, self.is_patient(), cx.options));
         let life = match &self.life {
             Life::Live(_, protocol) if self.turn.is_some() => protocol.deadline(),
@@ -199,7 +222,9 @@ impl Session for ClaudeSession {
             self.acts(acts, cx);
         }
         let patient = self.is_patient();
-        if let Some(turn) = &mut self.turn {
+        // Who waits for room for a process is under no limit: nothing of theirs runs.
+        let ashore = self.wants_process();
+        if let Some(turn) = self.turn.as_mut().filter(|_| !ashore) {
             let at = turn.prompt.at.clone();
             turn.clock.shows(&at, cx);
             if turn.stage == Stage::Runs
@@ -275,7 +300,7 @@ impl Session for ClaudeSession {
                 tracing::warn!("the agent printed a line of more than 16 MiB; it is passed over");
                 self.heard(cx);
             }
-            Event::Output(_) => {}
+            Event::Output(_) | Event::Measured(_) => {}
             Event::Exited(exit) => self.exited(&exit, cx),
             Event::Written(ids) => {
                 if let Life::Live(_, protocol) = &mut self.life {
@@ -305,6 +330,12 @@ impl Session for ClaudeSession {
 }
 
 impl ClaudeSession {
+    /// A turn waits, and there is no process.
+    fn wants_process(&self) -> bool {
+        let waits = |turn: &Turn| turn.stage == Stage::Waits && turn.clock.stopping().is_none();
+        matches!(self.life, Life::Gone) && self.turn.as_ref().is_some_and(waits)
+    }
+
     fn is_patient(&self) -> bool {
         match (&self.turn, &self.life) {
             // A turn whose process is done with it depends on the agent no more.

@@ -41,19 +41,7 @@ impl ClaudeSession {
             return;
         }
         match &mut self.life {
-            Life::Gone => {
-                let launch = cx.launch();
-                self.life = Life::Preparing(launch);
-                turn.launch = launch;
-                self.launch = launch;
-                cx.does(Effect::Prepare {
-                    launch,
-                    session: self.name.clone(),
-                    agent_session: self.agent_session.clone(),
-                    prompt: turn.seen.then(|| turn.prompt.prompt_id.clone()),
-                    known: turn.said.clone(),
-                });
-            }
+            // Without a process it waits for room for one: see [`Session::start`].
             Life::Live(launch, protocol) if protocol.is_free() => {
                 if turn.seen && !turn.revived {
                     turn.stage = Stage::Checked;
@@ -69,6 +57,23 @@ impl ClaudeSession {
             }
             _ => {}
         }
+    }
+
+    /// Takes the lock for a new process and looks at what the last one left.
+    pub(super) fn prepare(&mut self, cx: &mut Cx<'_>) {
+        let Some(turn) = &mut self.turn else { return };
+        turn.clock.waited(cx.now);
+        let launch = cx.launch();
+        self.life = Life::Preparing(launch);
+        turn.launch = launch;
+        self.launch = launch;
+        cx.does(Effect::Prepare {
+            launch,
+            session: self.name.clone(),
+            agent_session: self.agent_session.clone(),
+            prompt: turn.seen.then(|| turn.prompt.prompt_id.clone()),
+            known: turn.said.clone(),
+        });
     }
 
     pub(super) fn hand_over(&mut self, cx: &mut Cx<'_>) {

@@ -64,6 +64,9 @@ impl Build<'_, '_> {
                 .collect(),
             env: options.env("env"),
             timeout_mins: options.nonzero("timeout_mins", 0),
+            max_agents: section.nonzero("max_agents", 0),
+            memory_mb: section.nonzero("agents_memory_mb", 0),
+            reserve_memory_mb: section.nonzero("reserve_memory_mb", 512),
         };
         self.check_root(options, &agent);
         Some(agent)

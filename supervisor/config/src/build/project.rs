@@ -128,7 +128,7 @@ impl Build<'_, '_> {
             admin_from: section.list("admin_from").to_vec(),
             disabled_commands: users::commands(section.list("disabled_commands")),
             reset_on_idle_mins: section.nonzero("reset_on_idle_mins", 30),
-            agent_idle_close_mins: section.nonzero("agent_session_idle_timeout_mins", 30),
+            agent_idle_close_mins: section.nonzero("agent_session_idle_timeout_mins", 15),
             inject_sender: section.bool("inject_sender"),
             style_hint: section.bool("style_hint").unwrap_or(true),
             run_as_user,

@@ -158,6 +158,12 @@ pub struct Agent {
     pub env: BTreeMap<String, Secret>,
     /// Its longest turn in minutes; none: the general one.
     pub timeout_mins: Option<u32>,
+    /// The most processes at a time; none: as many as there is memory for.
+    pub max_agents: Option<u32>,
+    /// The most memory of all its processes together, MiB.
+    pub memory_mb: Option<u32>,
+    /// What must be left of the machine's memory when another starts, MiB.
+    pub reserve_memory_mb: Option<u32>,
 }
 
 /// What becomes of the blocks of text that an agent writes in a turn.

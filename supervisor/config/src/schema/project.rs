@@ -53,7 +53,7 @@ pub(crate) static PROJECT: Table = table(
         same(
             "agent_session_idle_timeout_mins",
             MINUTES,
-            "minutes of silence after which the agent's process is closed, to be resumed at the next message; default 30 (cc-connect: never), 0 = never",
+            "minutes of silence after which the agent's process is closed, to be resumed at the next message; default 15 (cc-connect: never), 0 = never",
         ),
         same(
             "inject_sender",
@@ -189,6 +189,30 @@ pub(crate) static AGENT: Table = table(
                 "agents are not put into a sandbox in this version, and starting one without it would drop a protection that you asked for; take the table out to run without",
             ),
             "refused in this version, since leaving it out would drop a protection",
+        ),
+        ours(
+            "max_agents",
+            Kind::Int {
+                min: 0,
+                max: 10_000,
+            },
+            "the most agent processes of this project at a time; idle ones make room, and who finds none waits in order; default 0: as many as there is memory for",
+        ),
+        ours(
+            "agents_memory_mb",
+            Kind::Int {
+                min: 0,
+                max: 1 << 30,
+            },
+            "the most memory in MiB that the agents of this project, with all that they started, may have when another is to start; default 0: no bound of their own",
+        ),
+        ours(
+            "reserve_memory_mb",
+            Kind::Int {
+                min: 0,
+                max: 1 << 30,
+            },
+            "what must be left of the machine's memory in MiB when another agent is to start; default 512, 0: it is not looked at",
         ),
         later("tools", "tools of your own for the agent"),
         later(

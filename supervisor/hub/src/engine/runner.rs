@@ -242,6 +242,12 @@ impl Engine {
                     None => Ok(()),
                 }
             }
+            // A turn that is being stopped has its word already.
+            TurnEvent::Waiting { .. } if turn.state == TurnState::Stopping => Ok(()),
+            TurnEvent::Waiting { ahead, memory } => {
+                let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
+                self.notice(&turn.into(), &Text::Waiting { ahead, memory }, lang, now)
+            }
             TurnEvent::Thinking
             | TurnEvent::Partial { .. }
             | TurnEvent::Tool { .. }

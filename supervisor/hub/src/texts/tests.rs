@@ -15,6 +15,14 @@ fn all() -> Vec<Text<'static>> {
     let all = vec![
         Text::Queued { ahead: 2 },
         Text::InstantReply,
+        Text::Waiting {
+            ahead: 1,
+            memory: false,
+        },
+        Text::Waiting {
+            ahead: 0,
+            memory: true,
+        },
         Text::QueueFull { depth: 50 },
         Text::Resumed,
         Text::CannotResume,
@@ -165,7 +173,7 @@ fn all() -> Vec<Text<'static>> {
     ];
     for text in &all {
         match text {
-            Text::Queued { .. } | Text::InstantReply => {}
+            Text::Queued { .. } | Text::Waiting { .. } | Text::InstantReply => {}
             Text::QueueFull { .. } | Text::Resumed => {}
             Text::CannotResume | Text::TooManyAttempts | Text::QuestionExpired => {}
             Text::PermissionQuestion { .. } | Text::ChoiceQuestion { .. } => {}

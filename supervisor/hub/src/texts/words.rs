@@ -16,6 +16,27 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "已排队：前面还有 {ahead} 条，发送 /stop 可结束当前任务。"
         ),
         Text::InstantReply => both!(lang, "Got it, the agent is on it.", "收到，助手正在处理。"),
+        Text::Waiting { ahead, memory } => {
+            let why = match memory {
+                true => both!(
+                    lang,
+                    "The machine has too little memory for another agent at the moment",
+                    "这台机器目前没有足够的内存再启动一个助手"
+                ),
+                false => both!(
+                    lang,
+                    "All agents that may run at a time are busy",
+                    "可同时运行的助手都在忙"
+                ),
+            };
+            both!(
+                lang,
+                "{why}; your message waits, {ahead} ahead of it.\n\
+                 It starts by itself once there is room; /stop takes it back.",
+                "{why}；您的消息正在等待，前面还有 {ahead} 条。\n\
+                 有空位后会自动开始，发送 /stop 可取消。"
+            )
+        }
         Text::QueueFull { depth } => both!(
             lang,
             "The queue is full: {depth} messages are waiting, so this one was not taken.\n\
