@@ -23,7 +23,8 @@ use crate::claude::argv::{self, Start};
 use crate::claude::fault;
 use crate::claude::lines::{self, Line};
 use crate::daemon::own;
-use crate::options::{AgentKind, Options};
+use crate::model::{Limits, ModelProxy, Upstream};
+use crate::options::{AgentKind, Login, Options};
 use crate::process::pump::{self, Framing, Hold, Order};
 use crate::process::spawn::{self, Spawn};
 use crate::process::sweep::{self, Claim};
@@ -52,8 +53,17 @@ pub(crate) async fn examine(options: Options, doctor: &mut Doctor) {
         KEYS.iter().any(|part| name.contains(part))
     });
     keys.for_each(|(_, value)| doctor.hide(value));
+    for secret in [&options.api_key, &options.oauth_token, &options.proxy] {
+        secret.iter().for_each(|secret| doctor.hide(secret));
+    }
     let there = work_dir(&options.work_dir, doctor);
-    let agent = Agent::new(options, there);
+    let agent = match Agent::new(options, there).await {
+        Ok(agent) => agent,
+        Err(why) => {
+            let advice = "mend api_key, base_url or proxy in [projects.agent.options]";
+            return doctor.find(Finding::fail("login", why, advice));
+        }
+    };
     let Some(program) = agent.program(doctor) else {
         return;
     };
@@ -127,11 +137,15 @@ struct Agent {
     start: Start,
     environment: BTreeMap<String, String>,
     claim: Claim,
+    model: Option<ModelProxy>,
 }
 
 impl Agent {
     /// `there`: whether its working directory is.
-    fn new(options: Options, there: bool) -> Agent {
+    ///
+    /// # Errors
+    /// In words: the way to its model cannot be opened.
+    async fn new(options: Options, there: bool) -> Result<Agent, String> {
         let session = Uuid::new_v4().to_string();
         let mark = format!("doctor-{session}");
         let start = Start {
@@ -146,12 +160,20 @@ impl Agent {
             // A person waits for the answer.
             environment.insert("CLAUDE_CODE_MAX_RETRIES".into(), "1".into());
         }
+        let mut model = None;
+        if let Some(upstream) = Upstream::new(&options)? {
+            let opened = ModelProxy::start(upstream, Limits::default()).await;
+            let opened = opened.map_err(|error| error.to_string())?;
+            let token = opened.grant(0).map_err(|error| error.to_string())?;
+            opened.lead(&token, &mut environment);
+            model = Some(opened);
+        }
         let work_dir = if there {
             options.work_dir.clone()
         } else {
             "/".into()
         };
-        Agent {
+        Ok(Agent {
             options,
             work_dir,
             start,
@@ -161,7 +183,8 @@ impl Agent {
                 lock: None,
                 agent: None,
             },
-        }
+            model,
+        })
     }
 
     /// Where its program is.
@@ -210,6 +233,7 @@ impl Agent {
             environment: &self.environment,
             work_dir: &self.work_dir,
             lock: None,
+            model_port: self.model.as_ref().map(ModelProxy::port),
         }
         .start()?;
         let claim = Claim {
@@ -255,14 +279,29 @@ impl Agent {
         let program = self.options.program();
         let (who, dir) = (user(), self.work_dir.display());
         match fault {
-            Fault::LoggedOut { words } => Finding::fail(
-                "login",
-                format!("it is not logged in: {words}"),
-                format!(
-                    "run  {program}  in a terminal as {who} and type /login; or give it a key: env = {{ \
-                     ANTHROPIC_API_KEY = \"${{ANTHROPIC_API_KEY}}\" }} in [projects.agent.options]"
+            Fault::LoggedOut { words } => match self.options.login() {
+                Login::Stored => Finding::fail(
+                    "login",
+                    format!("it is not logged in: {words}"),
+                    format!(
+                        "run  {program}  in a terminal as {who} and type /login; or give it a key: \
+                         api_key = \"${{ANTHROPIC_API_KEY}}\" in [projects.agent.options]"
+                    ),
                 ),
-            ),
+                Login::Token => Finding::fail(
+                    "login",
+                    format!("its token is not valid: {words}"),
+                    format!(
+                        "run  {program} setup-token  in a terminal and put what it prints into \
+                         oauth_token of [projects.agent.options]"
+                    ),
+                ),
+                Login::Key => Finding::fail(
+                    "login",
+                    format!("its key is not valid: {words}"),
+                    "put a valid key into api_key of [projects.agent.options]",
+                ),
+            },
             Fault::AgentMissing { why, .. } => missing(&self.options, why),
             other => Finding::fail(
                 "login",

@@ -12,7 +12,8 @@
 //!   its children.
 //! - Memory is bounded whatever an agent prints.
 //!
-//! It renders nothing, keeps nothing on disk but locks, and knows no chat platform.
+//! It renders nothing, keeps nothing on disk but locks, and knows no chat platform. [`model`] is the
+//! way to the model for an agent that is not to have the key.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("Bulkhead runs on Linux only: its agents are contained by means of Linux");
@@ -22,10 +23,12 @@ pub mod board;
 pub mod claude;
 pub mod daemon;
 mod doctor;
+pub mod model;
 pub mod options;
 pub mod process;
 pub mod runner;
 pub mod session;
 mod text;
+mod tls;
 
 pub use daemon::main;

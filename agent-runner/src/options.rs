@@ -23,6 +23,28 @@ pub enum AgentKind {
     Command,
 }
 
+/// How an agent gets at its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// By a login of its own, kept by the command line for its user.
+    Stored,
+    /// By a token of `claude setup-token`, in its environment.
+    Token,
+    /// By a key that the runner keeps from it ([`crate::model`]).
+    Key,
+}
+
+impl Login {
+    /// For `bulkhead status`.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Login::Stored => "its user's login, which the agent can read",
+            Login::Token => "a token, which the agent can read",
+            Login::Key => "a key, kept from the agent",
+        }
+    }
+}
+
 /// The options of one project's agent.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,6 +63,14 @@ pub struct Options {
     pub model: Option<String>,
     /// What stands in the agent's environment beside the allow-list.
     pub env: BTreeMap<String, SecretString>,
+    /// The model's key. It stays in the runner.
+    pub api_key: Option<SecretString>,
+    /// A token of `claude setup-token`. The agent has it in its environment.
+    pub oauth_token: Option<SecretString>,
+    /// Where the model's API is, for a key.
+    pub base_url: Option<String>,
+    /// A proxy for the way there; its address may hold a password.
+    pub proxy: Option<SecretString>,
     /// Tools that need no question.
     pub allowed_tools: Vec<String>,
     /// Tools that are refused.
@@ -84,6 +114,10 @@ impl Default for Options {
             mode: None,
             model: None,
             env: BTreeMap::new(),
+            api_key: None,
+            oauth_token: None,
+            base_url: None,
+            proxy: None,
             allowed_tools: Vec::new(),
             disallowed_tools: Vec::new(),
             system_prompt: None,
@@ -103,7 +137,7 @@ impl Default for Options {
     }
 }
 
-/// `env` may hold keys, so only the names are shown.
+/// `env` may hold keys, so only the names are shown; of the keys proper nothing is.
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
@@ -121,6 +155,15 @@ impl Options {
         match (self.cmd.as_str(), self.kind) {
             ("", AgentKind::ClaudeCode) => "claude",
             (cmd, _) => cmd,
+        }
+    }
+
+    /// How the agent gets at its model.
+    pub fn login(&self) -> Login {
+        match (&self.api_key, &self.oauth_token) {
+            (Some(_), _) => Login::Key,
+            (None, Some(_)) => Login::Token,
+            (None, None) => Login::Stored,
         }
     }
 
@@ -153,7 +196,7 @@ const YEAR_MINS: i64 = 366 * 24 * 60;
 
 const MIB: i64 = 1 << 30;
 
-const KEYS: [(&str, Kind); 22] = [
+const KEYS: &[(&str, Kind)] = &[
     ("kind", Kind::Text),
     ("cmd", Kind::Text),
     ("args", Kind::Texts),
@@ -161,6 +204,10 @@ const KEYS: [(&str, Kind); 22] = [
     ("mode", Kind::Text),
     ("model", Kind::Text),
     ("env", Kind::Table(&[])),
+    ("api_key", Kind::Text),
+    ("oauth_token", Kind::Text),
+    ("base_url", Kind::Address(&["https://", "http://"])),
+    ("proxy", Kind::Address(&["http://", "https://"])),
     ("allowed_tools", Kind::Texts),
     ("disallowed_tools", Kind::Texts),
     ("system_prompt", Kind::Text),
@@ -200,7 +247,7 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
             Some(_) => problems.push(OptionProblem::new("env", "is a table of texts")),
         }
     }
-    problems.extend(check_keys(&known, &KEYS));
+    problems.extend(check_keys(&known, KEYS));
     match known["kind"].as_str() {
         None | Some("claudecode") => {}
         Some("command") if known["cmd"].as_str().is_none_or(str::is_empty) => {
@@ -211,6 +258,24 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
         }
         Some("command") => {}
         Some(_) => problems.push(OptionProblem::new("kind", "is claudecode or command")),
+    }
+    for key in ["api_key", "oauth_token"] {
+        let is_secret = |text: &str| {
+            let text = text.trim();
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if known[key].as_str().is_some_and(|text| !is_secret(text)) {
+            problems.push(OptionProblem::new(
+                key,
+                "is empty, or has blanks or letters in it that no key has; copy it again",
+            ));
+        }
+    }
+    if known["api_key"].is_string() && known["oauth_token"].is_string() {
+        problems.push(OptionProblem::new(
+            "oauth_token",
+            "is not used beside api_key; leave one of them out",
+        ));
     }
     for key in ["work_dir", "state_dir"] {
         if known[key]
@@ -281,9 +346,43 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_told_apart_from_what_is_none() {
+        let with = |more: Value| {
+            let mut options = json!({"work_dir": "/w", "state_dir": "/s"});
+            let fields = options.as_object_mut().unwrap();
+            fields.extend(more.as_object().unwrap().clone());
+            options
+        };
+        for (more, login) in [
+            (json!({}), Login::Stored),
+            (json!({"oauth_token": "sk-ant-oat01-x"}), Login::Token),
+            (json!({"api_key": "sk-ant-x"}), Login::Key),
+        ] {
+            assert_eq!(problems(with(more.clone())), Vec::<String>::new());
+            let options: Options = serde_json::from_value(with(more)).unwrap();
+            assert_eq!(options.login(), login);
+        }
+        let both = json!({"oauth_token": "x", "api_key": "y"});
+        assert!(problems(with(both))[0].starts_with("oauth_token: is not used"));
+        for bad in ["", "canary key", "canary\n1", "“canary”"] {
+            let told = problems(with(json!({"api_key": bad}))).join("\n");
+            assert!(told.starts_with("api_key: is empty"), "{told}");
+            assert!(!told.contains("canary"), "{told}");
+        }
+        let told = problems(with(json!({"base_url": "ftp://x", "proxy": "x"}))).join("\n");
+        assert!(
+            told.contains("base_url: ") && told.contains("proxy: "),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn the_environment_is_not_printed() {
         let options = Options {
             env: [("KEY".to_owned(), "canary".into())].into(),
+            api_key: Some("canary".into()),
+            oauth_token: Some("canary".into()),
+            proxy: Some("canary".into()),
             ..Options::default()
         };
         let shown = format!("{options:?}");

@@ -176,6 +176,29 @@ async fn it_is_logged_out() {
 }
 
 #[tokio::test]
+async fn what_to_do_about_a_login_depends_on_what_it_is() {
+    let place = Place::new();
+    let dies = "[ \"$1\" = --version ] && { echo 2.1.0; exit; }\necho 'OAuth token has expired' >&2; exit 5";
+    let cmd = place.script("claude", dies);
+    for (login, words) in [
+        (json!({}), ["it is not logged in", "/login"]),
+        (
+            json!({"oauth_token": CANARY}),
+            ["its token is not valid", "setup-token"],
+        ),
+        (
+            json!({"api_key": CANARY}),
+            ["its key is not valid", "api_key of"],
+        ),
+    ] {
+        let mut options = json!({ "cmd": cmd });
+        merge(&mut options, login);
+        let found = place.examine(options, &[]).await;
+        found.only("login", &words);
+    }
+}
+
+#[tokio::test]
 #[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
 async fn the_real_command_line_is_logged_in_or_out() {
     let cli = std::env::var("BULKHEAD_CLAUDE").unwrap();
@@ -184,6 +207,17 @@ async fn the_real_command_line_is_logged_in_or_out() {
     let out = json!({"cmd": cli, "env": {"IS_SANDBOX": "1"}});
     let found = place.examine(out.clone(), &[]).await;
     found.only("login", &["not logged in", "/login"]);
+    model.expect_key(CANARY);
+    let kept = |key: &str| {
+        let mut kept = out.clone();
+        merge(&mut kept, json!({"api_key": key, "base_url": model.url()}));
+        kept
+    };
+    let found = place.examine(kept(CANARY), &[]).await;
+    assert_eq!(found.failed(), [""; 0]);
+    let found = place.examine(kept("another"), &[]).await;
+    found.only("login", &["its key is not valid", "api_key of"]);
+    let model = fake_model::FakeModel::start().await.unwrap();
     let mut with_key = out;
     let env = json!({"ANTHROPIC_BASE_URL": model.url(), "ANTHROPIC_API_KEY": "dummy"});
     merge(&mut with_key, json!({ "env": env }));

@@ -16,7 +16,8 @@ use monitor::{Links, ProcessSpec, Role, SecretBytes, Timing};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use supervisor_config::{
-    AgentKind, DisplayMode, Mode, Plan, Platform, ProgressStyle, Project, RateLimit, Reply, Users,
+    AgentKind, Auth, DisplayMode, Mode, Plan, Platform, ProgressStyle, Project, RateLimit, Reply,
+    Secret, Users,
 };
 
 use crate::places::{self, Places};
@@ -182,22 +183,25 @@ impl Growth {
     }
 }
 
-/// What a project's runner is told, the secrets of its agent's environment included.
+/// What a project's runner is told, the keys of its model and the secrets of its agent's environment
+/// included.
 ///
 /// # Errors
 /// If one of them was not read.
 pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -> Result<Value> {
     let mut env = serde_json::Map::new();
-    for (key, value) in &project.agent.env {
-        let value = value.value().map_err(|source| {
-            anyhow!(
-                "project {}: env.{key} could not be read from {source}",
-                project.name
-            )
-        })?;
-        env.insert(key.clone(), value.expose_secret().into());
-    }
     let agent = &project.agent;
+    let secret = |key: &str, secret: &Secret| match secret.value() {
+        Ok(value) => Ok(value.expose_secret().to_owned()),
+        Err(source) => Err(anyhow!(
+            "project {}: {key} could not be read from {source}",
+            project.name
+        )),
+    };
+    for (key, value) in &agent.env {
+        let value = secret(&format!("env.{key}"), value)?;
+        env.insert(key.clone(), value.into());
+    }
     let mut options = json!({
         "kind": match agent.kind {
             AgentKind::ClaudeCode => "claudecode",
@@ -225,6 +229,22 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         "reserve_memory_mb": agent.reserve_memory_mb.unwrap_or(0),
         "state_dir": state_dir.join("runner").join(&project.name),
     });
+    match &agent.auth {
+        Auth::Login { token: None } => {}
+        Auth::Login { token: Some(token) } => {
+            options["oauth_token"] = secret("oauth_token", token)?.into();
+        }
+        Auth::Key {
+            key,
+            base_url,
+            proxy,
+        } => {
+            options["api_key"] = secret("api_key", key)?.into();
+            options["base_url"] = base_url.as_deref().into();
+            let proxy = proxy.as_ref().map(|proxy| secret("proxy", proxy));
+            options["proxy"] = proxy.transpose()?.into();
+        }
+    }
     if let Some(options) = options.as_object_mut() {
         options.retain(|_, value| !value.is_null());
     }
@@ -259,6 +279,11 @@ fn hub_plan(
         users: project.users.as_ref().map(users).unwrap_or_default(),
         reset_on_idle_mins: project.reset_on_idle_mins.unwrap_or(0).into(),
         agent: project.agent.cmd.clone(),
+        login: match &project.agent.auth {
+            Auth::Login { token: None } => told::Login::Stored,
+            Auth::Login { token: Some(_) } => told::Login::Token,
+            Auth::Key { .. } => told::Login::Key,
+        },
         mode: project.agent.mode.name().to_owned(),
         model: project.agent.model.clone().unwrap_or_default(),
         modes: match project.agent.kind {

@@ -11,21 +11,40 @@ use serde_json::json;
 
 use crate::options::Options;
 
-/// What is passed on of the runner's own environment.
-pub const PASSED_ON: [&str; 11] = [
+/// What is passed on of the runner's own environment: where things are, who it is, how to speak and
+/// whom to trust. Proxies are not: their addresses hold passwords, and whoever needs one writes it
+/// into `env`.
+pub const PASSED_ON: [&str; 25] = [
     "PATH",
     "HOME",
     "USER",
     "LOGNAME",
     "SHELL",
+    "TERM",
     "LANG",
+    "LANGUAGE",
     "LC_ALL",
+    "LC_ADDRESS",
+    "LC_COLLATE",
     "LC_CTYPE",
+    "LC_IDENTIFICATION",
+    "LC_MEASUREMENT",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NAME",
+    "LC_NUMERIC",
+    "LC_PAPER",
+    "LC_TELEPHONE",
+    "LC_TIME",
     "TZ",
     "TMPDIR",
     // Without these a machine behind its own certificate authority reaches no model.
     "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
 ];
+
+/// Where the command line looks for a token of `claude setup-token`.
+const OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
 /// The permission modes, by the CLI's names.
 pub const MODES: [&str; 6] = [
@@ -157,6 +176,10 @@ pub fn base_environment(
         .iter()
         .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
     env.extend(given);
+    if let Some(token) = &options.oauth_token {
+        let token = token.expose_secret().trim().to_owned();
+        env.insert(OAUTH_TOKEN.into(), token);
+    }
     env
 }
 
@@ -311,10 +334,32 @@ mod tests {
             env: [("ANTHROPIC_BASE_URL".to_owned(), "http://x".into())].into(),
             ..Options::default()
         };
-        let env = environment(&options, &start(true, false), own);
+        // Everything is set in the runner's own.
+        let full = |name: &str| Some(own(name).unwrap_or_else(|| format!("own {name}")));
+        let env = environment(&options, &start(true, false), full);
         assert_eq!(env["PATH"], "/bin");
         assert_eq!(env["ANTHROPIC_BASE_URL"], "http://x");
+        for (name, value) in &env {
+            let ours = ["CLAUDE_CODE_", "DISABLE_AUTOUPDATER", "ANTHROPIC_BASE_URL"];
+            let known = PASSED_ON.contains(&name.as_str())
+                || ours.iter().any(|ours| name.starts_with(ours));
+            assert!(known && !value.contains("own CLAUDE"), "{name}={value}");
+        }
+        assert_eq!(env["LC_TIME"], "own LC_TIME");
         assert!(!env.contains_key("ANTHROPIC_API_KEY") && !env.contains_key("NOTIFY_SOCKET"));
+    }
+
+    #[test]
+    fn a_token_reaches_the_agent_and_a_key_does_not() {
+        let options = Options {
+            api_key: Some("canary".into()),
+            oauth_token: Some("token\n".into()),
+            ..Options::default()
+        };
+        let env = environment(&options, &start(true, false), own);
+        assert_eq!(env["CLAUDE_CODE_OAUTH_TOKEN"], "token");
+        let argv = arguments(&options, &start(true, false));
+        assert!(!format!("{env:?}{argv:?}").contains("canary"));
     }
 
     #[test]

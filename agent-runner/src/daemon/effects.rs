@@ -14,6 +14,7 @@ use super::Shell;
 use crate::berths::Memory;
 use crate::claude::argv;
 use crate::claude::transcript::{self, Reading};
+use crate::model::ModelProxy;
 use crate::process::memory;
 use crate::process::pump::{self, Framing, Order};
 use crate::process::spawn::Spawn;
@@ -197,12 +198,22 @@ impl Shell {
             }
         };
         environment.insert(sweep::MARK.into(), claim.mark.clone());
+        if let Some(model) = &self.model {
+            match model.grant(launch) {
+                Ok(token) => model.lead(&token, &mut environment),
+                Err(error) => {
+                    let words = format!("the agent cannot be led to its model: {error}");
+                    return self.tell(launch, Event::NotLaunched(Fault::Agent { words }));
+                }
+            }
+        }
         let spawn = Spawn {
             program: self.options.program(),
             arguments: &arguments,
             environment: &environment,
             work_dir: &self.options.work_dir,
             lock: self.lock_of(launch),
+            model_port: self.model.as_ref().map(ModelProxy::port),
         };
         match spawn.start() {
             Ok(child) => {

@@ -20,6 +20,7 @@ use self::files::Files;
 use self::grants::Grants;
 use crate::claude::argv;
 use crate::doctor;
+use crate::model::{self, ModelProxy, Upstream};
 use crate::options::{self, AgentKind, Options};
 use crate::process::lock::Locks;
 use crate::process::pump::{Hold, Order};
@@ -95,8 +96,22 @@ impl Peer for AgentRunner {
         };
         // Orphans of agents come to us, so that their end can be seen to.
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Stop::Failed(e.into()))?;
-        Shell::new(options, context, locks).run().await
+        let model = model_proxy(&options).await?;
+        Shell::new(options, context, locks, model).run().await
     }
+}
+
+/// The way to the model, if it is for the runner to keep the key.
+async fn model_proxy(options: &Options) -> Result<Option<ModelProxy>, Stop> {
+    let Some(upstream) = Upstream::new(options).map_err(Stop::Config)? else {
+        return Ok(None);
+    };
+    let started = ModelProxy::start(upstream, model::Limits::default()).await;
+    started.map(Some).map_err(|error| {
+        Stop::Failed(anyhow::anyhow!(
+            "the way to the model cannot be opened: {error}"
+        ))
+    })
 }
 
 struct Shell {
@@ -107,6 +122,7 @@ struct Shell {
     events: worker_kit::link::LinkEvents,
     life: Life,
     locks: Locks,
+    model: Option<ModelProxy>,
     /// What a process or a look at a file came to, on the way to the runner.
     inbox: mpsc::Receiver<(u64, Event)>,
     outbox: mpsc::Sender<(u64, Event)>,
@@ -126,7 +142,12 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(options: Options, mut context: PeerContext, locks: Locks) -> Shell {
+    fn new(
+        options: Options,
+        mut context: PeerContext,
+        locks: Locks,
+        model: Option<ModelProxy>,
+    ) -> Shell {
         let options = Arc::new(options);
         let nonce = format!("{:016x}", context.rng.u64(..));
         let (link, events) = worker_kit::link::start(context.link);
@@ -141,6 +162,7 @@ impl Shell {
             events,
             life: context.life,
             locks,
+            model,
             inbox,
             outbox,
             taken: Arc::default(),
@@ -320,6 +342,9 @@ impl Shell {
             return self.step(Input::Measured(reading));
         }
         if matches!(event, Event::Exited(_) | Event::NotLaunched(_)) {
+            if let Some(model) = &self.model {
+                model.revoke(launch);
+            }
             self.holds.remove(&launch);
             self.tails.remove(&launch);
         }
@@ -369,9 +394,12 @@ impl Shell {
                 0 => String::new(),
                 waiting => format!(", waiting for room: {waiting}"),
             };
-            self.life.status(&format!(
-                "sessions live: {live}, with a turn: {busy}{waiting}"
-            ));
+            let mut words = format!("sessions live: {live}, with a turn: {busy}{waiting}");
+            if self.options.kind == AgentKind::ClaudeCode || self.model.is_some() {
+                words.push_str("; model by ");
+                words.push_str(self.options.login().in_words());
+            }
+            self.life.status(&words);
         }
     }
 }
@@ -381,6 +409,12 @@ pub fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == launch::FLAG) {
         return launch::become_agent(arguments);
+    }
+    // An agent may run as the same user: it is not to look into this memory, nor to read our
+    // descriptors, for the keys. What we start can be looked into again: that ends with exec.
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        eprintln!("agent-runner: PR_SET_DUMPABLE: {error}");
+        return std::process::ExitCode::FAILURE;
     }
     worker_kit::peer_main::<AgentRunner>()
 }

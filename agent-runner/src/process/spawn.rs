@@ -29,6 +29,9 @@ pub struct Spawn<'a> {
     pub work_dir: &'a Path,
     /// What it holds as long as it lives.
     pub lock: Option<File>,
+    /// The port of 127.0.0.1 that it must be able to reach, whatever else it may not: the way to its
+    /// model.
+    pub model_port: Option<u16>,
 }
 
 impl Spawn<'_> {

@@ -145,6 +145,9 @@ pub struct Project {
     pub reset_on_idle_mins: u64,
     /// The agent's program, for words to people.
     pub agent: String,
+    /// How it gets at its model, for words to people.
+    #[serde(default)]
+    pub login: Login,
     /// Its mode, for `/status`; may be empty.
     #[serde(default)]
     pub mode: String,
@@ -160,6 +163,19 @@ pub struct Project {
     /// The longest entry of `/history`, in characters; absent = all of it.
     #[serde(default)]
     pub history_max_len: Option<u32>,
+}
+
+/// How an agent gets at its model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Login {
+    /// By a login that its program keeps for its user, and that it can read.
+    #[default]
+    Stored,
+    /// By a token that it can read.
+    Token,
+    /// By a key that its runner keeps from it.
+    Key,
 }
 
 /// What the chat sees of a turn. Lengths are in characters.

@@ -10,6 +10,8 @@
 //! nothing inside a command's code block can end it. An agent's question and plan are its own
 //! Markdown.
 
+use crate::plan::Login;
+
 /// Formats one text in each language; there is no way to name only one.
 macro_rules! both {
     ($lang:expr, $en:literal, $zh:literal) => {
@@ -178,6 +180,10 @@ pub enum Text<'a> {
     AgentLoggedOut {
         /// What it said.
         words: &'a str,
+        /// How it was to get at its model.
+        login: Login,
+        /// Its program.
+        cmd: &'a str,
     },
     /// The agent failed.
     AgentError {
@@ -244,6 +250,8 @@ pub enum Text<'a> {
         mode: &'a str,
         /// What the session has used, in words; may be empty.
         used: &'a str,
+        /// How the agent gets at its model.
+        login: Login,
     },
     /// `/list`.
     Sessions {

@@ -8,9 +8,18 @@ use super::*;
 
 /// The hub's plan of a configuration; `change` stands at its top.
 fn hub_told(change: &str) -> told::Plan {
+    let places = Places {
+        state_dir: "/nowhere".into(),
+        runtime_dir: "/nowhere".into(),
+    };
+    hub_plan(&plan(change, ""), &places, BTreeMap::new())
+}
+
+/// A plan; `change` stands at the top of its configuration, `agent` among the agent's options.
+fn plan(change: &str, agent: &str) -> Plan {
     let text = format!(
         "{change}\n[[projects]]\nname = \"demo\"\n[projects.agent]\ntype = \"claudecode\"\n\
-         [projects.agent.options]\nwork_dir = \"/srv\"\n\
+         [projects.agent.options]\nwork_dir = \"/srv\"\n{agent}\n\
          [projects.users.roles.chief]\nuser_ids = [\"1\"]\ndisabled_commands = [\"/New\"]\n\
          rate_limit = {{ max_messages = 7, window_secs = 8 }}\n\
          [projects.users.roles.member]\nuser_ids = [\"*\"]\n\
@@ -30,14 +39,38 @@ fn hub_told(change: &str) -> told::Plan {
         home: None,
     };
     let checked = check(&text, Path::new("/nowhere/config.toml"), &context);
-    let plan = checked
+    checked
         .plan
-        .unwrap_or_else(|| panic!("{:?}", checked.problems));
-    let places = Places {
-        state_dir: "/nowhere".into(),
-        runtime_dir: "/nowhere".into(),
+        .unwrap_or_else(|| panic!("{:?}", checked.problems))
+}
+
+#[test]
+fn a_key_reaches_the_runner_and_the_hub_hears_only_that_there_is_one() {
+    let told = |agent: &str| {
+        let plan = plan("", agent);
+        let state = Path::new("/nowhere");
+        let runner = runner_options(&plan, &plan.projects[0], state).unwrap();
+        let places = Places {
+            state_dir: state.into(),
+            runtime_dir: state.into(),
+        };
+        let hub = hub_plan(&plan, &places, BTreeMap::new());
+        let hub_text = serde_json::to_string(&hub).unwrap();
+        assert!(!hub_text.contains("canary"), "{hub_text}");
+        (runner, hub.projects["demo"].login)
     };
-    hub_plan(&plan, &places, BTreeMap::new())
+    let (runner, login) = told("api_key = \"canary\"\nproxy = \"http://me:canary@p:1\"");
+    assert_eq!(runner["api_key"], "canary");
+    assert_eq!(runner["proxy"], "http://me:canary@p:1");
+    assert_eq!((runner.get("base_url"), login), (None, told::Login::Key));
+    let (runner, login) = told("oauth_token = \"canary\"");
+    assert_eq!(runner["oauth_token"], "canary");
+    assert_eq!((runner.get("api_key"), login), (None, told::Login::Token));
+    let (runner, login) = told("");
+    assert_eq!(
+        (runner.get("oauth_token"), login),
+        (None, told::Login::Stored)
+    );
 }
 
 #[test]

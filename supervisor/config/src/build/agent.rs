@@ -10,7 +10,7 @@ use crate::problems::shown;
 use crate::walk::Section;
 
 /// Options that mean nothing to a plain command.
-const CLAUDE_ONLY: [&str; 9] = [
+const CLAUDE_ONLY: [&str; 10] = [
     "mode",
     "model",
     "reasoning_effort",
@@ -20,6 +20,7 @@ const CLAUDE_ONLY: [&str; 9] = [
     "append_system_prompt",
     "max_context_tokens",
     "plugin_dir",
+    "oauth_token",
 ];
 
 impl Build<'_, '_> {
@@ -43,6 +44,7 @@ impl Build<'_, '_> {
                     .warn(options.at(name), &options.path(name), why);
             }
         }
+        let auth = self.auth(options);
         let text = |name| options.text(name).map(str::to_owned);
         let agent = Agent {
             kind,
@@ -63,6 +65,7 @@ impl Build<'_, '_> {
                 .map(PathBuf::from)
                 .collect(),
             env: options.env("env"),
+            auth: auth?,
             timeout_mins: options.nonzero("timeout_mins", 0),
             max_agents: section.nonzero("max_agents", 0),
             memory_mb: section.nonzero("agents_memory_mb", 0),

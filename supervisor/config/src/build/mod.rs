@@ -5,6 +5,7 @@
 //! is thrown away by the caller.
 
 mod agent;
+mod auth;
 mod platform;
 mod project;
 mod settings;

@@ -125,6 +125,25 @@ impl Mode {
     }
 }
 
+/// How an agent gets at its model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// By a login of its own, which it can read.
+    Login {
+        /// A token of `claude setup-token`; none: what the agent's program keeps for its user.
+        token: Option<Secret>,
+    },
+    /// By a key that stays with the runner.
+    Key {
+        /// The key.
+        key: Secret,
+        /// Where the model's API is; none: the usual place.
+        base_url: Option<String>,
+        /// A proxy on the way there; may hold a password.
+        proxy: Option<Secret>,
+    },
+}
+
 /// The agent of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
@@ -156,6 +175,8 @@ pub struct Agent {
     pub plugin_dirs: Vec<PathBuf>,
     /// More environment. Any value may be a key.
     pub env: BTreeMap<String, Secret>,
+    /// How it gets at its model.
+    pub auth: Auth,
     /// Its longest turn in minutes; none: the general one.
     pub timeout_mins: Option<u32>,
     /// The most processes at a time; none: as many as there is memory for.

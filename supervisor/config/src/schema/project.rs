@@ -307,6 +307,31 @@ pub(crate) static AGENT_OPTIONS: Table = table(
             Kind::Env,
             "variables of the agent's environment; their values are treated as secrets",
         ),
+        ours(
+            "auth",
+            Kind::Choice(&[("login", "login"), ("key", "key")]),
+            "`login`: the agent's own login, or `oauth_token`; it can read either. `key`: `api_key`, which stays with the runner; default `key` if there is an `api_key`, else `login`",
+        ),
+        ours(
+            "api_key",
+            Kind::Secret,
+            "the model's key; the agent calls the model through its runner, which adds it",
+        ),
+        ours(
+            "oauth_token",
+            Kind::Secret,
+            "a token of `claude setup-token`, for `auth = \"login\"`; the agent can read it",
+        ),
+        ours(
+            "base_url",
+            Kind::Url(&["https", "http"]),
+            "where the model's API is, for `auth = \"key\"`; default `https://api.anthropic.com`",
+        ),
+        ours(
+            "proxy",
+            Kind::SecretUrl(&["http", "https"]),
+            "an HTTP proxy on the way there, for `auth = \"key\"`",
+        ),
         same(
             "timeout_mins",
             MINUTES,

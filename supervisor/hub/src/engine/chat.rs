@@ -255,6 +255,7 @@ impl Engine {
             model: &set(&session.model, &project.model),
             mode: &set(&session.mode, &project.mode),
             used: &crate::used::in_words(&session.used),
+            login: project.login,
         };
         self.notice(place, &status, lang, now)
     }

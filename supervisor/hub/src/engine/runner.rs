@@ -266,9 +266,15 @@ impl Engine {
             return self.signal(turn, Signal::Halted, now);
         }
         let missing;
+        let agent = self.plan.projects.get(&turn.project).cloned();
+        let agent = agent.unwrap_or_default();
         let text = match &fault {
             Fault::AgentMissing { cmd, .. } => Text::AgentMissing { cmd },
-            Fault::LoggedOut { words } => Text::AgentLoggedOut { words },
+            Fault::LoggedOut { words } => Text::AgentLoggedOut {
+                words,
+                login: agent.login,
+                cmd: &agent.agent,
+            },
             Fault::Agent { words } => Text::AgentError { words },
             Fault::TimedOut { minutes } => Text::TurnTimedOut {
                 mins: *minutes as usize,

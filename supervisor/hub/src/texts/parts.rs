@@ -4,6 +4,7 @@ use ipc_schema::Lack;
 
 use super::foreign::{bounded, code, fenced, line, one_line};
 use super::{Button, By, Lang};
+use crate::plan::Login;
 
 /// The most commands of the operator's that `/help` names.
 pub const HELP_OWN: usize = 20;
@@ -268,5 +269,59 @@ pub(super) fn or_default(set: &str, lang: Lang) -> String {
         both!(lang, "the agent's default", "助手默认")
     } else {
         line(set)
+    }
+}
+
+/// The agent has no valid login; what the operator is to do depends on which it was to have.
+pub(super) fn logged_out(words: &str, login: Login, cmd: &str, lang: Lang) -> String {
+    let (words, cmd) = (line(words), code(cmd));
+    match login {
+        Login::Stored => both!(
+            lang,
+            "The agent is not logged in. It says: {words}\n\
+             Operator: run {cmd} as the user who runs it and type `/login`, or give it a key \
+             (`api_key`).\n\
+             Then please resend your message.",
+            "助手没有登录。它的提示：{words}\n\
+             管理员：请以运行它的用户执行 {cmd} 并输入 `/login`，或配置密钥（`api_key`）。\n\
+             然后请重新发送您的消息。"
+        ),
+        Login::Token => both!(
+            lang,
+            "The agent's token is not valid, or no longer. It says: {words}\n\
+             Operator: run `claude setup-token`, put the new token into `oauth_token`, then \
+             run `bulkhead reload`.\n\
+             Then please resend your message.",
+            "助手的令牌无效或已过期。它的提示：{words}\n\
+             管理员：请运行 `claude setup-token`，将新令牌写入 `oauth_token`，再运行 \
+             `bulkhead reload`。\n\
+             然后请重新发送您的消息。"
+        ),
+        Login::Key => both!(
+            lang,
+            "The model refuses this project's key. It says: {words}\n\
+             Operator: put a valid key into `api_key`, then run `bulkhead reload`.\n\
+             Then please resend your message.",
+            "模型拒绝了此项目的密钥。它的提示：{words}\n\
+             管理员：请将有效的密钥写入 `api_key`，再运行 `bulkhead reload`。\n\
+             然后请重新发送您的消息。"
+        ),
+    }
+}
+
+/// How the agent gets at its model, and whether it can read that.
+pub(super) fn login(login: Login, lang: Lang) -> String {
+    match login {
+        Login::Stored => both!(
+            lang,
+            "its own, which the agent can read",
+            "助手自己的登录，助手可以读取"
+        ),
+        Login::Token => both!(
+            lang,
+            "a token, which the agent can read",
+            "令牌，助手可以读取"
+        ),
+        Login::Key => both!(lang, "a key, kept from the agent", "密钥，助手无法读取"),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::foreign::LINE_MAX;
 use super::*;
+use crate::plan::Login;
 use ipc_schema::Lack;
 
 /// One of each; the match makes a new text fail to compile until it is here too.
@@ -91,9 +92,9 @@ fn all() -> Vec<Text<'static>> {
             key: "allow_from",
         },
         Text::AgentMissing { cmd: "claude" },
-        Text::AgentLoggedOut {
-            words: "Invalid API key",
-        },
+        logged_out(Login::Stored),
+        logged_out(Login::Token),
+        logged_out(Login::Key),
         Text::AgentError {
             words: "API Error: 529\noverloaded",
         },
@@ -200,6 +201,14 @@ fn all() -> Vec<Text<'static>> {
     all
 }
 
+fn logged_out(login: Login) -> Text<'static> {
+    Text::AgentLoggedOut {
+        words: "Invalid API key",
+        login,
+        cmd: "/opt/claude",
+    }
+}
+
 fn status(runner_up: bool, running_secs: Option<usize>, stopping: bool) -> Text<'static> {
     Text::Status {
         project: "shop",
@@ -212,6 +221,7 @@ fn status(runner_up: bool, running_secs: Option<usize>, stopping: bool) -> Text<
         model: "",
         mode: "plan",
         used: "21k/200k tokens (10 %)",
+        login: Login::Key,
     }
 }
 

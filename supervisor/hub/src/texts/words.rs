@@ -176,20 +176,7 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
                  然后请重新发送您的消息。"
             )
         }
-        Text::AgentLoggedOut { words } => {
-            let words = line(words);
-            both!(
-                lang,
-                "The agent is not logged in. It says: {words}\n\
-                 Operator: log it in as the user who runs it (for Claude Code: `claude`, then \
-                 `/login`), or give it a valid key.\n\
-                 Then please resend your message.",
-                "助手没有登录。它的提示：{words}\n\
-                 管理员：请以运行它的用户登录（Claude Code：运行 `claude`，再输入 \
-                 `/login`），或配置有效的密钥。\n\
-                 然后请重新发送您的消息。"
-            )
-        }
+        Text::AgentLoggedOut { words, login, cmd } => parts::logged_out(words, login, cmd, lang),
         Text::AgentError { words } => {
             let words = line(words);
             both!(
@@ -268,7 +255,9 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             model,
             mode,
             used,
+            login,
         } => {
+            let login = parts::login(login, lang);
             let doing = doing(runner_up, running_secs, stopping, lang);
             let (project, agent, session) = (line(project), line(agent), code(session));
             let (model, mode) = (or_default(model, lang), or_default(mode, lang));
@@ -279,9 +268,9 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             both!(
                 lang,
                 "Project: {project}\nAgent: {agent}, {doing}\nQueue: {queued}\nModel: {model}\n\
-                 Mode: {mode}\nSession: {session}{used}",
+                 Mode: {mode}\nLogin: {login}\nSession: {session}{used}",
                 "项目：{project}\n助手：{agent}，{doing}\n排队：{queued}\n模型：{model}\n\
-                 模式：{mode}\n会话：{session}{used}"
+                 模式：{mode}\n登录：{login}\n会话：{session}{used}"
             )
         }
         Text::Sessions { sessions } => parts::sessions(sessions, lang),

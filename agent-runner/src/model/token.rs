@@ -1,0 +1,139 @@
+//! The tokens of running agents.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use secrecy::SecretString;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// What a token starts with: whoever finds one somewhere is to know what it is.
+const PREFIX: &str = "bulkhead-session-";
+/// Random bytes of a token.
+const BYTES: usize = 32;
+
+/// The tokens of one runner's agents.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    /// By start.
+    passes: Mutex<HashMap<u64, Pass>>,
+    /// Requests of one token at once.
+    requests: usize,
+}
+
+struct Pass {
+    token: Vec<u8>,
+    room: Arc<Semaphore>,
+    /// Dropped with the pass, which ends what it had under way.
+    alive: watch::Sender<()>,
+}
+
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pass").finish_non_exhaustive()
+    }
+}
+
+/// Leave for one request.
+#[derive(Debug)]
+pub(super) struct Leave {
+    /// Fails to change once the token has ended.
+    pub(super) alive: watch::Receiver<()>,
+    /// Counts the request until it is dropped.
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoLeave {
+    /// No agent has this token, or its agent is gone.
+    Unknown,
+    /// So many requests of this token are under way.
+    Busy(usize),
+}
+
+impl Tokens {
+    pub(super) fn new(requests: usize) -> Tokens {
+        Tokens {
+            passes: Mutex::default(),
+            requests,
+        }
+    }
+
+    fn passes(&self) -> MutexGuard<'_, HashMap<u64, Pass>> {
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn grant(&self, launch: u64) -> io::Result<SecretString> {
+        let mut random = [0; BYTES];
+        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+        let mut token = String::with_capacity(PREFIX.len() + 2 * BYTES);
+        token.push_str(PREFIX);
+        for byte in random {
+            token.push_str(&format!("{byte:02x}"));
+        }
+        let pass = Pass {
+            token: token.clone().into_bytes(),
+            room: Arc::new(Semaphore::new(self.requests)),
+            alive: watch::Sender::new(()),
+        };
+        self.passes().insert(launch, pass);
+        Ok(token.into())
+    }
+
+    pub(super) fn revoke(&self, launch: u64) {
+        self.passes().remove(&launch);
+    }
+
+    pub(super) fn revoke_all(&self) {
+        self.passes().clear();
+    }
+
+    /// Leave for a request with this token. Takes as long whichever token it is like.
+    pub(super) fn leave(&self, token: &[u8]) -> Result<Leave, NoLeave> {
+        let passes = self.passes();
+        let mut found = None;
+        for pass in passes.values() {
+            if bool::from(pass.token.ct_eq(token)) {
+                found = Some(pass);
+            }
+        }
+        let pass = found.ok_or(NoLeave::Unknown)?;
+        let permit = Arc::clone(&pass.room).try_acquire_owned();
+        Ok(Leave {
+            alive: pass.alive.subscribe(),
+            _permit: permit.map_err(|_| NoLeave::Busy(self.requests))?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_token_holds_for_its_own_start_and_so_long() {
+        let tokens = Tokens::new(2);
+        let (one, other) = (tokens.grant(1).unwrap(), tokens.grant(2).unwrap());
+        let (one, other) = (one.expose_secret(), other.expose_secret());
+        assert_ne!(one, other);
+        let first = tokens.leave(one.as_bytes()).unwrap();
+        assert!(first.alive.has_changed().is_ok());
+        let _second = tokens.leave(one.as_bytes()).unwrap();
+        assert_eq!(tokens.leave(one.as_bytes()).unwrap_err(), NoLeave::Busy(2));
+        assert!(tokens.leave(other.as_bytes()).is_ok());
+        tokens.revoke(1);
+        assert!(first.alive.has_changed().is_err(), "what ran is to end");
+        assert_eq!(tokens.leave(one.as_bytes()).unwrap_err(), NoLeave::Unknown);
+        for wrong in ["", PREFIX, &one[..one.len() - 1], &format!("{other}0")] {
+            assert_eq!(
+                tokens.leave(wrong.as_bytes()).unwrap_err(),
+                NoLeave::Unknown
+            );
+        }
+        assert!(!format!("{tokens:?}").contains(&other[PREFIX.len()..]));
+    }
+}
