@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use supervisor_config::{Checked, Context, SecretMode, Severity, check_file};
+use supervisor_config::{Checked, SecretMode, Severity, check_file};
 
 use crate::places;
 
@@ -48,5 +48,5 @@ pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<Ex
 
 /// Reads and checks a configuration on this machine.
 pub(crate) fn read(config: &Path, mode: SecretMode) -> Checked {
-    check_file(config, &Context::system(mode, places::worker))
+    check_file(config, &places::surroundings(mode))
 }

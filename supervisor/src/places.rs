@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use supervisor_config::{Context, SecretMode};
+
 /// The directories of one tree.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
@@ -62,26 +64,39 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// This machine, as a check of the configuration looks at it.
+pub(crate) fn surroundings(secrets: SecretMode) -> Context {
+    Context::system(secrets, worker, near())
+}
+
 /// The worker of a platform, if it is installed: `discord` finds `discord-worker`.
 pub(crate) fn worker(kind: &str) -> Option<PathBuf> {
     program(&format!("{kind}-worker"))
 }
 
-/// One of our programs: beside this one, in the directory for programs that people do not type, or
-/// on PATH.
+/// One of our programs: in a directory of this release ([`near`]), or on PATH.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
-    let here = std::env::current_exe().ok()?;
-    let here = here.parent()?;
-    let near = [
-        here.to_owned(),
-        here.join("../libexec/bulkhead"),
-        here.join("../lib/bulkhead"),
-    ];
     let path = std::env::var_os("PATH").unwrap_or_default();
-    near.into_iter()
+    near()
+        .into_iter()
         .chain(std::env::split_paths(&path))
         .map(|dir| dir.join(name))
         .find(|path| is_program(path))
+}
+
+/// Where the programs of this release are: beside this one, or in a directory for programs that
+/// people do not type. None if the system does not say where this one is.
+pub(crate) fn near() -> Vec<PathBuf> {
+    let me = std::env::current_exe().ok();
+    let Some(here) = me.as_deref().and_then(Path::parent) else {
+        return Vec::new();
+    };
+    let prefix = here.parent().unwrap_or(here);
+    vec![
+        here.to_owned(),
+        prefix.join("libexec/bulkhead"),
+        prefix.join("lib/bulkhead"),
+    ]
 }
 
 fn is_program(path: &Path) -> bool {

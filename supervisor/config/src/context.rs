@@ -36,6 +36,8 @@ pub struct Context {
     pub secrets: SecretMode,
     /// Where the worker of a platform kind is installed: `discord` finds `discord-worker`.
     pub worker: Lookup<PathBuf>,
+    /// The directories that `worker` looks in before those of PATH, to be named where it finds none.
+    pub worker_dirs: Vec<PathBuf>,
     /// Where a program is: a bare name is looked for in PATH, a path stands for itself.
     pub program: Lookup<PathBuf>,
     /// What stands at a path.
@@ -48,13 +50,18 @@ pub struct Context {
 
 impl Context {
     /// The machine as it is, for a caller that says how secrets are treated and where workers are.
-    pub fn system(secrets: SecretMode, worker: impl Fn(&str) -> Option<PathBuf> + 'static) -> Self {
+    pub fn system(
+        secrets: SecretMode,
+        worker: impl Fn(&str) -> Option<PathBuf> + 'static,
+        worker_dirs: Vec<PathBuf>,
+    ) -> Self {
         Self {
             env: Box::new(|name| std::env::var(name).ok()),
             is_root: nix::unistd::geteuid().is_root(),
             require_run_as_user: false,
             secrets,
             worker: Box::new(worker),
+            worker_dirs,
             program: Box::new(find_program),
             place: Box::new(place),
             credentials_dir: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
@@ -62,6 +69,14 @@ impl Context {
                 .map(PathBuf::from)
                 .filter(|home| home.is_absolute()),
         }
+    }
+
+    /// Where `worker` looks, in words.
+    pub(crate) fn looked_in(&self) -> String {
+        let dirs = self.worker_dirs.iter().map(|dir| dir.display().to_string());
+        dirs.chain(["PATH".to_owned()])
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// `~` and `~/…` with the home directory put in; anything else as it is.

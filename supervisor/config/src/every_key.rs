@@ -66,6 +66,7 @@ fn context() -> Context {
                 .contains(&kind)
                 .then(|| PathBuf::from(format!("/usr/lib/bulkhead/{kind}-worker")))
         }),
+        worker_dirs: Vec::new(),
         program: Box::new(|name| Some(PathBuf::from(name))),
         place: Box::new(|_| Place::Directory),
         credentials_dir: None,

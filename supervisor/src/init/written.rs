@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use secrecy::{ExposeSecret as _, SecretString};
-use supervisor_config::{Context, SecretMode, Severity, check};
+use supervisor_config::{SecretMode, Severity, check};
 
 use crate::places;
 
@@ -102,7 +102,7 @@ fn quoted(value: &str) -> String {
 /// # Errors
 /// It is not as it should be, or means something else than what was answered.
 pub(crate) fn proven(text: &SecretString, file: &Path, answers: &Answers) -> Result<Vec<String>> {
-    let context = Context::system(SecretMode::Resolve, places::worker);
+    let context = places::surroundings(SecretMode::Resolve);
     let checked = check(text.expose_secret(), file, &context);
     let words = |severity: Severity| -> Vec<String> {
         let such = checked.problems.iter().filter(|it| it.severity == severity);
@@ -205,6 +205,8 @@ fn place(new: &Path, file: &Path, told: Told) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use supervisor_config::Context;
+
     use super::*;
 
     fn answers(dir: &Path, token: &str, secret: &str) -> Answers {
@@ -248,7 +250,8 @@ mod tests {
             let platforms = parsed["projects"][0]["platforms"].as_array().unwrap();
             assert_eq!(platforms.len(), 2);
             assert!(platforms[0]["options"].get("api_base").is_none());
-            let mut context = Context::system(SecretMode::Resolve, |_| Some("/bin/true".into()));
+            let worker = |_: &str| Some("/bin/true".into());
+            let mut context = Context::system(SecretMode::Resolve, worker, Vec::new());
             context.is_root = false;
             let checked = check(text.expose_secret(), Path::new("/c"), &context);
             let plan = checked

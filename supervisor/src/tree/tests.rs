@@ -33,6 +33,7 @@ fn plan(change: &str, agent: &str) -> Plan {
         require_run_as_user: false,
         secrets: SecretMode::Placeholders,
         worker: Box::new(|kind| Some(PathBuf::from(kind))),
+        worker_dirs: Vec::new(),
         program: Box::new(|name| Some(PathBuf::from(name))),
         place: Box::new(|_| Place::Directory),
         credentials_dir: None,

@@ -172,3 +172,15 @@ fn nothing_that_is_shipped_depends_on_a_fake() {
         }
     }
 }
+
+#[test]
+fn a_platform_can_be_left_out_of_a_build() {
+    // `cargo build --workspace --exclude weibo-worker` leaves nothing of it behind.
+    let all = dependencies();
+    for worker in ["discord-worker", "weibo-worker"] {
+        assert!(all.contains_key(worker));
+        let users = all.iter().filter(|(_, below)| below.contains(worker));
+        let users: Vec<_> = users.map(|(name, _)| name).collect();
+        assert!(users.is_empty(), "{users:?} need {worker}");
+    }
+}

@@ -151,7 +151,8 @@ impl Build<'_, '_> {
         }
         if OURS.contains(&kind) {
             let why = format!(
-                "needs the program `{kind}-worker`, which is not there: install it beside `bulkhead`, with which it comes"
+                "needs the program `{kind}-worker`, which is in none of {}: this Bulkhead was built or installed without it; put the one of the same release beside `bulkhead` (from the sources: cargo install --path workers/{kind})",
+                self.cx.looked_in()
             );
             self.problems.error(at, &path, why);
             // Nothing is started from a plan with errors: the rest can be checked all the same.
@@ -171,7 +172,8 @@ impl Build<'_, '_> {
             }
             None => {
                 let why = format!(
-                    "this platform is left out: there is no plugin `{kind}-worker`; install it beside `bulkhead`"
+                    "this platform is left out: there is no plugin `{kind}-worker` in {}; install it beside `bulkhead`",
+                    self.cx.looked_in()
                 );
                 self.problems.warn(at, &path, why);
             }

@@ -36,6 +36,12 @@ fn the_machine_around_a_project_is_looked_at() {
             ("8 error", "needs the program `discord-worker`"),
         ],
     );
+    // Where it was looked for, and where to get it.
+    let (project, _) = GOOD.split_once("[[projects.platforms]]").unwrap();
+    let weibo = format!("{project}{WEIBO}");
+    for part in ["in none of /w, PATH", "cargo install --path workers/weibo"] {
+        expect(&weibo, &bare, &[("5 warning", "npm"), ("8 error", part)]);
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn context() -> Context {
                 .contains(&kind)
                 .then(|| PathBuf::from(format!("/w/{kind}-worker")))
         }),
+        worker_dirs: vec!["/w".into()],
         program: Box::new(|name| Some(PathBuf::from(name))),
         place: Box::new(|path| match path.to_str() {
             Some("/missing") => Place::Missing,
