@@ -27,7 +27,8 @@ const TOLD_AGE_MS: u64 = 400 * DAY_MS;
 /// How much history stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// Inbox rows of one instance, of ordered and of unordered events each.
+    /// Inbox rows of one instance, of ordered and of unordered events each. By default so many that a
+    /// repeat is known after a hundred thousand others.
     pub inbox_rows: u64,
     /// Ordered inbox rows older than this give way to the floor.
     pub inbox_age_ms: u64,
@@ -40,7 +41,7 @@ pub struct Keep {
 impl Default for Keep {
     fn default() -> Self {
         Keep {
-            inbox_rows: 100_000,
+            inbox_rows: 150_000,
             inbox_age_ms: 30 * DAY_MS,
             history_age_ms: 30 * DAY_MS,
             max_rows: 64,

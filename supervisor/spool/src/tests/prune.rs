@@ -70,6 +70,23 @@ fn the_newest_rows_stay() {
 }
 
 #[test]
+fn a_repeat_after_100_000_others_is_known() {
+    let spool = spool();
+    let say = |id: &str| spool.remember("i", id, "c", 0, NOW - SETTLE_MS).unwrap();
+    spool.begin().unwrap();
+    say("first");
+    (0..100_000).for_each(|n| say(&n.to_string()));
+    while spool.prune(NOW, &keep()).unwrap().more {}
+    assert!(spool.seen("i", "first", "c", 0).unwrap());
+    // Bounded it is all the same.
+    (100_000..200_000).for_each(|n| say(&n.to_string()));
+    while spool.prune(NOW, &keep()).unwrap().more {}
+    assert!(!spool.seen("i", "first", "c", 0).unwrap());
+    assert_eq!(rows(&spool), 150_000);
+    spool.commit().unwrap();
+}
+
+#[test]
 fn a_flood_does_not_prune_what_has_not_settled() {
     let spool = spool();
     remember(&spool, "c", 5..=10, NOW - SETTLE_MS + 1);
