@@ -119,6 +119,15 @@ fn who_waits_is_told_how_many_are_ahead_and_a_full_queue_says_so() {
     assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 2 })]);
     let out = desk.says("e4", "4");
     assert_eq!(desk.post_all(out), [en(Text::QueueFull { depth: 2 })]);
+    // A flood is told so now and then, else the words would stand before every answer.
+    for n in 0..1000 {
+        let out = desk.says(&format!("f{n}"), "more");
+        assert_eq!(desk.post_all(out), [""; 0]);
+    }
+    let waited = desk.wait(5_000);
+    desk.post_all(waited);
+    let out = desk.says("e5", "5");
+    assert_eq!(desk.post_all(out), [en(Text::QueueFull { depth: 2 })]);
 }
 
 #[test]

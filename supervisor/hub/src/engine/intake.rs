@@ -15,6 +15,8 @@ const REFUSAL_EACH: u64 = 24 * 3_600_000;
 const REFUSALS: u64 = 20;
 /// … in so many milliseconds.
 const REFUSAL_WINDOW: u64 = 3_600_000;
+/// How long somebody whose messages are too many is not told so again, milliseconds.
+const FLOOD: u64 = 5_000;
 /// How long a missing right is not mentioned again, milliseconds.
 const DAY: u64 = 24 * 3_600_000;
 /// The longest title of a session, in characters.
@@ -112,6 +114,9 @@ impl Engine {
             None => message.text.clone(),
         };
         if let Some(no) = self.objection(peer, &message, &conversation, &text, now)? {
+            if self.is_heard_already(&no, &message, &place, now)? {
+                return Ok(());
+            }
             return self.notice(&place, &no, lang, now);
         }
         if asked.is_some() {
@@ -297,6 +302,26 @@ impl Engine {
             }));
         }
         Ok(None)
+    }
+
+    /// Whether this is said to somebody who has just read it. Ten thousand messages are not answered
+    /// ten thousand times: the words would stand before every answer of the agent's.
+    fn is_heard_already(
+        &self,
+        no: &Text<'_>,
+        message: &Inbound,
+        place: &Place<'_>,
+        now: u64,
+    ) -> Result<bool, SpoolError> {
+        let of_a_flood = matches!(no, Text::RateLimited { .. } | Text::QueueFull { .. });
+        if !of_a_flood || message.act != Act::Message {
+            return Ok(false);
+        }
+        let what = format!("flood {}", message.sender.id);
+        let due = self
+            .spool
+            .tell_once(place.instance, place.address, &what, FLOOD, now)?;
+        Ok(!due)
     }
 
     /// What stands against a text, whoever wrote it.

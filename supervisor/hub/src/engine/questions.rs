@@ -90,7 +90,8 @@ impl Engine {
         })
     }
 
-    /// Posts a question whole: one that is too long for a message goes on in a file.
+    /// Posts a question whole. Where it is answered by a press, one that is too long for a message goes
+    /// on in a file; where it is answered by typing, it stays words, and how to answer is its end.
     fn show_question(
         &mut self,
         turn: &Turn,
@@ -110,6 +111,7 @@ impl Engine {
         let rendered = render::render(text, Dialect::from_name(&capabilities.dialect));
         let fits = cut(&rendered, limit).len() <= 1;
         let as_file = !fits
+            && !form.controls.is_empty()
             && !name.is_empty()
             && capabilities.files
             && whole.len() as u64 <= capabilities.file_limit;

@@ -14,6 +14,9 @@ use crate::texts::{Lang, Text};
 use crate::turn::{Signal, Step, step};
 use crate::used::Used;
 
+/// How long it is not said again that one turn goes on although its agent died, milliseconds.
+const RESUMED: u64 = 60_000;
+
 impl Engine {
     /// A runner is there again: compare notes before anything else.
     pub(super) fn runner_up(&mut self, peer: &str) -> Result<(), SpoolError> {
@@ -207,7 +210,12 @@ impl Engine {
                     })?;
                 }
                 if continued && turn.state != TurnState::Stopping {
-                    self.notice(&turn.into(), &Text::Resumed, lang, now)?;
+                    // An agent that dies again and again is one trouble, not one a try.
+                    let what = format!("resumed {}", turn.id);
+                    let (at, to) = (&turn.instance, &turn.address);
+                    if self.spool.tell_once(at, to, &what, RESUMED, now)? {
+                        self.notice(&turn.into(), &Text::Resumed, lang, now)?;
+                    }
                 }
                 self.signal(turn, Signal::Started, now)
             }
