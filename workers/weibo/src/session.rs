@@ -12,6 +12,8 @@ use worker_kit::Backoff;
 use crate::refusal::{About, Refusal};
 use crate::token::{Token, TokenError};
 
+/// How much of the usual chance the first wait after a stable time has.
+const FIRST: f64 = 0.25;
 /// How many times the wait for a pong may be, as long as something comes in.
 const SLOW: u32 = 3;
 
@@ -283,7 +285,13 @@ impl Session {
 
     fn down(&mut self, now: Instant, refusal: Refusal) {
         self.connect_backoff.down(now);
-        let wait = self.connect_backoff.next(self.rng.f64());
+        // The first try after a stable time comes in about a second: nobody should wait for a drop
+        // that was the line's. From the second on the peer may be in trouble, and chance spreads us.
+        let chance = match self.connect_backoff.tries() {
+            0 => self.rng.f64() * FIRST,
+            _ => self.rng.f64(),
+        };
+        let wait = self.connect_backoff.next(chance);
         if refusal.about == About::Token {
             // The new token waits as long as the connection: a peer that refuses every token must
             // not be asked for one in a tight loop.

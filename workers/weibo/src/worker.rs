@@ -125,7 +125,14 @@ pub(crate) async fn run(options: Options, context: Context) -> Result<(), Stop> 
         let due = worker.due();
         let (hub, life) = (worker.hub.clone(), worker.life.clone());
         tokio::select! {
-            work = hub.next() => worker.work(work),
+            work = hub.next() => {
+                worker.work(work);
+                // A reply goes as a window: what came together is written together, and one ping
+                // behind it is about all of it.
+                while let Some(work) = hub.try_next() {
+                    worker.work(work);
+                }
+            }
             event = events.recv() => event.into_iter().for_each(|event| worker.event(event)),
             notice = told.recv() => notice.into_iter().for_each(|notice| worker.notice(notice)),
             Some(sent) = worker.sending.join_next() => worker.sent(sent.ok()),

@@ -223,6 +223,12 @@ impl Hub {
         }
     }
 
+    /// The next thing to do, if it is there already. A platform that writes in batches takes the rest
+    /// of what came together by this.
+    pub fn try_next(&self) -> Option<Work> {
+        self.inner.core().next_work()
+    }
+
     /// The chunk is posted. `platform_id` may be empty. A key that is not in flight is ignored.
     pub fn delivered(&self, key: &str, platform_id: &str) {
         self.report(Delivered {

@@ -114,8 +114,9 @@ fn a_quiet_connection_pings_every_30_s_and_refreshes_its_token_in_time() {
     assert_eq!(fetches, [7139, 2 * 7139, 3 * 7139]);
 }
 
+/// It is dead after 40 s.
 #[test]
-fn a_silent_peer_is_dead_after_40_s() {
+fn silent_peer() {
     let now = Instant::now();
     let mut session = open(now);
     let log = run(&mut session, now, S(71), |_, _, _| {});
@@ -143,8 +144,9 @@ fn what_is_written_is_followed_by_a_ping_of_its_own() {
     assert_eq!(names(&session.act(now)), [""; 0]);
 }
 
+/// It is asked ever more slowly: requests a minute have a bound.
 #[test]
-fn a_peer_that_refuses_every_token_is_asked_ever_more_slowly() {
+fn close_4002_for_ever() {
     let now = Instant::now();
     let mut session = session(now);
     let log = run(
@@ -169,8 +171,9 @@ fn a_peer_that_refuses_every_token_is_asked_ever_more_slowly() {
     assert!(count(&log, "connect", 3000, 3600) >= 5, "never given up");
 }
 
+/// They are loud, and asked for every few minutes.
 #[test]
-fn refused_credentials_are_loud_and_asked_every_few_minutes() {
+fn refused_credentials() {
     let now = Instant::now();
     let mut session = session(now);
     session.act(now);
@@ -202,8 +205,9 @@ fn refused_credentials_are_loud_and_asked_every_few_minutes() {
     assert_eq!(count(&log, "connect", 0, 1800), 1);
 }
 
+/// It is asked with backoff, and the status says when.
 #[test]
-fn a_failing_token_endpoint_is_asked_with_backoff_and_the_status_says_when() {
+fn failing_token_endpoint() {
     let now = Instant::now();
     let mut session = session(now);
     session.act(now);
@@ -224,8 +228,9 @@ fn a_failing_token_endpoint_is_asked_with_backoff_and_the_status_says_when() {
     );
 }
 
+/// It does not touch a live connection.
 #[test]
-fn a_failing_refresh_does_not_touch_a_live_connection() {
+fn failing_refresh() {
     let now = Instant::now();
     let mut session = open(now);
     let log = run(
@@ -242,8 +247,9 @@ fn a_failing_refresh_does_not_touch_a_live_connection() {
     assert_eq!(count(&log, "close", 0, 8000), 0);
 }
 
+/// With stable time between them each reconnect comes after about a second.
 #[test]
-fn five_drops_with_stable_time_between_reconnect_in_about_a_second() {
+fn five_drops_in_a_row() {
     let mut now = Instant::now();
     let mut session = open(now);
     for _ in 0..5 {
@@ -255,7 +261,7 @@ fn five_drops_with_stable_time_between_reconnect_in_about_a_second() {
             "the cached token is kept"
         );
         let next = session.next_at(now).unwrap();
-        assert!((S(1)..=S(2)).contains(&(next - now)));
+        assert!((S(1)..=S(1) * 5 / 4).contains(&(next - now)));
         now = next;
         assert_eq!(names(&session.act(now)), ["connect"]);
         session.connected(now);

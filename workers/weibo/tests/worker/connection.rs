@@ -34,22 +34,23 @@ async fn beats_with(form: PongForm) {
 }
 
 #[tokio::test]
-async fn a_text_pong() {
+async fn pong_as_text() {
     beats_with(PongForm::Text).await;
 }
 
 #[tokio::test]
-async fn a_json_pong() {
+async fn pong_as_json() {
     beats_with(PongForm::Json).await;
 }
 
 #[tokio::test]
-async fn a_frame_pong() {
+async fn pong_as_frame() {
     beats_with(PongForm::Frame).await;
 }
 
+/// It is left, and found again.
 #[tokio::test]
-async fn a_silent_peer_is_left_and_found_again() {
+async fn silent_peer() {
     let bench = Bench::with(|options, weibo| {
         options["timing"]["heartbeat_ms"] = json!(30);
         options["timing"]["pong_ms"] = json!(60);
@@ -74,7 +75,7 @@ async fn the_servers_own_pings_are_answered_in_kind() {
 }
 
 #[tokio::test]
-async fn unknown_frame_types_are_skipped() {
+async fn unknown_frame_types() {
     let bench = Bench::new().await;
     for frame in [
         r#"{"type":"from_the_future","payload":1}"#,
@@ -92,7 +93,7 @@ async fn unknown_frame_types_are_skipped() {
 }
 
 #[tokio::test]
-async fn junk_json_is_skipped() {
+async fn junk_json() {
     let bench = Bench::new().await;
     let deep = "[".repeat(100_000);
     for junk in [

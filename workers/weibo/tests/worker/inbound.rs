@@ -39,8 +39,9 @@ async fn a_message_comes_in_with_all_that_an_answer_needs() {
     assert!(matches!(traced.what, fake_hub::Seen::Got(envelope) if !envelope.trace.is_empty()));
 }
 
+/// Each is refused once and without their words, and the owner does not notice.
 #[tokio::test]
-async fn strangers_flooding_are_refused_once_without_their_words_and_cost_the_owner_nothing() {
+async fn strangers_flooding() {
     let bench = Bench::new().await;
     let stranger = 666;
     let first = bench.weibo.user_says(stranger, "let me in");
@@ -92,7 +93,7 @@ async fn an_allow_list_replaces_the_owner() {
 }
 
 #[tokio::test]
-async fn numeric_absent_and_repeated_ids() {
+async fn ids_numeric_absent_and_repeated() {
     let bench = Bench::with(|_, weibo| weibo.fault(|faults| faults.duplicate = true)).await;
     let owner = bench.owner;
     let text = |text: &str| json!([{"type": "input_text", "text": text}]);
@@ -118,8 +119,9 @@ async fn numeric_absent_and_repeated_ids() {
     assert_eq!(inbounds[0].event_id, "4611686018427387904");
 }
 
+/// A picture of 10 MiB arrives whole, and what is refused is named.
 #[tokio::test]
-async fn a_14_mb_frame_with_a_picture_of_10_mib_arrives_whole_and_what_is_refused_is_named() {
+async fn image_frame_of_14_mb() {
     let bench = Bench::new().await;
     let bytes: Vec<u8> = (0..10 << 20).map(|n: u32| (n % 253) as u8).collect();
     bench.weibo.user_sends(&with_parts(
@@ -147,8 +149,9 @@ async fn a_14_mb_frame_with_a_picture_of_10_mib_arrives_whole_and_what_is_refuse
     assert_eq!(inbound.left_out, ["a.png: not jpeg, png, gif or webp"]);
 }
 
+/// All are offered, once and in order.
 #[tokio::test]
-async fn ten_thousand_messages_in_one_minute_are_all_offered_once_and_in_order() {
+async fn ten_thousand_messages_in_a_minute() {
     let bench = Bench::new().await;
     let all = 10_000;
     let ids: Vec<_> = (0..all)

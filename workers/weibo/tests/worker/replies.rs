@@ -61,8 +61,9 @@ async fn nothing_is_delivered_without_a_pong_and_the_doubtful_goes_again() {
     assert_eq!(bench.weibo.violations(), [""; 0]);
 }
 
+/// Nothing is lost, and the rest is a new message.
 #[tokio::test]
-async fn a_tcp_drop_in_the_middle_of_a_20_chunk_reply_loses_nothing_and_ends_in_a_new_message() {
+async fn tcp_drop_in_a_20_chunk_reply() {
     let bench = Bench::with(|_, weibo| weibo.fault(|faults| faults.cut_after = Some(7))).await;
     bench.weibo.connected(1).await.unwrap();
     bench.reply("a", 0, 20, 20);
@@ -115,8 +116,9 @@ async fn chunks_that_fell_into_a_dead_line_are_sent_again() {
     assert_eq!(unique(shown), all("a", 9));
 }
 
+/// They wait.
 #[tokio::test]
-async fn replies_while_disconnected_wait() {
+async fn replies_while_disconnected() {
     let bench = Bench::with(|_, weibo| weibo.fault(|faults| faults.upgrade = Some(503))).await;
     let refused = |event: &Event| matches!(event, Event::Refused { .. });
     bench.weibo.wait_events(1, refused).await.unwrap();

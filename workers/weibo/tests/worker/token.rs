@@ -60,7 +60,7 @@ async fn token_timeout() {
 }
 
 #[tokio::test]
-async fn token_code_not_zero_with_status_200() {
+async fn token_code_nonzero() {
     heals(TokenFault::Code(40001)).await;
 }
 
@@ -74,8 +74,9 @@ async fn token_without_an_answer() {
     heals(TokenFault::Drop).await;
 }
 
+/// It is refreshed without a drop.
 #[tokio::test]
-async fn a_token_that_expires_in_mid_connection_is_refreshed_without_a_drop() {
+async fn expiry_in_mid_connection() {
     let bench = Bench::with(|options, weibo| {
         options["timing"]["token_margin_ms"] = json!(900);
         weibo.fault(|faults| faults.expire_in = Some(1));
@@ -92,8 +93,9 @@ async fn a_token_that_expires_in_mid_connection_is_refreshed_without_a_drop() {
     assert_eq!(connections(&bench), 2);
 }
 
+/// It does not touch a live connection.
 #[tokio::test]
-async fn a_hung_token_endpoint_does_not_touch_a_live_connection() {
+async fn hung_token_endpoint() {
     let bench = Bench::with(|options, weibo| {
         options["timing"]["request_ms"] = json!(100);
         options["timing"]["token_margin_ms"] = json!(900);
@@ -110,8 +112,9 @@ async fn a_hung_token_endpoint_does_not_touch_a_live_connection() {
     assert_eq!(connections(&bench), 1);
 }
 
+/// Another token is fetched, and the next connection stands.
 #[tokio::test]
-async fn refused_with_4002_once_fetches_another_and_connects() {
+async fn close_4002_once() {
     for code in [4002, 4003, 4004] {
         let bench = Bench::with(|_, weibo| {
             weibo.fault(|faults| {
@@ -131,7 +134,7 @@ async fn refused_with_4002_once_fetches_another_and_connects() {
 
 /// A reply that is written to a connection that has just ended must not hide why it ended.
 #[tokio::test]
-async fn refused_with_4002_while_a_reply_waits_fetches_another() {
+async fn close_4002_while_a_reply_waits() {
     for _ in 0..20 {
         let bench = Bench::with(|_, weibo| {
             weibo.fault(|faults| {
@@ -168,9 +171,10 @@ async fn a_reason_with_invalid_token_fetches_another() {
     assert_eq!(tokens(&bench), 2);
 }
 
-/// The bound of the requests a minute, with the real waits, is in the session's own tests.
+/// One token is asked for at a try, and a wait lies between two. The bound of the requests a minute,
+/// with the real waits, is in the session's own test of this name.
 #[tokio::test]
-async fn refused_with_4002_for_ever_asks_for_one_token_a_try_and_waits_between() {
+async fn close_4002_for_ever() {
     const WAIT: u64 = 60;
     let bench = Bench::with(|options, weibo| {
         options["timing"]["backoff_min_ms"] = json!(WAIT);
