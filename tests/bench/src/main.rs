@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p bench -- discord          gateway event to Accepted, rate limits, memory, kill to RESUMED
+//! cargo run --release -p bench -- weibo            a drop, long replies, a million messages deduplicated
 //! cargo run --release -p bench -- tree             latency, throughput, CPU, memory, starts, kills
 //! cargo run --release -p bench -- all
 //! cargo run --release -p bench -- all --short      the same with few rounds: that it runs, not how fast
@@ -30,6 +31,7 @@ mod side;
 mod spool;
 mod talk;
 mod tree;
+mod weibo;
 mod worker;
 
 use std::process::ExitCode;
@@ -62,6 +64,8 @@ enum Subject {
     Disk,
     /// The Discord worker
     Discord,
+    /// Weibo, through worker and hub
+    Weibo,
     /// The whole tree
     Tree,
     /// Everything
@@ -95,6 +99,9 @@ fn run(args: &Args) -> Result<bool> {
         let mut well = true;
         if matches!(args.subject, Subject::Discord | Subject::All) {
             well &= discord::run(&rounds).await?;
+        }
+        if matches!(args.subject, Subject::Weibo | Subject::All) {
+            well &= weibo::run(&rounds).await?;
         }
         if matches!(args.subject, Subject::Tree | Subject::All) {
             well &= tree::run(&rounds).await?;

@@ -36,6 +36,12 @@ pub(crate) struct Stage {
 /// The processes of the product, without the agents.
 pub(crate) const PROCESSES: [&str; 4] = ["hub", "runner-demo", "discord-main", "weibo-main"];
 
+/// No limit on what people may send, …
+const ANYTHING_IN: &str = "[rate_limit]\nmax_messages = 0\n";
+/// … and none on what they are sent.
+const ANYTHING_OUT: &str =
+    "[outgoing_rate_limit]\nmax_per_second = 0\nplatforms.weibo = { max_per_second = 0 }\n";
+
 impl Stage {
     pub(crate) async fn new() -> Result<Stage> {
         let discord = FakeDiscord::start().await;
@@ -48,8 +54,7 @@ impl Stage {
             cmd: program("fake-claude"),
             env: Vec::new(),
         });
-        setup.top = "[rate_limit]\nmax_messages = 0\n\
-                     [outgoing_rate_limit]\nmax_per_second = 0\nplatforms.weibo = { max_per_second = 0 }\n".into();
+        setup.top = [ANYTHING_IN, ANYTHING_OUT].concat();
         // A hundred agents at once are what is measured.
         setup.agent_table = "reserve_memory_mb = 0\n".into();
         setup.discord = Some((discord.api_base(), discord.token()));
@@ -67,6 +72,14 @@ impl Stage {
             weibo,
             setup,
         })
+    }
+
+    /// The same for people each of whom has one message that is answered; the rest is taken in and refused in words now and then.
+    pub(crate) async fn of_one_answer() -> Result<Stage> {
+        let mut stage = Stage::new().await?;
+        let limit = "[rate_limit]\nmax_messages = 1\nwindow_secs = 86400\n";
+        stage.setup.top = [limit, ANYTHING_OUT].concat();
+        Ok(stage)
     }
 
     /// Starts the tree and waits until both platforms are connected, as the fakes see it.

@@ -15,6 +15,10 @@ pub(crate) struct Rounds {
     pub(crate) limited: usize,
     /// Events over which a worker's memory is watched.
     pub(crate) events: usize,
+    /// Long replies of each length.
+    pub(crate) replies: usize,
+    /// Messages that are deduplicated.
+    pub(crate) dedup: usize,
     /// Kills, starts.
     pub(crate) kills: usize,
     /// Seconds over which idleness is watched.
@@ -32,6 +36,8 @@ impl Rounds {
                 throughput: 100,
                 limited: 50,
                 events: 2000,
+                replies: 2,
+                dedup: 3000,
                 kills: 2,
                 idle_s: 1,
             };
@@ -43,6 +49,8 @@ impl Rounds {
             throughput: 20_000,
             limited: 1000,
             events: 100_000,
+            replies: 50,
+            dedup: 1_000_000,
             kills: 20,
             idle_s: 10,
         }

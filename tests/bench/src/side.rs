@@ -7,7 +7,7 @@ use fake_discord::{FakeDiscord, Id, Seen, Wire};
 use fake_weibo::FakeWeibo;
 
 /// People of Weibo have ids from here on.
-const FIRST_UID: u64 = 3_000_000_000;
+pub(crate) const FIRST_UID: u64 = 3_000_000_000;
 
 /// One platform, looked at from now on.
 pub(crate) enum Side<'a> {
