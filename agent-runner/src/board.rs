@@ -110,20 +110,15 @@ impl Board {
             .is_none_or(|attempt| attempt.disowned || attempt.held_bytes < HELD_BYTES)
     }
 
-    /// Numbers, holds and says an event. After `Ended` nothing more is taken.
-    pub fn keep(&mut self, at: &TurnRef, event: TurnEvent, say: &mut Vec<Say>) {
-        let Some(attempt) = self.attempts.get_mut(at) else {
-            return;
-        };
-        if attempt.ended {
-            return;
-        }
+    /// Numbers, holds and says an event; its number. After `Ended` nothing more is taken.
+    pub fn keep(&mut self, at: &TurnRef, event: TurnEvent, say: &mut Vec<Say>) -> Option<u64> {
+        let attempt = self.attempts.get_mut(at).filter(|attempt| !attempt.ended)?;
         attempt.ended = matches!(event, TurnEvent::Ended { .. });
         if attempt.disowned {
             if attempt.ended {
                 self.attempts.remove(at);
             }
-            return;
+            return None;
         }
         attempt.last += 1;
         attempt.held_bytes += weight(&event);
@@ -136,6 +131,7 @@ impl Board {
             say.push((Body::TurnUpdate(update.clone()), attempt.trace.clone()));
         }
         attempt.held.push_back(update);
+        Some(attempt.last)
     }
 
     /// Says a block of text, in pieces.

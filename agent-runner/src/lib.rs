@@ -30,5 +30,6 @@ pub mod runner;
 pub mod session;
 mod text;
 mod tls;
+pub mod tools;
 
 pub use daemon::main;

@@ -4,13 +4,15 @@
 //! stand here and nowhere else.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 use worker_kit::options::{Kind, OptionProblem, check_keys};
+
+use crate::tools::{self, options::ToolOptions};
 
 /// The kind of agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -100,6 +102,12 @@ pub struct Options {
     /// What must be left of the machine's memory when another agent starts, MiB; 0 = it is not looked
     /// at.
     pub reserve_memory_mb: u64,
+    /// The largest file that the agent may send to the chat, bytes; 0 = it cannot send any.
+    pub send_file_max_bytes: u64,
+    /// Tools of the operator's.
+    pub tools: Vec<ToolOptions>,
+    /// The agent has these tools and nothing else.
+    pub tools_only: bool,
     /// Where the runner keeps its locks. Made if missing.
     pub state_dir: PathBuf,
 }
@@ -132,6 +140,9 @@ impl Default for Options {
             max_agents: 0,
             agents_memory_mb: 0,
             reserve_memory_mb: 512,
+            send_file_max_bytes: 25 << 20,
+            tools: Vec::new(),
+            tools_only: false,
             state_dir: PathBuf::new(),
         }
     }
@@ -222,6 +233,8 @@ const KEYS: &[(&str, Kind)] = &[
     ("max_agents", Kind::Number(0, 10_000)),
     ("agents_memory_mb", Kind::Number(0, MIB)),
     ("reserve_memory_mb", Kind::Number(0, MIB)),
+    ("tools_only", Kind::Switch),
+    ("send_file_max_bytes", Kind::Number(0, 1 << 30)),
     ("state_dir", Kind::Required),
 ];
 
@@ -245,6 +258,16 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
                 }));
             }
             Some(_) => problems.push(OptionProblem::new("env", "is a table of texts")),
+        }
+        if let Some(tools) = fields.remove("tools") {
+            problems.extend(tools::options::check(&tools));
+            problems.extend(changeable(
+                &tools,
+                fields
+                    .get("work_dir")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            ));
         }
     }
     problems.extend(check_keys(&known, KEYS));
@@ -286,6 +309,24 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
         }
     }
     problems
+}
+
+/// Programs that the agent could put another in the place of, to be handed its secrets.
+fn changeable(tools: &Value, work_dir: &str) -> Vec<OptionProblem> {
+    let tools = tools.as_array().into_iter().flatten().enumerate();
+    let wrong = tools.filter(|(_, tool)| {
+        let program = tool["command"][0].as_str().unwrap_or_default();
+        let inside = !work_dir.is_empty() && Path::new(program).starts_with(work_dir);
+        program.contains('/') && (inside || !program.starts_with('/'))
+    });
+    wrong
+        .map(|(index, _)| {
+            OptionProblem::new(
+                format!("tools[{index}].command"),
+                "is a bare name or a whole path, and not in work_dir, where the agent could change it",
+            )
+        })
+        .collect()
 }
 
 fn is_variable(name: &str, value: &Value) -> bool {

@@ -16,6 +16,7 @@ use crate::options::{AgentKind, Options};
 use crate::session::claude::ClaudeSession;
 use crate::session::command::CommandSession;
 use crate::session::{Cx, Effect, Event, Image, Session};
+use crate::tools::Catalogue;
 
 /// What happens to the runner.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,7 @@ pub struct NotForUs;
 #[derive(Debug)]
 pub struct Runner {
     options: Arc<Options>,
+    tools: Arc<Catalogue>,
     nonce: String,
     board: Board,
     sessions: BTreeMap<String, Box<dyn Session>>,
@@ -72,6 +74,7 @@ macro_rules! cx {
         Cx {
             now: $now,
             options: &$runner.options,
+            tools: &$runner.tools,
             board: &mut $runner.board,
             effects: $effects,
             launches: &mut $runner.launches,
@@ -82,9 +85,10 @@ macro_rules! cx {
 
 impl Runner {
     /// `nonce` is unlike that of any other run of any runner.
-    pub fn new(options: Arc<Options>, nonce: String) -> Runner {
+    pub fn new(options: Arc<Options>, tools: Arc<Catalogue>, nonce: String) -> Runner {
         Runner {
             options,
+            tools,
             nonce,
             board: Board::default(),
             sessions: BTreeMap::new(),
@@ -305,8 +309,10 @@ impl Runner {
                 }
             }
             Body::UpdatesKept(kept) => {
-                if self.board.kept(&kept.at, kept.n) {
-                    for session in self.sessions.values_mut() {
+                let room = self.board.kept(&kept.at, kept.n);
+                for session in self.sessions.values_mut() {
+                    session.kept(&kept.at, kept.n, &mut cx!(self, now, effects));
+                    if room {
                         session.room(&kept.at, &mut cx!(self, now, effects));
                     }
                 }
@@ -348,7 +354,8 @@ impl Runner {
             let outcome = Outcome::Failed {
                 fault: ipc_schema::Fault::Agent { words },
             };
-            return cx.keep(&prompt.at, TurnEvent::Ended { outcome });
+            cx.keep(&prompt.at, TurnEvent::Ended { outcome });
+            return;
         }
         let name = prompt.session.clone();
         let session =

@@ -46,6 +46,10 @@ pub struct Prompt {
     /// The session's model; empty = as configured.
     #[serde(default)]
     pub model: String,
+    /// The largest file that may be sent to the chat that asks, bytes; 0 = none at all; absent = not
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_limit: Option<u64>,
 }
 
 /// Hub → runner: end this turn now. Committed before it is sent; never taken back.

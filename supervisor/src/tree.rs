@@ -202,6 +202,20 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         let value = secret(&format!("env.{key}"), value)?;
         env.insert(key.clone(), value.into());
     }
+    let mut tools = Vec::new();
+    for tool in &agent.tools {
+        tools.push(tool.runner_options().map_err(|(secret, source)| {
+            anyhow!(
+                "project {}: the secret {secret} of tool {} could not be read from {source}",
+                project.name,
+                tool.name
+            )
+        })?);
+    }
+    let send_file_max_bytes = match plan.attachments.send {
+        true => u64::from(plan.attachments.max_size_mb) << 20,
+        false => 0,
+    };
     let mut options = json!({
         "kind": match agent.kind {
             AgentKind::ClaudeCode => "claudecode",
@@ -221,6 +235,9 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         "max_context_tokens": agent.max_context_tokens,
         "plugin_dirs": agent.plugin_dirs,
         "env": env,
+        "tools": tools,
+        "tools_only": agent.tools_only,
+        "send_file_max_bytes": send_file_max_bytes,
         "idle_close_mins": project.agent_idle_close_mins.unwrap_or(0),
         "turn_idle_timeout_mins": plan.idle_timeout_mins.unwrap_or(0),
         "max_turn_time_mins": agent.timeout_mins.or(plan.max_turn_time_mins).unwrap_or(0),

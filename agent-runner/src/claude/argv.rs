@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::options::Options;
+use crate::tools;
 
 /// What is passed on of the runner's own environment: where things are, who it is, how to speak and
 /// whom to trust. Proxies are not: their addresses hold passwords, and whoever needs one writes it
@@ -58,6 +59,31 @@ pub const MODES: [&str; 6] = [
 
 const SETTINGS: &str = "--settings";
 
+/// Tools of the CLI's own that an agent without them is refused as well, should one come back. The
+/// rule on `Read` also keeps the CLI from reading what a message mentions as `@path`.
+const BUILT_IN: [&str; 7] = [
+    "Bash",
+    "Read",
+    "Edit",
+    "Write",
+    "NotebookEdit",
+    "WebFetch",
+    "WebSearch",
+];
+
+/// What an agent has in its environment that has nothing but tools: the CLI itself adds no file to a
+/// conversation, neither what a message mentions as `@path` nor a CLAUDE.md or a memory, and starts
+/// nothing in the background.
+const TOOLS_ONLY: [&str; 7] = [
+    "CLAUDE_CODE_DISABLE_FILE_MENTIONS",
+    "CLAUDE_CODE_DISABLE_ATTACHMENTS",
+    "CLAUDE_CODE_DISABLE_CLAUDE_MDS",
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY",
+    "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+    "CLAUDE_CODE_DISABLE_CRON",
+];
+
 /// How often the CLI asks the model's API again.
 const API_RETRIES: &str = "10";
 
@@ -98,7 +124,12 @@ pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
     ]);
     add(&["--replay-user-messages"]);
     // `-p` skips the question of trust; without these the project's hooks and servers would run.
-    add(&["--setting-sources", "user", "--strict-mcp-config"]);
+    // An agent that has nothing but tools has no settings of its user's either: hooks are programs.
+    let sources = if options.tools_only { "" } else { "user" };
+    add(&["--setting-sources", sources, "--strict-mcp-config"]);
+    if options.tools_only {
+        add(&["--tools", ""]);
+    }
     add(&[
         if start.resume {
             "--resume"
@@ -135,12 +166,20 @@ pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
     }
     // A rule may hold a comma, so it does not go the way of the configured tools. Settings of the
     // operator's own go first: there can be one only.
-    if !start.granted.is_empty() && !options.args.iter().any(|arg| arg.starts_with(SETTINGS)) {
-        let settings = json!({"permissions": {"allow": start.granted}});
+    let own = options.args.iter().any(|arg| arg.starts_with(SETTINGS));
+    let settings = match options.tools_only {
+        true => Some(json!({"permissions": {"deny": BUILT_IN}})),
+        false if start.granted.is_empty() || own => None,
+        false => Some(json!({"permissions": {"allow": start.granted}})),
+    };
+    if let Some(settings) = settings {
         argv.extend([SETTINGS.to_owned(), settings.to_string()]);
     }
+    // What the operator offers needs no question: its schema and its program are the bound.
+    let mut allowed = options.allowed_tools.clone();
+    allowed.push(format!("mcp__{}", tools::SERVER));
     for (name, tools) in [
-        ("--allowedTools", &options.allowed_tools),
+        ("--allowedTools", &allowed),
         ("--disallowedTools", &options.disallowed_tools),
     ] {
         if !tools.is_empty() {
@@ -162,15 +201,20 @@ fn mode(configured: &str) -> String {
     .to_owned()
 }
 
+/// What of the runner's own environment `own` others get too.
+pub fn passed_on(own: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    PASSED_ON
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), own(name)?)))
+        .collect()
+}
+
 /// The whole environment of an agent, whatever its kind. `own` is the runner's.
 pub fn base_environment(
     options: &Options,
     own: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> = PASSED_ON
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), own(name)?)))
-        .collect();
+    let mut env = passed_on(own);
     let given = options
         .env
         .iter()
@@ -199,6 +243,9 @@ pub fn environment(
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     env.extend(base_environment(options, own));
+    if options.tools_only {
+        env.extend(TOOLS_ONLY.map(|name| (name.to_owned(), "1".to_owned())));
+    }
     // These two carry the promise that a turn survives a crash and a stopped one stays stopped, so
     // the operator's `env` does not reach them.
     env.insert("CLAUDE_CODE_EAGER_FLUSH".into(), "1".into());
@@ -323,9 +370,38 @@ mod tests {
             Some("bypassPermissions")
         );
         assert_eq!(at("--model").as_deref(), Some("m"));
-        assert_eq!(at("--allowedTools").as_deref(), Some("Bash(ls),Read"));
+        assert_eq!(
+            at("--allowedTools").as_deref(),
+            Some("Bash(ls),Read,mcp__bulkhead")
+        );
         assert_eq!(at("--append-system-prompt").as_deref(), Some("be brief"));
         assert_eq!(at("--disallowedTools"), None);
+    }
+
+    #[test]
+    fn an_agent_that_has_only_tools_has_nothing_else() {
+        let options = Options {
+            tools_only: true,
+            ..Options::default()
+        };
+        let granted = Start {
+            granted: vec!["Bash".into()],
+            ..start(true, false)
+        };
+        let argv = arguments(&options, &granted);
+        let after = |name: &str| {
+            let at = argv.iter().position(|part| part == name);
+            at.map(|at| argv[at + 1].as_str()).unwrap()
+        };
+        assert_eq!(after("--tools"), "");
+        assert_eq!(after("--setting-sources"), "");
+        assert_eq!(after("--allowedTools"), "mcp__bulkhead");
+        let settings = after("--settings");
+        assert!(settings.contains(r#""deny":["Bash","Read""#) && !settings.contains("allow"));
+        let env = environment(&options, &start(true, false), own);
+        assert_eq!(env["CLAUDE_CODE_DISABLE_FILE_MENTIONS"], "1");
+        let usual = arguments(&Options::default(), &start(true, false));
+        assert!(!usual.contains(&"--tools".to_owned()));
     }
 
     #[test]

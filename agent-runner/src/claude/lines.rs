@@ -64,6 +64,17 @@ pub enum Line {
         /// What for.
         tool: ToolUse,
     },
+    /// The CLI says something to a server of tools.
+    Mcp {
+        /// Names the request in this process.
+        request: String,
+        /// Which server.
+        server: String,
+        /// What.
+        message: Value,
+    },
+    /// The CLI answers a request of ours, or echoes an answer of ours.
+    Answer,
     /// Another request of the CLI's, which is to be refused.
     OtherRequest {
         /// Names it.
@@ -282,6 +293,7 @@ pub fn read(line: &str) -> Result<Line, Junk> {
             .ok()
             .map(|r| Line::Result(r.into())),
         ("control_request", _) => raw.request_id.zip(raw.request).and_then(request),
+        ("control_response", _) => Some(Line::Answer),
         ("control_cancel_request", _) => raw.request_id.map(|request| Line::Cancelled { request }),
         _ => None,
     };
@@ -456,7 +468,24 @@ fn request((id, request): (String, &RawValue)) -> Option<Line> {
     struct Kind {
         subtype: String,
     }
+    #[derive(Deserialize)]
+    struct Mcp {
+        server_name: String,
+        message: Value,
+    }
     let Kind { subtype } = serde_json::from_str(request.get()).ok()?;
+    if subtype == "mcp_message"
+        && let Ok(Mcp {
+            server_name,
+            message,
+        }) = serde_json::from_str(request.get())
+    {
+        return Some(Line::Mcp {
+            request: id,
+            server: server_name,
+            message,
+        });
+    }
     if subtype == "can_use_tool"
         && let Ok(tool) = serde_json::from_str(request.get())
     {

@@ -13,11 +13,12 @@
 //!
 //! It does not know of attempts, of processes, or of limits on a turn's time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipc_schema::{Decision, Fault, Question, TurnEvent};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::asks::Asks;
 use super::fault;
@@ -27,6 +28,8 @@ use super::transcript::{Block, block_id};
 use super::words;
 use crate::session::Image;
 use crate::text;
+use crate::tools::mcp::{Call, Heard, Said, Talk};
+use crate::tools::{self, Catalogue};
 
 /// How long `idle` may take after `result`, and a `result` after a prompt's bare echo.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -64,6 +67,10 @@ pub enum Act {
         /// Whether it was used.
         applied: bool,
     },
+    /// Run a tool; its end is told by [`Protocol::called`].
+    Call(Call),
+    /// Nobody waits for that call any more.
+    Uncall(u64),
     /// These rules are allowed in this project from now on.
     Grant(Vec<String>),
     /// What the session has used so far.
@@ -108,6 +115,10 @@ pub struct Protocol {
     background: usize,
     /// The model that spoke last.
     model: String,
+    /// The talk about the runner's own tools.
+    talk: Talk,
+    /// Call → the CLI's request that it answers.
+    calls: BTreeMap<u64, String>,
     /// Tokens in the context after that: read for it, and written by it.
     context: (u64, u64),
 }
@@ -133,6 +144,8 @@ struct Flight {
     compacted: Option<String>,
     over: Option<Over>,
     settle: Option<Instant>,
+    /// The last line of the model's.
+    last: String,
     /// Text that may still be taken back, with its message and the id that would make it certain.
     blocks: VecDeque<(Block, String, Option<String>)>,
     partial: String,
@@ -140,7 +153,12 @@ struct Flight {
 
 impl Protocol {
     /// Of a process that was just started. `nonce` is unique to it.
-    pub fn new(nonce: String, session: String, question_timeout: Duration) -> Protocol {
+    pub fn new(
+        nonce: String,
+        session: String,
+        question_timeout: Duration,
+        tools: Arc<Catalogue>,
+    ) -> Protocol {
         Protocol {
             session,
             flight: None,
@@ -153,8 +171,29 @@ impl Protocol {
             spoken: false,
             background: 0,
             model: String::new(),
+            talk: Talk::new(tools),
+            calls: BTreeMap::new(),
             context: (0, 0),
         }
+    }
+
+    /// The first words: which tools there are besides the CLI's own.
+    pub fn greet(&self) -> Act {
+        let request = json!({"subtype": "initialize", "sdkMcpServers": [tools::SERVER]});
+        let line = json!({"type": "control_request", "request_id": "greeting", "request": request});
+        Act::Write(line.to_string())
+    }
+
+    /// A tool is done. Whether somebody still waits for it is seen here.
+    pub fn called(&mut self, call: u64, said: &Said) -> Option<Act> {
+        let message = self.talk.called(call, said)?;
+        let request = self.calls.remove(&call)?;
+        Some(Act::Write(mcp(&request, &message)))
+    }
+
+    /// Calls that somebody waits for.
+    pub fn open_calls(&self) -> Vec<u64> {
+        self.calls.keys().copied().collect()
     }
 
     /// Whether a prompt may be handed over now.
@@ -200,6 +239,7 @@ impl Protocol {
             compacted: None,
             over: None,
             settle: None,
+            last: String::new(),
             blocks: VecDeque::new(),
             partial: String::new(),
         });
@@ -277,7 +317,8 @@ impl Protocol {
     /// The process printed this line.
     pub fn line(&mut self, line: Line, now: Instant) -> Vec<Act> {
         let mut acts = Vec::new();
-        self.spoken = true;
+        // A greeting is answered by a process that then does not start.
+        self.spoken |= !matches!(line, Line::Answer | Line::Mcp { .. });
         if self.flight.as_ref().is_some_and(|flight| !flight.begun) && self.is_ours(&line) {
             if let Some(flight) = &mut self.flight {
                 flight.begun = true;
@@ -311,16 +352,75 @@ impl Protocol {
                 let heard = self.owns();
                 acts.push(self.asks.ask(request, tool, heard, now));
             }
+            Line::Mcp {
+                request,
+                server,
+                message,
+            } => acts.extend(self.mcp(request, &server, &message)),
+            Line::Answer => {}
             Line::OtherRequest { request, subtype } => {
                 let why = format!("this client does not serve {subtype}");
                 acts.push(Act::Write(question::refusal(&request, &why)));
             }
             Line::Cancelled { request } => {
                 acts.extend(self.asks.withdraw(Some(&request)));
+                let call = self.calls.iter().find(|(_, by)| **by == request);
+                if let Some(call) = call.map(|(call, _)| *call) {
+                    self.calls.remove(&call);
+                    self.talk.forget(call);
+                    acts.push(Act::Uncall(call));
+                }
             }
             Line::Other => {}
         }
         acts
+    }
+
+    fn mcp(&mut self, request: String, server: &str, message: &Value) -> Vec<Act> {
+        if server != tools::SERVER {
+            let line = question::refusal(&request, &format!("there is no server {server}"));
+            return vec![Act::Write(line)];
+        }
+        // Every message wants an answer here, also one that is none of a request's.
+        let nothing = || json!({"jsonrpc": "2.0", "id": 0, "result": {}});
+        match self.talk.hear(message) {
+            Heard::Answer(answer) => vec![Act::Write(mcp(&request, &answer))],
+            Heard::Nothing => vec![Act::Write(mcp(&request, &nothing()))],
+            Heard::Cancel(call) => {
+                self.calls.remove(&call);
+                vec![Act::Uncall(call), Act::Write(mcp(&request, &nothing()))]
+            }
+            Heard::Call(call) => {
+                self.calls.insert(call.id, request);
+                let mut acts = self.settled();
+                acts.push(Act::Call(call));
+                acts
+            }
+        }
+    }
+
+    /// A message that calls a tool is whole: what it says will not be taken back.
+    fn settled(&mut self) -> Vec<Act> {
+        let Some(flight) = &mut self.flight else {
+            return Vec::new();
+        };
+        let mut certain = false;
+        for (_, _, by) in &mut flight.blocks {
+            if by.is_none() && !flight.last.is_empty() {
+                *by = Some(flight.last.clone());
+                certain = true;
+            }
+        }
+        match certain {
+            true => vec![Act::Await(flight.last.clone())],
+            false => Vec::new(),
+        }
+    }
+
+    /// Whether text that is certain is not told yet: the session file is being waited for.
+    pub fn owes_text(&self) -> bool {
+        let blocks = self.flight.iter().flat_map(|flight| &flight.blocks);
+        blocks.into_iter().any(|(_, _, by)| by.is_some())
     }
 
     /// The CLI takes up the prompt: a result before this was another turn's.
@@ -363,7 +463,7 @@ impl Protocol {
         match line {
             Line::Command { prompt, .. } | Line::Echo { prompt } => *prompt == flight.prompt,
             Line::Result(ended) => ended.prompts.contains(&flight.prompt),
-            Line::Other | Line::Cancelled { .. } => false,
+            Line::Other | Line::Answer | Line::Mcp { .. } | Line::Cancelled { .. } => false,
             _ => self.owns(),
         }
     }
@@ -472,6 +572,7 @@ impl Protocol {
                 if certain {
                     acts.push(Act::Await(said.uuid.clone()));
                 }
+                flight.last.clone_from(&said.uuid);
                 let before = flight.blocks.len();
                 flight
                     .blocks
@@ -569,6 +670,17 @@ impl Protocol {
         acts.push(Act::Over(flight.over.unwrap_or(Over::Known)));
         acts
     }
+}
+
+/// The line that carries an answer of the server's.
+fn mcp(request: &str, message: &Value) -> String {
+    json!({
+        "type": "control_response",
+        "response": {
+            "subtype": "success", "request_id": request, "response": {"mcp_response": message},
+        },
+    })
+    .to_string()
 }
 
 #[cfg(test)]

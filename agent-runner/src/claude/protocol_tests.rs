@@ -13,6 +13,10 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+fn no_tools() -> Arc<Catalogue> {
+    Arc::new(Catalogue::new(&crate::options::Options::default()).unwrap())
+}
+
 /// What came of replaying a transcript.
 #[derive(Debug, Default)]
 struct Replay {
@@ -27,6 +31,7 @@ struct Replay {
     prompts: usize,
     used: Vec<TurnEvent>,
     granted: Vec<String>,
+    calls: Vec<Call>,
     /// Ids that were waited for.
     awaited: Vec<String>,
 }
@@ -48,6 +53,8 @@ impl Replay {
                     self.withdrawn += 1;
                 }
                 Act::Decided { applied, .. } => assert!(applied),
+                Act::Call(call) => self.calls.push(call),
+                Act::Uncall(_) => {}
                 Act::Grant(rules) => self.granted.extend(rules),
                 Act::Used(used) => self.used.push(used),
                 Act::Over(over) => self.overs.push(over),
@@ -63,13 +70,13 @@ impl Replay {
 fn replay(entries: &[Entry]) -> Replay {
     let now = Instant::now();
     let mut replay = Replay::default();
-    let mut protocol = Protocol::new("n".into(), String::new(), PATIENCE);
+    let mut protocol = Protocol::new("n".into(), String::new(), PATIENCE, no_tools());
     let mut revive = false;
     for entry in entries {
         match entry {
             Entry::Start { revive: flag } => {
                 revive = *flag;
-                protocol = Protocol::new("n".into(), String::new(), PATIENCE);
+                protocol = Protocol::new("n".into(), String::new(), PATIENCE, no_tools());
             }
             Entry::Stdin(line) if line["type"] == "user" => {
                 let (Some(id), Some(text)) =
@@ -364,7 +371,7 @@ fn result(prompt: &str) -> Line {
 
 fn fresh() -> (Protocol, Instant) {
     (
-        Protocol::new("n".into(), String::new(), PATIENCE),
+        Protocol::new("n".into(), String::new(), PATIENCE, no_tools()),
         Instant::now(),
     )
 }

@@ -135,8 +135,12 @@ pub(super) fn tool_note(name: &str, input: &Value) -> TurnEvent {
     if short.len() < line.len() {
         short.push('…');
     }
+    let own = name
+        .strip_prefix("mcp__")
+        .and_then(|name| name.strip_prefix(crate::tools::SERVER))
+        .and_then(|name| name.strip_prefix("__"));
     TurnEvent::Tool {
-        name: name.to_owned(),
+        name: own.unwrap_or(name).to_owned(),
         input: short,
     }
 }

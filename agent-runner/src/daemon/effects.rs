@@ -106,6 +106,13 @@ impl Shell {
                     })
                 });
             }
+            Effect::Call {
+                launch,
+                session,
+                call,
+                most,
+            } => self.call(launch, &session, call, most),
+            Effect::Uncall { launch, call } => self.calls.end(launch, call),
             Effect::Grant { rules } => self.grants.add(rules),
             Effect::AwaitNothing { launch } => {
                 if let Some(tail) = self.tails.get_mut(&launch) {

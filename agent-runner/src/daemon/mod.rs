@@ -1,8 +1,10 @@
 //! The shell around the [`Runner`]: the link, the processes, the session files and the clock.
 
+mod calls;
 mod effects;
 mod files;
 mod grants;
+mod upload;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -16,6 +18,7 @@ use tokio::sync::mpsc;
 use worker_kit::link::{LinkEvent, LinkSender};
 use worker_kit::{Doctor, Life, OptionProblem, Peer, PeerContext, Stop};
 
+use self::calls::Calls;
 use self::files::Files;
 use self::grants::Grants;
 use crate::claude::argv;
@@ -28,6 +31,7 @@ use crate::process::tail::Tail;
 use crate::process::{launch, sweep};
 use crate::runner::{Input, Runner};
 use crate::session::{Effect, Event};
+use crate::tools::Catalogue;
 
 pub(crate) use effects::own;
 
@@ -35,6 +39,8 @@ pub(crate) use effects::own;
 const EVENTS: usize = 8;
 /// Between two looks at the session files that are watched.
 const LOOK: Duration = Duration::from_millis(50);
+/// Pieces of a file that may wait on the link; whatever else is said is behind no more than these.
+const AHEAD: usize = 4;
 /// How long a command may go on once the runner is to end; it cannot be continued.
 const COMMAND_GRACE: Duration = Duration::from_secs(6);
 /// How long Claude Code may; the next runner goes on where it was.
@@ -78,6 +84,11 @@ impl Peer for AgentRunner {
                 options.state_dir.display()
             ))
         };
+        let tools = Catalogue::new(&options).map_err(|(tool, why)| {
+            Stop::Failed(anyhow::anyhow!(
+                "the input of tool {tool} is no JSON Schema: {why}"
+            ))
+        })?;
         let locks = Locks::new(&options.state_dir)
             .map_err(|e| failed("cannot make the state directory", e))?;
         let guard = locks.clone();
@@ -97,7 +108,9 @@ impl Peer for AgentRunner {
         // Orphans of agents come to us, so that their end can be seen to.
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Stop::Failed(e.into()))?;
         let model = model_proxy(&options).await?;
-        Shell::new(options, context, locks, model).run().await
+        Shell::new(options, Arc::new(tools), context, locks, model)
+            .run()
+            .await
     }
 }
 
@@ -132,6 +145,7 @@ struct Shell {
     grants: Grants,
     /// Prompts that wait for what came with them.
     files: Files,
+    calls: Calls,
     holds: HashMap<u64, (Hold, sweep::Claim)>,
     tails: HashMap<u64, Tail>,
     /// The link took no more: what is kept is said again once it does.
@@ -144,6 +158,7 @@ struct Shell {
 impl Shell {
     fn new(
         options: Options,
+        tools: Arc<Catalogue>,
         mut context: PeerContext,
         locks: Locks,
         model: Option<ModelProxy>,
@@ -153,7 +168,8 @@ impl Shell {
         let (link, events) = worker_kit::link::start(context.link);
         let (outbox, inbox) = mpsc::channel(EVENTS);
         Shell {
-            runner: Runner::new(Arc::clone(&options), nonce),
+            runner: Runner::new(Arc::clone(&options), tools, nonce),
+            calls: Calls::new(),
             files: Files::new(options.work_dir.clone()),
             grants: Grants::open(&options.state_dir),
             options,
@@ -219,9 +235,12 @@ impl Shell {
                     self.step(Input::Again);
                 }
                 _ = children.recv() => {
-                    let agents: HashSet<i32> = self.holds.values().map(|(hold, _)| hold.pid).collect();
-                    sweep::reap(&agents);
+                    let agents = self.holds.values().map(|(hold, _)| hold.pid);
+                    let waited_for: HashSet<i32> = agents.chain(self.calls.pids()).collect();
+                    sweep::reap(&waited_for);
                 }
+                Some(upload) = self.calls.inbox.recv() => self.calls.uploads.take(upload),
+                () = link.room(AHEAD), if self.calls.uploads.waits() => self.upload(),
                 () = life.draining(), if end.is_none() => {
                     let grace = match self.options.kind {
                         AgentKind::ClaudeCode => CLAUDE_GRACE,
@@ -240,7 +259,8 @@ impl Shell {
 
     /// Ends what still runs. What the hub was not told it asks for again; a turn that was cut off
     /// is continued by the next runner, where its agent can.
-    async fn finish(self) -> Result<(), Stop> {
+    async fn finish(mut self) -> Result<(), Stop> {
+        self.calls.end_all();
         for (hold, _) in self.holds.values() {
             hold.order(Order::Kill);
         }
@@ -256,6 +276,10 @@ impl Shell {
     fn link_event(&mut self, event: LinkEvent) -> Result<(), Stop> {
         match event {
             LinkEvent::Up(_) | LinkEvent::Down { .. } => {
+                match event {
+                    LinkEvent::Up(_) => self.calls.uploads.again(),
+                    _ => self.calls.uploads.pause(),
+                }
                 self.stalled = false;
                 self.files.forget();
                 self.step(Input::Link);
@@ -276,6 +300,10 @@ impl Shell {
                 self.fetch(get);
             }
             LinkEvent::Got(Envelope {
+                body: Body::BlobKept(kept),
+                ..
+            }) => self.blob_kept(&kept.sha256),
+            LinkEvent::Got(Envelope {
                 body: Body::BlobGone(gone),
                 ..
             }) => {
@@ -292,7 +320,10 @@ impl Shell {
                     Err(error) => self.link.nack(envelope.id, error.to_string()),
                 }
             }
-            LinkEvent::Nacked { why, .. } => {
+            LinkEvent::Nacked { ticket, why } => {
+                if self.blob_refused(ticket, &why) {
+                    return Ok(());
+                }
                 tracing::warn!(why, "the hub could not use what it was told");
                 // Once a second: a hub that refuses everything is not to be flooded.
                 self.again
@@ -340,6 +371,9 @@ impl Shell {
     fn process(&mut self, launch: u64, event: Event) {
         if let Event::Measured(reading) = event {
             return self.step(Input::Measured(reading));
+        }
+        if let Event::Called { call, .. } = event {
+            self.calls.end(launch, call);
         }
         if matches!(event, Event::Exited(_) | Event::NotLaunched(_)) {
             if let Some(model) = &self.model {

@@ -34,12 +34,7 @@ fn prompts_wait_for_the_turn_before_them() {
     let (mut world, launch) = running();
     world.written();
     world.hub(Body::Prompt(prompt(2, 1)));
-    assert!(
-        !world
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Write { .. }))
-    );
+    assert!(!world.is_told());
     world.ends(launch, 1);
     assert_eq!(world.written()["uuid"], id(2));
 }

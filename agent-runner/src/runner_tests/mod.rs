@@ -2,6 +2,7 @@
 
 mod any_order;
 mod berths;
+mod calls;
 mod claude;
 mod command;
 
@@ -66,8 +67,9 @@ impl World {
             cmd: "agent".into(),
             ..options
         };
+        let tools = Arc::new(Catalogue::new(&options).unwrap());
         let mut world = World {
-            runner: Runner::new(Arc::new(options), "n".into()),
+            runner: Runner::new(Arc::new(options), tools, "n".into()),
             now: Instant::now(),
             told: Vec::new(),
             bodies: Vec::new(),
@@ -133,7 +135,19 @@ impl World {
             _ => None,
         });
         self.event(launch, Event::Launched);
+        let greeting = self.took(|effect| match effect {
+            Effect::Write { line, .. } => Some(line.clone()).filter(|l| l.contains("initialize")),
+            _ => None,
+        });
+        assert!(greeting.contains(r#""sdkMcpServers":["bulkhead"]"#));
         (launch, start)
+    }
+
+    /// Whether something is to be written to an agent.
+    fn is_told(&self) -> bool {
+        self.effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Write { .. }))
     }
 
     fn prepares(&mut self, file: bool, standing: Standing, blocks: &[(&str, &str)]) -> u64 {

@@ -198,6 +198,8 @@ impl Session for CommandSession {
 
     fn room(&mut self, _: &TurnRef, _: &mut Cx<'_>) {}
 
+    fn kept(&mut self, _: &TurnRef, _: u64, _: &mut Cx<'_>) {}
+
     fn event(&mut self, launch: u64, event: Event, cx: &mut Cx<'_>) {
         let Some(turn) = self.turn.as_mut().filter(|turn| turn.launch == launch) else {
             return;

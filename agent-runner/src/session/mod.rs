@@ -10,15 +10,18 @@ mod progress;
 pub mod turn;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
-use ipc_schema::{Body, Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
+use ipc_schema::{BlobRef, Body, Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 
 use crate::berths::{Berth, Memory};
 use crate::board::{Board, Say};
 use crate::claude::argv::Start;
 use crate::claude::transcript::Reading;
 use crate::options::Options;
+use crate::tools::Catalogue;
+use crate::tools::mcp::{Call, Said};
 
 /// A picture that goes to the model as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +107,24 @@ pub enum Effect {
         /// What to look for.
         id: String,
     },
+    /// Run a tool; [`Event::Called`] follows, unless nobody waits for it any more.
+    Call {
+        /// Whose.
+        launch: u64,
+        /// The session.
+        session: String,
+        /// What to do.
+        call: Call,
+        /// The largest file that may be sent, bytes.
+        most: u64,
+    },
+    /// Nobody waits for that call any more: end it.
+    Uncall {
+        /// Whose.
+        launch: u64,
+        /// Which.
+        call: u64,
+    },
     /// Keep these rules: what they cover is allowed in this project from now on.
     Grant {
         /// In the agent's words.
@@ -176,6 +197,27 @@ pub enum Event {
     Swept,
     /// How the memory stands; of no start.
     Measured(Memory),
+    /// A tool is done.
+    Called {
+        /// Which call.
+        call: u64,
+        /// What came of it.
+        came: Came,
+    },
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Came {
+    /// The tool says this.
+    Said(Said),
+    /// The hub has this file, which is to be shown.
+    File {
+        /// The file.
+        file: BlobRef,
+        /// A word with it.
+        caption: String,
+    },
 }
 
 /// What was found before a start.
@@ -245,6 +287,8 @@ pub trait Session: std::fmt::Debug {
     fn leave(&mut self, cx: &mut Cx<'_>);
     /// The hub has made room for more of what this attempt has to say.
     fn room(&mut self, at: &TurnRef, cx: &mut Cx<'_>);
+    /// The hub has committed what this attempt said, up to number `n`.
+    fn kept(&mut self, at: &TurnRef, n: u64, cx: &mut Cx<'_>);
     /// What became of an effect, or of a process.
     fn event(&mut self, launch: u64, event: Event, cx: &mut Cx<'_>);
     /// When [`Self::tick`] has something to do.
@@ -276,6 +320,8 @@ pub struct Cx<'a> {
     pub now: Instant,
     /// The agent's options.
     pub options: &'a Options,
+    /// The tools that it is offered.
+    pub tools: &'a Arc<Catalogue>,
     /// What the hub is told.
     pub board: &'a mut Board,
     /// What is to be done.
@@ -298,9 +344,9 @@ impl Cx<'_> {
         self.effects.push(effect);
     }
 
-    /// Tells the hub what happened.
-    pub fn keep(&mut self, at: &TurnRef, event: TurnEvent) {
-        self.tell(|board, say| board.keep(at, event, say));
+    /// Tells the hub what happened; the number of what was told, if it was.
+    pub fn keep(&mut self, at: &TurnRef, event: TurnEvent) -> Option<u64> {
+        self.tell(|board, say| board.keep(at, event, say))
     }
 
     /// Does something with the board and says what comes of it.

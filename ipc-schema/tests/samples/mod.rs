@@ -339,6 +339,17 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 attachments: vec![blob()],
                 mode: "plan".into(),
                 model: "opus".into(),
+                file_limit: None,
+            }),
+        ),
+        (
+            "prompt_file_limit",
+            Body::Prompt(Prompt {
+                at: at(),
+                session: "s1".into(),
+                text: "hi".into(),
+                file_limit: Some(1 << 20),
+                ..Prompt::default()
             }),
         ),
         (

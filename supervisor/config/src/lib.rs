@@ -10,6 +10,7 @@
 mod build;
 mod context;
 mod expand;
+mod json_value;
 mod nearest;
 mod plan;
 mod problems;

@@ -16,7 +16,13 @@ use crate::shape::{check_url, number, whole};
 use crate::walk::{Value, Walker};
 
 impl Walker<'_, '_> {
-    pub(crate) fn env(&mut self, value: &Spanned<DeValue<'_>>, path: &str) -> Value {
+    /// Names and values. One that stands in the file is noted only if its name `is_secret`.
+    pub(crate) fn env(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        path: &str,
+        is_secret: impl Fn(&str) -> bool,
+    ) -> Value {
         let DeValue::Table(table) = value.get_ref() else {
             return self.wrong(
                 value.span().start,
@@ -35,7 +41,6 @@ impl Walker<'_, '_> {
                 self.problems.error(at, &path, why);
                 continue;
             }
-            // A secret in the file is noted only if the name says so: most variables are none.
             let before = self.literal_secret;
             let secret = match value.get_ref() {
                 DeValue::Boolean(yes) => Value::Secret(Secret::Resolved(yes.to_string().into())),
@@ -45,7 +50,7 @@ impl Walker<'_, '_> {
                 },
                 _ => self.secret(value, &path),
             };
-            if !looks_secret(name) {
+            if !is_secret(name) {
                 self.literal_secret = before;
             }
             match secret {

@@ -93,6 +93,13 @@ impl Section {
         }
     }
 
+    pub(crate) fn json(&self, name: &str) -> Option<&serde_json::Value> {
+        match self.value(name) {
+            Some(Value::Json(json)) => Some(json),
+            _ => None,
+        }
+    }
+
     pub(crate) fn table(&self, name: &str) -> Option<&Section> {
         match self.value(name) {
             Some(Value::Table(section)) => Some(section),

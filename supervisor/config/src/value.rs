@@ -12,7 +12,7 @@ use crate::expand::expand;
 use crate::nearest;
 use crate::problems::shown;
 use crate::schema::Kind;
-use crate::secrets::SecretMode;
+use crate::secrets::{SecretMode, looks_secret};
 use crate::shape::{check_id, check_url, number, whole};
 use crate::walk::{Value, Walker};
 
@@ -79,7 +79,10 @@ impl Walker<'_, '_> {
                 },
                 _ => self.texts(value, path, "a text or a list of texts"),
             },
-            Kind::Env => self.env(value, path),
+            Kind::Env => self.env(value, path, looks_secret),
+            Kind::Secrets => self.env(value, path, |_| true),
+            Kind::Schema => self.json_schema(value, path),
+            Kind::Headers => self.headers(value, path),
             Kind::Secret => self.secret(value, path),
             _ => self
                 .opaque(name, value, path)

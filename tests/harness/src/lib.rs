@@ -19,7 +19,7 @@ mod programs;
 mod setup;
 mod tree;
 
-pub use processes::{children, descendants, is_alive};
+pub use processes::{children, descendants, is_alive, running};
 pub use programs::{program, programs, real_cli};
 pub use setup::{Agent, Setup};
 pub use tree::{Status, Tree};

@@ -28,6 +28,17 @@ pub fn children(of: i32) -> Vec<i32> {
         .collect()
 }
 
+/// How many living processes have this in their command line.
+pub fn running(text: &str) -> usize {
+    let holds = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line)
+            .replace('\0', " ")
+            .contains(text)
+    };
+    parents().keys().filter(|pid| holds(pid)).count()
+}
+
 /// Everything that lives below a process.
 pub fn descendants(of: i32) -> Vec<i32> {
     let parents = parents();

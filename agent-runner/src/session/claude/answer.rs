@@ -53,6 +53,8 @@ impl ClaudeSession {
         match act {
             Act::Write(line) => return cx.does(Effect::Write { launch, line }),
             Act::Grant(rules) => return cx.does(Effect::Grant { rules }),
+            Act::Call(call) => return self.call(launch, call, cx),
+            Act::Uncall(call) => return cx.does(Effect::Uncall { launch, call }),
             Act::Session(id) => {
                 if uuid::Uuid::try_parse(&id).is_err() {
                     return tracing::warn!("the agent names its session by what is no UUID");

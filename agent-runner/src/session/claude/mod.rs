@@ -8,10 +8,12 @@
 //! the session file at the end of the turn: the file alone knows what a crash cut off.
 
 mod answer;
+mod calls;
 mod start;
 mod turn;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
@@ -194,12 +196,17 @@ impl Session for ClaudeSession {
         }
     }
 
+    fn kept(&mut self, at: &TurnRef, n: u64, cx: &mut Cx<'_>) {
+        self.files_kept(at, n, cx);
+    }
+
     fn deadline(&self, cx: &Cx<'_>) -> Option<Instant> {
         let clock = self
             .turn
             .as_ref()
             .filter(|_| !self.wants_process())
             .and_then(|turn| turn.clock.deadline(cx.now, self.is_patient(), cx.options));
+        let files = self.turn.as_ref().and_then(|turn| turn.files_due);
         let life = match &self.life {
             Life::Live(_, protocol) if self.turn.is_some() => protocol.deadline(),
             Life::Live(_, protocol) => {
@@ -213,7 +220,7 @@ impl Session for ClaudeSession {
             Life::Leaving(_, kill) => *kill,
             _ => None,
         };
-        clock.into_iter().chain(life).min()
+        clock.into_iter().chain(life).chain(files).min()
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
@@ -221,6 +228,7 @@ impl Session for ClaudeSession {
             let acts = protocol.tick(cx.now);
             self.acts(acts, cx);
         }
+        self.send_files(cx);
         let patient = self.is_patient();
         // Who waits for room for a process is under no limit: nothing of theirs runs.
         let ashore = self.wants_process();
@@ -285,8 +293,11 @@ impl Session for ClaudeSession {
                 if let Life::Launching(_) = self.life {
                     let nonce = format!("{}.{launch}", cx.nonce);
                     let timeout = cx.options.question_timeout();
-                    let protocol = Protocol::new(nonce, self.agent_session.clone(), timeout);
+                    let tools = Arc::clone(cx.tools);
+                    let protocol = Protocol::new(nonce, self.agent_session.clone(), timeout, tools);
+                    let greeting = protocol.greet();
                     self.life = Life::Live(launch, Box::new(protocol));
+                    self.act(greeting, cx);
                     self.advance(cx);
                 }
             }
@@ -306,6 +317,7 @@ impl Session for ClaudeSession {
                 if let Life::Live(_, protocol) = &mut self.life {
                     let acts = protocol.written(&ids);
                     self.acts(acts, cx);
+                    self.send_files(cx);
                 }
             }
             Event::Read { prompt, reading } => {
@@ -317,6 +329,7 @@ impl Session for ClaudeSession {
                     self.was_read(reading, cx);
                 }
             }
+            Event::Called { call, came } => self.called(call, came, cx),
             Event::Swept => {
                 if let Some(turn) = &mut self.turn
                     && let Stage::Sweeps(outcome) = &turn.stage

@@ -166,8 +166,14 @@ impl ClaudeSession {
     pub(super) fn exited(&mut self, exit: &Exit, cx: &mut Cx<'_>) {
         let life = std::mem::replace(&mut self.life, Life::Gone);
         let mut spoke = true;
-        if let Life::Live(_, protocol) = &life {
+        if let Life::Live(launch, protocol) = &life {
             spoke = protocol.has_spoken();
+            for call in protocol.open_calls() {
+                cx.does(Effect::Uncall {
+                    launch: *launch,
+                    call,
+                });
+            }
         }
         let Some(turn) = &mut self.turn else {
             return self.next(cx);

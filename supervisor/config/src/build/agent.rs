@@ -70,7 +70,14 @@ impl Build<'_, '_> {
             max_agents: section.nonzero("max_agents", 0),
             memory_mb: section.nonzero("agents_memory_mb", 0),
             reserve_memory_mb: section.nonzero("reserve_memory_mb", 512),
+            tools: Vec::new(),
+            tools_only: section.bool("tools_only").unwrap_or(false),
         };
+        let agent = Agent {
+            tools: self.tools(section, &agent.work_dir),
+            ..agent
+        };
+        self.check_tools(section, options, &agent);
         self.check_root(options, &agent);
         Some(agent)
     }

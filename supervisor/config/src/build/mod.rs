@@ -9,6 +9,7 @@ mod auth;
 mod platform;
 mod project;
 mod settings;
+mod tools;
 mod users;
 
 use crate::context::Context;

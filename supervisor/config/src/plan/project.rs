@@ -185,6 +185,81 @@ pub struct Agent {
     pub memory_mb: Option<u32>,
     /// What must be left of the machine's memory when another starts, MiB.
     pub reserve_memory_mb: Option<u32>,
+    /// The operator's tools, each with a name of its own.
+    pub tools: Vec<Tool>,
+    /// It has these tools and nothing else.
+    pub tools_only: bool,
+}
+
+/// A tool of the operator's for the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// How the agent calls it.
+    pub name: String,
+    /// What the agent reads of it.
+    pub description: String,
+    /// JSON Schema of its input, an object's; none: it takes no input.
+    pub input: Option<serde_json::Value>,
+    /// What a call does.
+    pub does: ToolDoes,
+    /// Its secrets, by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// How long a call may take.
+    pub timeout_secs: u32,
+    /// How much of its answer the agent gets.
+    pub max_output_bytes: u32,
+}
+
+/// What a call of a tool does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolDoes {
+    /// Runs a program: a bare name for PATH or a whole path, then its arguments.
+    Command(Vec<String>),
+    /// Asks an address.
+    Http {
+        /// Where; `{NAME}` is a secret.
+        url: String,
+        /// `POST`, `GET`, `PUT`, `PATCH` or `DELETE`.
+        method: String,
+        /// More headers; `{NAME}` is a secret.
+        headers: BTreeMap<String, String>,
+    },
+}
+
+impl Tool {
+    /// What the runner is told of it, its secrets included.
+    ///
+    /// # Errors
+    /// The first secret that was not read, and its source.
+    pub fn runner_options(&self) -> Result<serde_json::Value, (&str, &SecretSource)> {
+        let mut secrets = serde_json::Map::new();
+        for (name, secret) in &self.secrets {
+            let value = secret.value().map_err(|source| (name.as_str(), source))?;
+            secrets.insert(name.clone(), value.expose_secret().into());
+        }
+        let mut options = serde_json::json!({
+            "name": self.name,
+            "description": self.description,
+            "secrets": secrets,
+            "timeout_secs": self.timeout_secs,
+            "max_output_bytes": self.max_output_bytes,
+        });
+        match &self.does {
+            ToolDoes::Command(command) => options["command"] = serde_json::json!(command),
+            ToolDoes::Http {
+                url,
+                method,
+                headers,
+            } => {
+                options["http"] =
+                    serde_json::json!({"url": url, "method": method, "headers": headers});
+            }
+        }
+        if let Some(input) = &self.input {
+            options["input"] = input.clone();
+        }
+        Ok(options)
+    }
 }
 
 /// What becomes of the blocks of text that an agent writes in a turn.

@@ -79,7 +79,13 @@ pub(crate) enum Kind {
     Command,
     /// Names and values for the environment; the values are treated as secrets.
     Env,
+    /// The same, and each of them is a secret whatever its name.
+    Secrets,
     Secret,
+    /// A JSON Schema: a table as it stands, or the file of one.
+    Schema,
+    /// Names of headers and their texts.
+    Headers,
     Table(&'static Table),
     /// `[[x]]`.
     Tables(&'static Table),
@@ -147,6 +153,8 @@ pub(crate) static ALL: &[&Table] = &[
     &project::USERS,
     &project::ROLE,
     &project::AGENT,
+    &project::TOOL,
+    &project::TOOL_HTTP,
     &AGENT_OPTIONS,
     &platform::PLATFORM,
     &DISCORD,

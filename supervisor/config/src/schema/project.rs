@@ -214,7 +214,16 @@ pub(crate) static AGENT: Table = table(
             },
             "what must be left of the machine's memory in MiB when another agent is to start; default 512, 0: it is not looked at",
         ),
-        later("tools", "tools of your own for the agent"),
+        ours(
+            "tools",
+            Kind::Tables(&TOOL),
+            "tools of your own for the agent: see [tools.md](tools.md)",
+        ),
+        ours(
+            "tools_only",
+            Kind::Bool,
+            "the agent has your tools and nothing else: no shell, no files, no network; default false",
+        ),
         later(
             "provider_refs",
             "providers by name; set `env` in the options instead",
@@ -222,6 +231,82 @@ pub(crate) static AGENT: Table = table(
         later(
             "providers",
             "model providers; set `env` in the options instead",
+        ),
+    ],
+);
+
+pub(crate) static TOOL: Table = table(
+    "[[projects.agent.tools]]",
+    &[
+        ours(
+            "name",
+            Kind::Text,
+            "how the agent calls it: letters, digits, `-` and `_`, at most 48; required",
+        ),
+        ours(
+            "description",
+            Kind::Text,
+            "what it does and when to use it, for the agent to read; required",
+        ),
+        ours(
+            "input",
+            Kind::Schema,
+            "JSON Schema of its input, as a table or as `{ file = \"/whole/path.json\" }`; default: no input",
+        ),
+        ours(
+            "command",
+            Kind::Command,
+            "the program and its arguments: the input as JSON on stdin, the answer on stdout; this or `http`",
+        ),
+        ours(
+            "http",
+            Kind::Table(&TOOL_HTTP),
+            "an address to ask instead of a program",
+        ),
+        ours(
+            "secrets",
+            Kind::Secrets,
+            "names and secrets: variables of the program alone, or what stands for `{NAME}` in `http`",
+        ),
+        ours(
+            "timeout_secs",
+            Kind::Int { min: 1, max: 3600 },
+            "how long a call may take, seconds; default 60",
+        ),
+        ours(
+            "max_output_bytes",
+            Kind::Int {
+                min: 1,
+                max: 1_048_576,
+            },
+            "how much of its answer the agent gets, bytes; default 65536",
+        ),
+    ],
+);
+
+pub(crate) static TOOL_HTTP: Table = table(
+    "[projects.agent.tools.http]",
+    &[
+        ours(
+            "url",
+            Kind::Text,
+            "where, `https://…` or `http://…`; `{NAME}` is a secret; required",
+        ),
+        ours(
+            "method",
+            Kind::Choice(&[
+                ("post", "POST"),
+                ("get", "GET"),
+                ("put", "PUT"),
+                ("patch", "PATCH"),
+                ("delete", "DELETE"),
+            ]),
+            "`POST` (default), `PUT` or `PATCH`: the input as JSON in the body; `GET` or `DELETE`: in the address",
+        ),
+        ours(
+            "headers",
+            Kind::Headers,
+            "more headers, names and texts; `{NAME}` is a secret",
         ),
     ],
 );

@@ -8,6 +8,7 @@ mod login;
 mod machine;
 mod secrets;
 mod text;
+mod tools;
 mod values;
 
 use std::path::{Path, PathBuf};

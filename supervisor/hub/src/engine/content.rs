@@ -153,6 +153,15 @@ impl Engine {
         Ok(())
     }
 
+    /// The largest file that an agent may send to an account's chats, bytes; 0 = none.
+    pub(super) fn file_limit(&self, instance: &str) -> u64 {
+        let capabilities = self.capabilities(instance);
+        match self.plan.attachments.send && capabilities.files {
+            true => capabilities.file_limit,
+            false => 0,
+        }
+    }
+
     /// Why a file cannot be posted, if so.
     fn no_file(&self, turn: &Turn, file: &BlobRef) -> Result<Option<NoFile>, SpoolError> {
         let capabilities = self.capabilities(&turn.instance);

@@ -148,6 +148,7 @@ impl Engine {
                 attachments: self.attached(&turn.id)?,
                 mode: session.mode,
                 model: session.model,
+                file_limit: Some(self.file_limit(&turn.instance)),
             }),
         );
         self.show_activity(turn, true);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::history::History;
 use crate::lines::{self, Stamp};
+use crate::mcp::Server;
 use crate::options::Options;
 use crate::permission::TOOLS;
 use crate::queue::{Known, Waiting};
@@ -108,6 +109,7 @@ pub(crate) struct Engine {
     later: VecDeque<String>,
     pub(crate) allowed: Vec<String>,
     pub(crate) offered: Vec<String>,
+    pub(crate) server: Server,
     closed: bool,
     pub(crate) hung: bool,
     /// The exit code of a clean end.
@@ -136,6 +138,7 @@ impl Engine {
             turn: None,
             later: VecDeque::new(),
             offered,
+            server: Server::default(),
             closed: false,
             hung: false,
             code: 0,
@@ -253,6 +256,7 @@ impl Engine {
                 }
             },
             Some("control_request") => self.control(&line),
+            Some("control_response") if self.server_answers(&line) => {}
             Some("control_response") => self.answer(&line),
             _ => {} // keep_alive, and what it does not know
         }

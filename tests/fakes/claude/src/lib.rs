@@ -12,7 +12,7 @@
 //! | `FAKE_CLAUDE_TOOL_LOG` | where runs of tools are written down, instead of [`TOOL_LOG`] in the working directory |
 //!
 //! Promises: the rules of the fixtures in `agent-runner/tests/fixtures`, which its tests replay against it.
-//! Does not: talk to a model, load settings, play MCP, subagents, hooks or compaction.
+//! Does not: talk to a model, load settings, play servers of tools other than the runner's own, subagents, hooks or compaction.
 
 mod begin;
 mod control;
@@ -21,6 +21,7 @@ mod file;
 mod history;
 mod lines;
 mod link;
+mod mcp;
 mod options;
 mod permission;
 mod play;

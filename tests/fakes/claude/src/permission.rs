@@ -88,7 +88,9 @@ impl Permissions<'_> {
             let Some((name, content)) =
                 rule.strip_suffix(')').and_then(|rule| rule.split_once('('))
             else {
-                return *rule == call.name;
+                // The name of a server allows all of its tools.
+                return *rule == call.name
+                    || (rule.starts_with("mcp__") && call.name.starts_with(&format!("{rule}__")));
             };
             let said = call.input["command"]
                 .as_str()

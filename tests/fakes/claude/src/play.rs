@@ -266,10 +266,14 @@ impl Engine {
     }
 
     /// The tool's fate.
-    fn decide(&mut self) {
+    pub(crate) fn decide(&mut self) {
         let Some(pending) = self.turn.as_ref().and_then(|turn| turn.pending.clone()) else {
             return;
         };
+        let served = self.server.owns(&pending.call.name);
+        if served && self.server.is_greeted() {
+            return self.call_server(); // waits
+        }
         let permissions = Permissions {
             mode: &self.facts.options.mode,
             asks: self.facts.options.asks,
@@ -278,6 +282,11 @@ impl Engine {
             cwd: &self.facts.cwd,
         };
         match permissions.judge(&pending.call) {
+            Verdict::Run if served => {
+                // What was said is in the file before anything is done.
+                self.actions.push(Action::Save);
+                self.call_server();
+            }
             Verdict::Run => self.run_tool(),
             Verdict::Refuse(words) => self.tool_fails(&words),
             Verdict::Ask => {

@@ -33,6 +33,17 @@ impl Engine {
         }
     }
 
+    /// A tool of the runner's own came back.
+    pub(crate) fn server_done(&mut self, outcome: Outcome) {
+        if let Some(turn) = &mut self.turn
+            && turn.wait == Wait::Server
+        {
+            turn.wait = Wait::Nothing;
+            turn.beats
+                .extend([Beat::Point(Point::Tool), Beat::Outcome(outcome)]);
+        }
+    }
+
     /// The tool does not run; the model hears why.
     pub(crate) fn tool_fails(&mut self, words: &str) {
         let text = words.to_owned();
@@ -196,6 +207,7 @@ impl Engine {
         if let Wait::Point(n, _) = wait {
             self.actions.push(Action::Leave(n));
         }
+        self.cancel_call();
         if let Some(request) = &question {
             self.print(json!({ "type": "control_cancel_request", "request_id": request }));
         }
@@ -206,7 +218,7 @@ impl Engine {
             self.tell_state("running");
         }
         match wait {
-            Wait::Answer | Wait::Tool(_) | Wait::Point(_, Point::Tool) => {
+            Wait::Answer | Wait::Tool(_) | Wait::Server | Wait::Point(_, Point::Tool) => {
                 self.actions.push(Action::StopTool);
                 self.end_stopped_tool();
                 self.end_stopped("aborted_tools", then);

@@ -92,6 +92,8 @@ pub(crate) enum Wait {
     Answer,
     /// A tool.
     Tool(u64),
+    /// A tool of the runner's own.
+    Server,
 }
 
 /// A tool call on its way.

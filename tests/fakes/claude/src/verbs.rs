@@ -1,7 +1,7 @@
 //! The control requests of the runner.
 //!
 //! Promises: every request is answered, an unknown one with an error.
-//! Does not: play MCP.
+//! Does not: play MCP; that is [`crate::mcp`].
 
 use serde_json::{Value, json};
 
@@ -18,12 +18,11 @@ impl Engine {
         let answer = match request["subtype"].as_str().unwrap_or_default() {
             "interrupt" => return self.interrupt(id),
             "set_permission_mode" => return self.switch_mode(id, request),
-            "initialize" => answered(
-                id,
-                Some(
-                    json!({ "commands": [], "models": [], "account": {}, "pid": std::process::id() }),
-                ),
-            ),
+            "initialize" => {
+                self.greet_server(request);
+                let facts = json!({ "commands": [], "models": [], "account": {}, "pid": std::process::id() });
+                answered(id, Some(facts))
+            }
             "set_model" => {
                 let model = request["model"].as_str().unwrap_or("default");
                 model.clone_into(&mut self.facts.options.model);
