@@ -356,3 +356,17 @@ fn languages_have_codes() {
     assert_eq!(Lang::of_text("hello, wörld 🎉 かな"), Lang::En);
     assert_eq!(Lang::of_text("fix the 数据库"), Lang::Zh);
 }
+
+#[test]
+fn somebody_without_a_name_is_told_their_id() {
+    let whoami = Text::Whoami {
+        id: "77",
+        name: "",
+        platform: "weibo-main",
+        conversation: "dm:77",
+        admin: true,
+    };
+    let first = |lang| say(&whoami, lang).lines().next().unwrap().to_owned();
+    assert_eq!(first(Lang::En), "Your id is `77`");
+    assert_eq!(first(Lang::Zh), "您的 ID 是 `77`");
+}

@@ -237,11 +237,15 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             let (id, name) = (code(id), line(name));
             let (platform, conversation) = (code(platform), code(conversation));
             let admin = yes_no(admin, lang);
+            // Some platforms give no names.
+            let who = match name.is_empty() {
+                true => both!(lang, "Your id is {id}", "您的 ID 是 {id}"),
+                false => both!(lang, "You are {name}, id {id}", "您是 {name}，ID {id}"),
+            };
             both!(
                 lang,
-                "You are {name}, id {id}\nPlatform: {platform}\nConversation: {conversation}\n\
-                 Admin: {admin}",
-                "您是 {name}，ID {id}\n平台：{platform}\n会话位置：{conversation}\n管理员：{admin}"
+                "{who}\nPlatform: {platform}\nConversation: {conversation}\nAdmin: {admin}",
+                "{who}\n平台：{platform}\n会话位置：{conversation}\n管理员：{admin}"
             )
         }
         Text::Status {
