@@ -42,6 +42,9 @@ pub struct Inbound {
     /// What could not be taken along (too big, of no use), for a word to the sender.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// The same in Chinese, entry by entry; empty, or an empty entry: there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_zh: Vec<String>,
     /// The platform's id of the message that an answer should refer to; may be empty.
     #[serde(default)]
     pub reply_to: String,

@@ -18,7 +18,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 use url::Url;
-use worker_kit::Backoff;
+use worker_kit::{Backoff, Missing};
 
 use crate::bot::Bot;
 use crate::events::{Attachment, Message};
@@ -74,11 +74,16 @@ impl Files {
     ///
     /// # Errors
     /// In words, why it is not fetched.
-    fn address(&self, file: &Attachment) -> Result<Url, String> {
+    fn address(&self, file: &Attachment) -> Result<Url, Missing> {
         if file.size > self.largest {
-            return Err(format!("larger than {}", size(self.largest)));
+            let largest = size(self.largest);
+            return Err(Missing::new(
+                format!("larger than {largest}"),
+                format!("超过 {largest}"),
+            ));
         }
-        let url = Url::parse(&file.url).map_err(|_| "it has no address")?;
+        let nowhere = |_| Missing::new("it has no address", "没有下载地址");
+        let url = Url::parse(&file.url).map_err(nowhere)?;
         let host = url.host_str().unwrap_or_default();
         let discords = url.scheme() == "https" && url.port().is_none() && HOSTS.contains(&host);
         let loopback = match url.host() {
@@ -89,7 +94,10 @@ impl Files {
         if discords || self.local && loopback {
             Ok(url)
         } else {
-            Err("it is not on one of Discord's file hosts".into())
+            Err(Missing::new(
+                "it is not on one of Discord's file hosts",
+                "不在 Discord 的文件服务器上",
+            ))
         }
     }
 
@@ -111,8 +119,8 @@ impl Files {
 pub(crate) struct Gathered {
     /// Those that the hub keeps, by Discord's id.
     pub(crate) kept: Vec<(Id, BlobRef)>,
-    /// The others, in words.
-    pub(crate) left_out: Vec<String>,
+    /// The others.
+    pub(crate) left_out: Vec<Missing>,
 }
 
 /// Has every file of the message, and of the one that it quotes, kept by the hub. `known`: files
@@ -141,15 +149,19 @@ pub(crate) async fn gather(bot: &Bot, message: &Message, known: &[(Id, BlobRef)]
     for (file, got) in files.iter().zip(got) {
         match got {
             Ok(blob) => gathered.kept.push((file.id, blob)),
-            Err(why) => gathered.left_out.push(format!("{}: {why}", describe(file))),
+            Err(why) => {
+                let (en, zh) = (describe(file), describe_zh(file));
+                gathered.left_out.push(why.of(&en, &zh));
+            }
         }
     }
     if files.len() > MOST {
         let more = files.len() - MOST;
         let word = if more == 1 { "file" } else { "files" };
-        gathered
-            .left_out
-            .push(format!("{more} more {word}: at most {MOST} are taken"));
+        gathered.left_out.push(Missing::new(
+            format!("{more} more {word}: at most {MOST} are taken"),
+            format!("另有 {more} 个文件：一次最多接收 {MOST} 个"),
+        ));
     }
     debug!(
         kept = gathered.kept.len(),
@@ -172,11 +184,11 @@ fn listed(message: &Message) -> Vec<&Attachment> {
 }
 
 /// One file, from Discord's host to the hub.
-async fn take(fresh: &Fresh<'_>, file: &Attachment, until: Instant) -> Result<BlobRef, String> {
+async fn take(fresh: &Fresh<'_>, file: &Attachment, until: Instant) -> Result<BlobRef, Missing> {
     let bot = fresh.bot;
     let files = &bot.files;
     let url = files.address(file)?;
-    let late = || "it took too long".to_owned();
+    let late = || Missing::new("it took too long", "下载超时");
     let room = files.room.acquire_many(files.share(file.size));
     // An error within would mean a closed semaphore; it never is.
     let _room = timeout_at(until, room).await.map_err(|_| late())?.ok();
@@ -188,7 +200,7 @@ async fn take(fresh: &Fresh<'_>, file: &Attachment, until: Instant) -> Result<Bl
             Ok(Ok(blob)) => return Ok(blob),
             Ok(Err(unkept)) => {
                 debug!("a file was not kept: {unkept}");
-                return Err("it could not be kept".into());
+                return Err(Missing::new("it could not be kept", "无法保存"));
             }
             // Without the hub the message itself has to wait.
             Err(_) if !bot.hub.is_linked() => {}
@@ -198,7 +210,7 @@ async fn take(fresh: &Fresh<'_>, file: &Attachment, until: Instant) -> Result<Bl
 }
 
 /// Its content, from the address that came with it or a fresh one.
-async fn carry(fresh: &Fresh<'_>, file: &Attachment, url: Url) -> Result<Vec<u8>, String> {
+async fn carry(fresh: &Fresh<'_>, file: &Attachment, url: Url) -> Result<Vec<u8>, Missing> {
     let (bot, files) = (fresh.bot, &fresh.bot.files);
     let cap = files.cap(file.size);
     let bytes = match fetch(bot, url, cap).await {
@@ -209,9 +221,12 @@ async fn carry(fresh: &Fresh<'_>, file: &Attachment, url: Url) -> Result<Vec<u8>
         other => other,
     };
     bytes.map_err(|why| match why {
-        NoFile::Gone => "Discord no longer has it".to_owned(),
-        NoFile::TooLarge => "larger than Discord says".to_owned(),
-        NoFile::Refused(why) | NoFile::Trouble(why) => format!("it could not be fetched ({why})"),
+        NoFile::Gone => Missing::new("Discord no longer has it", "Discord 上已不存在"),
+        NoFile::TooLarge => Missing::new("larger than Discord says", "实际大小超过 Discord 所述"),
+        NoFile::Refused(why) | NoFile::Trouble(why) => Missing::new(
+            format!("it could not be fetched ({why})"),
+            format!("无法下载（{why}）"),
+        ),
     })
 }
 
@@ -263,12 +278,24 @@ impl Fresh<'_> {
 
 /// A file in words: its name, its kind, its size.
 pub(crate) fn describe(file: &Attachment) -> String {
-    let kind = file.content_type.split('/').next().unwrap_or_default();
-    let kind = match kind {
-        "image" | "audio" | "video" | "text" => kind,
-        _ => "file",
-    };
+    let kind = kind(file).0;
     format!("{} ({kind}, {})", clean(&file.filename), size(file.size))
+}
+
+/// The same in Chinese.
+fn describe_zh(file: &Attachment) -> String {
+    let kind = kind(file).1;
+    format!("{}（{kind}，{}）", clean(&file.filename), size(file.size))
+}
+
+fn kind(file: &Attachment) -> (&'static str, &'static str) {
+    match file.content_type.split('/').next().unwrap_or_default() {
+        "image" => ("image", "图片"),
+        "audio" => ("audio", "音频"),
+        "video" => ("video", "视频"),
+        "text" => ("text", "文本"),
+        _ => ("file", "文件"),
+    }
 }
 
 fn size(bytes: u64) -> String {
@@ -333,7 +360,7 @@ mod tests {
         let files = files(json!({"max_attachment_bytes": 1_500_000}));
         assert!(files.address(&file(1_500_000, url)).is_ok());
         let refused = files.address(&file(1_500_001, url)).unwrap_err();
-        assert_eq!(refused, "larger than 1.5 MB");
+        assert_eq!(refused, Missing::new("larger than 1.5 MB", "超过 1.5 MB"));
     }
 
     #[test]

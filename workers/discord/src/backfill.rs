@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
+use worker_kit::Missing;
 
 use crate::bot::{Bot, lock};
 use crate::events::Message;
@@ -24,11 +25,17 @@ const PAGES: usize = 3;
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// That a part of a channel was not read, in words for the next one who is answered there.
-pub(crate) fn gap() -> String {
+pub(crate) fn gap() -> Missing {
     let most = PAGES * PAGE;
-    format!(
-        "older messages here: more than {most} came while the bot was away, and the newest {most} \
-         were read; whoever still waits for an answer should write again"
+    Missing::new(
+        format!(
+            "older messages here: more than {most} came while the bot was away, and the newest \
+             {most} were read; whoever still waits for an answer should write again"
+        ),
+        format!(
+            "这里更早的消息：机器人离线期间有超过 {most} 条消息，只读取了最新的 {most} 条；仍在等待回复\
+             的人请重新发送"
+        ),
     )
 }
 

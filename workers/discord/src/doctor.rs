@@ -3,9 +3,10 @@
 //! Promises: no IDENTIFY is spent and no lock taken, so a bot that runs is not disturbed; nothing is
 //! written to Discord; each question has a deadline, and servers and channels a bound.
 //!
-//! What the answers mean is in [`judge`].
+//! What the answers mean is in [`itself`] and [`places`].
 
-mod judge;
+mod itself;
+mod places;
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::permissions as may;
 use crate::portal::PORTAL;
 use crate::rest::{NoAnswer, Rest};
 use crate::snowflake::Id;
-use judge::Place;
+use places::Place;
 
 /// How long one question may take, its repetitions included.
 const QUESTION: Duration = Duration::from_secs(15);
@@ -53,9 +54,9 @@ pub(crate) async fn examine(options: &Options, doctor: &mut Doctor) {
     }
     let (whole, application, me) = match asked {
         Ok(asked) => asked,
-        Err(why) => return doctor.find(judge::no_answer(&why)),
+        Err(why) => return doctor.find(itself::no_answer(&why)),
     };
-    let (owner, invite) = (judge::owner(&application), may::invite(application.id));
+    let (owner, invite) = (itself::owner(&application), may::invite(application.id));
     let says = format!(
         "Discord knows it: the bot {}, owned by {owner}",
         me.username
@@ -65,7 +66,7 @@ pub(crate) async fn examine(options: &Options, doctor: &mut Doctor) {
     doctor.fact("application_id", &application.id.to_string());
     doctor.fact("owner", &owner);
     doctor.fact("invite_url", &invite);
-    for finding in judge::application(&application, &whole) {
+    for finding in itself::application(&application, &whole) {
         doctor.find(finding);
     }
     gateway(&rest, options, doctor).await;
@@ -106,13 +107,13 @@ async fn who(rest: &Rest) -> Result<(Value, Application, User), NoAnswer> {
 async fn gateway(rest: &Rest, options: &Options, doctor: &mut Doctor) {
     let told = match asked(rest.gateway_bot()).await {
         Ok(told) => told,
-        Err(why) => return doctor.find(judge::no_gateway(&why.to_string())),
+        Err(why) => return doctor.find(itself::no_gateway(&why.to_string())),
     };
     match probe::hello(&told.url, rest.is_encrypted(), options).await {
         Ok(()) => doctor.find(Finding::ok("gateway", "takes connections")),
-        Err(why) => doctor.find(judge::no_gateway(&why)),
+        Err(why) => doctor.find(itself::no_gateway(&why)),
     }
-    doctor.find(judge::budget(told.session_start_limit));
+    doctor.find(itself::budget(told.session_start_limit));
 }
 
 /// What the bot is in a server.
@@ -136,14 +137,14 @@ impl Look<'_> {
         let rules = self.options.rules();
         let guilds = match asked(self.rest.my_guilds()).await {
             Ok(guilds) => guilds,
-            Err(why) => return doctor.find(judge::not_looked("servers", &why)),
+            Err(why) => return doctor.find(places::not_looked("servers", &why)),
         };
         doctor.fact("servers", &guilds.len().to_string());
         let joined: Vec<Id> = guilds.iter().filter_map(|it| may::id(&it["id"])).collect();
         let absent = rules.guilds.iter().filter(|id| !joined.contains(id));
-        doctor.find(judge::servers(&guilds, &self.invite));
+        doctor.find(places::servers(&guilds, &self.invite));
         for id in absent.take(SERVERS) {
-            doctor.find(judge::absent(*id, &self.invite));
+            doctor.find(places::absent(*id, &self.invite));
         }
         if joined.is_empty() {
             return;
@@ -173,7 +174,7 @@ impl Look<'_> {
         let (whole, member) = asked(both).await?;
         Ok(Standing {
             guild,
-            name: judge::name(&whole),
+            name: places::name(&whole),
             base: may::in_guild(&whole, self.me.id, &member.roles),
             roles: member.roles,
         })
@@ -183,11 +184,11 @@ impl Look<'_> {
     async fn server(&self, guild: Id) -> Finding {
         let standing = match self.standing(guild).await {
             Ok(standing) => standing,
-            Err(why) => return judge::not_looked("permissions", &why),
+            Err(why) => return places::not_looked("permissions", &why),
         };
         let channels = match asked(self.rest.guild_channels(guild)).await {
             Ok(channels) => channels,
-            Err(why) => return judge::not_looked("permissions", &why),
+            Err(why) => return places::not_looked("permissions", &why),
         };
         let text = channels
             .iter()
@@ -196,7 +197,7 @@ impl Look<'_> {
             .take(CHANNELS)
             .map(|channel| self.place(&standing, channel, channel, false))
             .collect();
-        judge::server(&standing.name, &places, &self.me.username, &self.invite)
+        places::server(&standing.name, &places, &self.me.username, &self.invite)
     }
 
     fn place(&self, standing: &Standing, named: &Value, rules: &Value, thread: bool) -> Place {
@@ -204,7 +205,7 @@ impl Look<'_> {
             guild, base, roles, ..
         } = standing;
         Place {
-            name: format!("#{}", judge::name(named)),
+            name: format!("#{}", places::name(named)),
             may: may::in_channel(*base, rules, *guild, self.me.id, roles),
             thread,
             opens_threads: self.options.thread_isolation,
@@ -219,7 +220,7 @@ impl Look<'_> {
             let (channel, parent) = match self.channel(*id).await {
                 Ok(found) => found,
                 Err(why) => {
-                    doctor.find(judge::no_channel(*id, &why, &self.me.username));
+                    doctor.find(places::no_channel(*id, &why, &self.me.username));
                     continue;
                 }
             };
@@ -232,7 +233,7 @@ impl Look<'_> {
                 match self.standing(guild).await {
                     Ok(standing) => known.push(standing),
                     Err(why) => {
-                        doctor.find(judge::not_looked("permissions", &why));
+                        doctor.find(places::not_looked("permissions", &why));
                         continue;
                     }
                 }
@@ -247,11 +248,11 @@ impl Look<'_> {
                 thread,
             );
             if !rules.guilds.is_empty() && !rules.guilds.contains(&guild) {
-                doctor.find(judge::left_out(&place.name, &standing.name));
+                doctor.find(places::left_out(&place.name, &standing.name));
                 continue;
             }
             let bot = &self.me.username;
-            doctor.find(judge::listed(&place, &standing.name, bot, &self.invite));
+            doctor.find(places::listed(&place, &standing.name, bot, &self.invite));
         }
         if rules.channels.len() > CHANNELS {
             let says = format!("only the first {CHANNELS} of allow_channels were looked at");

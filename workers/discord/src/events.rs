@@ -277,6 +277,8 @@ pub(crate) struct Message {
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) attachments: Vec<Attachment>,
     #[serde(default, deserialize_with = "lenient")]
+    pub(crate) embeds: Vec<Embed>,
+    #[serde(default, deserialize_with = "lenient")]
     pub(crate) referenced_message: Option<Box<Quoted>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) message_snapshots: Vec<Snapshot>,
@@ -287,6 +289,18 @@ pub(crate) struct Message {
     pub(crate) edited_timestamp: String,
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) flags: u64,
+}
+
+/// A card, or the preview of a link.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Embed {
+    /// `rich` for what a bot made.
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
+    pub(crate) kind: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) title: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) description: String,
 }
 
 impl Message {

@@ -1,9 +1,10 @@
 //! Buttons, lists and menu commands.
 //!
 //! Promises: what somebody pressed or chose is acknowledged at once, before the hub is asked, past
-//! every queue and without the bot's token; it reaches the hub as every event does; its answer goes
-//! by the interaction's own token while that is good, else as an ordinary message. Tokens are kept
-//! in memory alone.
+//! every queue and without the bot's token; it reaches the hub as every event does. The answer that
+//! Discord waits for, and whatever only one person is to see, goes by the interaction's own token
+//! while that is good; all else is an ordinary message, which a nonce keeps from standing twice.
+//! Tokens are kept in memory alone.
 //!
 //! Who may decide what is the hub's to say.
 
@@ -11,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipc_schema::{Access, Act, Deliver, Inbound, Sender};
+use ipc_schema::{Access, Act, Deliver, Failure, Inbound, Sender};
 use secrecy::SecretString;
 use tracing::{debug, warn};
 use worker_kit::hub::Offer;
@@ -224,21 +225,21 @@ async fn inbound(bot: &Bot, interaction: &Interaction) -> Inbound {
     }
 }
 
-/// Answers an interaction; `None` if that can no longer be done, and the chunk is to be posted as
-/// any other.
+/// Answers an interaction by its token; `None` if that need not be or can no longer be done, and the
+/// chunk is to be posted as any other.
 pub(crate) async fn answer(bot: &Bot, deliver: &Deliver, message: &Message<'_>) -> Option<Outcome> {
     let open = lock(&bot.answerable).open(&deliver.answers, Instant::now())?;
     let id: Id = deliver.answers.parse().ok()?;
     let call = if open.deferred {
         writes::original(bot.application, id, message.body())
+    } else if deliver.private {
+        // Without a nonce, and never found in a channel's history.
+        if deliver.age_ms > 0 {
+            return Some(ambiguous());
+        }
+        writes::follow_up(bot.application, id, message.body(), deliver.silent)
     } else {
-        writes::follow_up(
-            bot.application,
-            id,
-            message.body(),
-            deliver.silent,
-            deliver.private,
-        )
+        return None;
     };
     for _ in 0..ANSWERS {
         if bot.rest.place(&call.key, PATIENCE).await.is_err() {
@@ -258,15 +259,18 @@ pub(crate) async fn answer(bot: &Bot, deliver: &Deliver, message: &Message<'_>) 
                 );
                 return None;
             }
-            // Nobody knows whether it stands; a second follow-up would stand beside it.
-            Once::Trouble { sent: true, .. } if !open.deferred => {
-                return Some(Outcome::done(String::new()));
-            }
+            // A second one would stand beside it.
+            Once::Trouble { sent: true, .. } if !open.deferred => return Some(ambiguous()),
             Once::Unauthorized => return None,
             Once::Limited | Once::Trouble { .. } => {}
         }
     }
     None
+}
+
+fn ambiguous() -> Outcome {
+    let why = "it may stand already, and Discord shows nobody but its reader whether it does";
+    Outcome::Failed(Failure::Ambiguous, why.to_owned())
 }
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 //!
 //! A nonce is remembered by Discord for minutes only; past that a second post would stand twice. So
 //! the channel's history is read back to the first attempt and searched for the chunk by author,
-//! time and exact text.
+//! time and exactly what it shows: text, cards, files.
+
+use serde_json::Value;
 
 use crate::events::Message;
+use crate::rest::send::Upload;
+use crate::rest::writes::Body;
 use crate::snowflake::Id;
 
 /// How far Discord's clock and ours may be apart, milliseconds.
@@ -12,12 +16,55 @@ const SKEW_MS: u64 = 60_000;
 /// The most pages that are read.
 pub(crate) const PAGES: usize = 3;
 
+/// What a message shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Shows {
+    pub(crate) text: String,
+    /// Titles and descriptions.
+    pub(crate) cards: Vec<(String, String)>,
+    /// Sizes, bytes: names are not left as they were.
+    pub(crate) files: Vec<u64>,
+}
+
+impl Shows {
+    /// Of a message as it is posted.
+    pub(crate) fn of(body: &Body, files: &[Upload]) -> Shows {
+        let text = |value: Option<&Value>| {
+            let text = value.and_then(Value::as_str).unwrap_or_default();
+            text.trim().to_owned()
+        };
+        let cards = body.get("embeds").and_then(Value::as_array);
+        let cards = cards.into_iter().flatten();
+        Shows {
+            text: text(body.get("content")),
+            cards: cards
+                .map(|card| (text(card.get("title")), text(card.get("description"))))
+                .collect(),
+            files: files.iter().map(|file| file.bytes.len() as u64).collect(),
+        }
+    }
+
+    /// Of one that stands.
+    fn standing(message: &Message) -> Shows {
+        let trim = |text: &str| text.trim().to_owned();
+        // A link in a text is given a preview, which is an embed of another type.
+        let cards = message.embeds.iter().filter(|it| it.kind == "rich");
+        Shows {
+            text: trim(&message.content),
+            cards: cards
+                .map(|it| (trim(&it.title), trim(&it.description)))
+                .collect(),
+            files: message.attachments.iter().map(|it| it.size).collect(),
+        }
+    }
+}
+
 /// What is looked for.
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) me: Id,
     pub(crate) nonce: &'a str,
-    pub(crate) text: &'a str,
+    pub(crate) shows: &'a Shows,
     /// When it was first handed out, milliseconds since 1970.
     pub(crate) since_ms: u64,
 }
@@ -68,7 +115,7 @@ impl Wanted<'_> {
         }
         // Where Discord shows the nonce it decides, also between two chunks of the same text.
         if message.nonce.is_empty() {
-            message.content.trim() == self.text.trim()
+            Shows::standing(message) == *self.shows
         } else {
             message.nonce == self.nonce
         }
@@ -82,12 +129,22 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_700_000_000_000;
-    const WANTED: Wanted<'static> = Wanted {
-        me: Id(7),
-        nonce: "r-1",
-        text: "hello",
-        since_ms: NOW,
-    };
+
+    fn wanted(shows: &Shows) -> Wanted<'_> {
+        Wanted {
+            me: Id(7),
+            nonce: "r-1",
+            shows,
+            since_ms: NOW,
+        }
+    }
+
+    fn hello() -> Shows {
+        Shows {
+            text: "hello".into(),
+            ..Shows::default()
+        }
+    }
 
     fn message(ms: u64, author: u64, text: &str, nonce: &str) -> Message {
         let json = json!({"id": Id::first_at(ms), "channel_id": "1", "author": {"id": author}, "content": text, "nonce": nonce});
@@ -95,7 +152,7 @@ mod tests {
     }
 
     fn search(page: &[Message], nth: usize, full: bool) -> Found {
-        WANTED.search(page, nth, full, |_| false)
+        wanted(&hello()).search(page, nth, full, |_| false)
     }
 
     #[test]
@@ -125,7 +182,7 @@ mod tests {
             Found::Here(skewed.id)
         );
         assert_eq!(
-            WANTED.search(&[it], 0, false, |_| true),
+            wanted(&hello()).search(&[it], 0, false, |_| true),
             Found::Absent,
             "it is another chunk"
         );
@@ -152,5 +209,44 @@ mod tests {
     #[test]
     fn an_empty_channel_is_one_that_cannot_be_read() {
         assert_eq!(search(&[], 0, false), Found::Unknown);
+    }
+
+    #[test]
+    fn cards_and_files_are_told_apart() {
+        use crate::form::visible;
+        use ipc_schema::Card;
+        let card = |text: &str| Card {
+            title: "Working".into(),
+            text: text.into(),
+            ..Card::default()
+        };
+        let file = |size: usize| Upload {
+            name: "a b.txt".into(),
+            mime: String::new(),
+            bytes: vec![0; size].into(),
+        };
+        let carded = |text: &str| Shows::of(&visible("as text", Some(&card(text)), ""), &[]);
+        let filed = |size: usize| Shows::of(&visible("", None, ""), &[file(size)]);
+        let standing = |more: serde_json::Value| {
+            let mut json =
+                json!({"id": Id::first_at(NOW + 10), "channel_id": "1", "author": {"id": 7}});
+            json.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            vec![serde_json::from_value::<Message>(json).unwrap()]
+        };
+        let embed = json!({"type": "rich", "title": "Working", "description": "one"});
+        let card_one = standing(json!({"content": "", "embeds": [embed]}));
+        let file_ten =
+            standing(json!({"content": "", "attachments": [{"size": 10, "filename": "a_b.txt"}]}));
+        let preview = json!({"type": "article", "title": "A page"});
+        let link = standing(json!({"content": "hello", "embeds": [preview]}));
+        let found = |shows: &Shows, page: &[Message]| {
+            wanted(shows).search(page, 0, false, |_| false) != Found::Absent
+        };
+        assert!(found(&carded("one"), &card_one) && !found(&carded("two"), &card_one));
+        assert!(found(&filed(10), &file_ten) && !found(&filed(11), &file_ten));
+        assert!(!found(&carded("one"), &file_ten) && !found(&filed(10), &card_one));
+        assert!(found(&hello(), &link), "the preview is not of our making");
     }
 }

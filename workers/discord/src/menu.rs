@@ -11,7 +11,7 @@ use ipc_schema::{CommandOption, CommandSpec};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use worker_kit::Backoff;
 
 use crate::bot::Bot;
@@ -46,6 +46,7 @@ pub(crate) async fn run(bot: Arc<Bot>) {
             let definitions = definitions(&wanted);
             let print = fingerprint(bot.menu_guild, &definitions);
             if registered.as_deref() == Some(print.as_bytes()) {
+                debug!("the slash menu is as it was");
                 looked = wanted;
             } else if register(&bot, definitions).await {
                 info!(commands = wanted.len(), "the slash menu is registered");

@@ -9,6 +9,7 @@ use worker_kit::OptionProblem;
 use worker_kit::options::{Kind, check_keys};
 
 use crate::access::People;
+use crate::gateway::budget::WINDOW_MS;
 use crate::snowflake::Id;
 
 /// Where Discord is.
@@ -50,6 +51,7 @@ const TIMING: &[(&str, Kind)] = &[
     ("reconnect_ms", Kind::Number(1, 60_000)),
     ("hello_ms", Kind::Number(1, 60_000)),
     ("probe_ms", Kind::Number(1, 600_000)),
+    ("identify_ms", Kind::Number(1, 600_000)),
 ];
 
 /// One text with commas, or a list of texts.
@@ -100,6 +102,8 @@ pub(crate) struct Timing {
     pub(crate) hello_ms: u64,
     /// How often a missing intent is asked after, milliseconds.
     pub(crate) probe_ms: u64,
+    /// The window within which Discord takes few IDENTIFYs, milliseconds.
+    pub(crate) identify_ms: u64,
 }
 
 impl Default for Timing {
@@ -108,6 +112,7 @@ impl Default for Timing {
             reconnect_ms: 1_000,
             hello_ms: 15_000,
             probe_ms: 60_000,
+            identify_ms: WINDOW_MS,
         }
     }
 }

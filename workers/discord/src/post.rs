@@ -10,7 +10,7 @@ use worker_kit::Backoff;
 
 use crate::bot::{Bot, lock};
 use crate::form;
-use crate::lookup::{Found, Wanted};
+use crate::lookup::{Found, Shows, Wanted};
 use crate::rest::calls::{Edge, PAGE};
 use crate::rest::refusal::{self, Post};
 use crate::rest::send::Upload;
@@ -128,10 +128,10 @@ impl<'a> Message<'a> {
         body
     }
 
-    /// The text that the message will have.
-    fn content(&self) -> String {
+    /// What it will show.
+    fn shows(&self) -> Shows {
         let body = form::visible(self.text, self.card, &self.note);
-        body["content"].as_str().unwrap_or_default().to_owned()
+        Shows::of(&body, &self.files)
     }
 
     /// Does without what wants a right that the bot lacks; false if nothing is left to do without.
@@ -206,7 +206,7 @@ pub(crate) async fn post(
             }
             let waited = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
             if deliver.age_ms.saturating_add(waited) > OLD_MS {
-                match look(bot, deliver, &message.content(), waited).await {
+                match look(bot, deliver, &message.shows(), waited).await {
                     Ok(()) => {
                         // Absent: from here on it is a first attempt.
                         (looked, repeated) = (true, false);
@@ -229,7 +229,7 @@ pub(crate) async fn post(
             Once::Unauthorized => return Outcome::bad_token(),
             Once::Refused(refused) => {
                 let too_large = refusal::is_too_large(&refused) && !message.files.is_empty();
-                if refusal::wants_a_right(&refused) && message.plainer() {
+                if refusal::wants_a_right(&refused, message.card.is_some()) && message.plainer() {
                     continue;
                 }
                 if too_large {
@@ -284,7 +284,7 @@ pub(crate) async fn edit(bot: &Bot, deliver: &Deliver, message: &Message<'_>) ->
             Once::Limited => continue,
             Once::Unauthorized => return Some(Outcome::bad_token()),
             Once::Refused(refused) => {
-                if refusal::wants_a_right(&refused)
+                if refusal::wants_a_right(&refused, message.card.is_some())
                     && message.card.is_some()
                     && !lacks.contains(&Lack::Cards)
                 {
@@ -329,7 +329,7 @@ fn our_fault(deliver: &Deliver, why: String) -> Outcome {
 }
 
 /// Looks for the chunk in the channel; `Ok` if it is not there.
-async fn look(bot: &Bot, deliver: &Deliver, text: &str, waited_ms: u64) -> Result<(), Outcome> {
+async fn look(bot: &Bot, deliver: &Deliver, shows: &Shows, waited_ms: u64) -> Result<(), Outcome> {
     // Handed out for the first time: nothing older than that can be it.
     let since_ms = match deliver.first_attempt_at_ms {
         0 => {
@@ -344,7 +344,7 @@ async fn look(bot: &Bot, deliver: &Deliver, text: &str, waited_ms: u64) -> Resul
     let wanted = Wanted {
         me: bot.me,
         nonce: &deliver.key,
-        text,
+        shows,
         since_ms,
     };
     let mut edge = Edge::Newest;

@@ -109,7 +109,7 @@ async fn wrote(
     let mut inbound = inbound::inbound(&message, &bot.world(), &home, access, owner);
     let gap = access == Access::Granted && bot.keep().floors.has_gap(channel);
     if gap {
-        inbound.left_out.push(backfill::gap());
+        backfill::gap().note(&mut inbound);
     }
     inbound.lacks = lacks;
     put(&mut inbound, &files);
@@ -254,7 +254,9 @@ async fn withdrew(
 fn put(inbound: &mut Inbound, files: &Gathered) {
     let blobs = files.kept.iter().map(|(_, blob)| blob.clone());
     inbound.attachments.extend(blobs);
-    inbound.left_out.extend(files.left_out.iter().cloned());
+    for missing in &files.left_out {
+        missing.clone().note(inbound);
+    }
 }
 
 fn judge(bot: &Bot, message: &Message) -> Verdict {

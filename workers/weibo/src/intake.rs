@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
-use worker_kit::Hub;
 use worker_kit::hub::Answer;
+use worker_kit::{Hub, Missing};
 
 use crate::message::{self, File, Message};
 
@@ -192,18 +192,22 @@ async fn event(hub: &Hub, message: Message) -> Inbound {
             Ok(blob) => attachments.push(blob),
             Err(why) => {
                 warn!("a file of {} bytes was left out: {why}", file.bytes.len());
-                left_out.push(format!("{}: it could not be stored", file.name));
+                let unkept = Missing::new("it could not be stored", "无法保存");
+                left_out.push(unkept.of(&file.name, &file.name));
             }
         }
     }
     debug!(event = id, files = attachments.len(), "a message");
-    Inbound {
+    let mut inbound = Inbound {
         text,
         attachments,
-        left_out,
         sent_at_ms,
         ..bare(from, id, Access::Granted)
+    };
+    for missing in left_out {
+        missing.note(&mut inbound);
     }
+    inbound
 }
 
 async fn keep(hub: &Hub, file: &File) -> Result<BlobRef, String> {

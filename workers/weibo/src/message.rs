@@ -9,6 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ipc_schema::MAX_TEXT;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use worker_kit::Missing;
 
 use crate::frame::id_text;
 
@@ -36,8 +37,8 @@ pub(crate) struct Message {
     pub(crate) text: String,
     /// Files.
     pub(crate) files: Vec<File>,
-    /// What could not be taken along, in words.
-    pub(crate) left_out: Vec<String>,
+    /// What could not be taken along.
+    pub(crate) left_out: Vec<Missing>,
     /// Milliseconds since 1970; 0 = not said.
     pub(crate) sent_at_ms: u64,
 }
@@ -175,8 +176,11 @@ impl Message {
         if text.len() > MAX_TEXT {
             let end = (0..=MAX_TEXT).rev().find(|end| text.is_char_boundary(*end));
             text.truncate(end.unwrap_or(0));
-            self.left_out
-                .push(format!("the text beyond {} KiB", MAX_TEXT / 1024));
+            let most = MAX_TEXT / 1024;
+            self.left_out.push(Missing::new(
+                format!("the text beyond {most} KiB"),
+                format!("超出 {most} KiB 的文字"),
+            ));
         }
         self.text = text;
     }
@@ -196,9 +200,15 @@ impl Message {
             name => name,
         };
         let why = if kind == "image" && !IMAGE_TYPES.contains(&mime.as_str()) {
-            "not jpeg, png, gif or webp".to_owned()
+            Missing::new(
+                "not jpeg, png, gif or webp",
+                "不是 jpeg、png、gif 或 webp 图片",
+            )
         } else if self.files.len() >= MOST_FILES {
-            format!("more than {MOST_FILES} files at once")
+            Missing::new(
+                format!("more than {MOST_FILES} files at once"),
+                format!("一次超过 {MOST_FILES} 个文件"),
+            )
         } else {
             match decode(source, largest) {
                 Ok(bytes) => {
@@ -209,22 +219,25 @@ impl Message {
             }
         };
         if self.left_out.len() < MOST_FILES {
-            self.left_out.push(format!("{name}: {why}"));
+            self.left_out.push(why.of(&name, &name));
         }
     }
 }
 
-fn decode(source: &Value, largest: usize) -> Result<Vec<u8>, String> {
-    let too_large = || format!("over {} MiB", largest >> 20);
+fn decode(source: &Value, largest: usize) -> Result<Vec<u8>, Missing> {
+    let most = largest >> 20;
+    let too_large = || Missing::new(format!("over {most} MiB"), format!("超过 {most} MiB"));
     let data = source
         .get("data")
         .and_then(Value::as_str)
-        .ok_or("it came without content")?;
+        .ok_or_else(|| Missing::new("it came without content", "没有内容"))?;
     // Four letters are three bytes: what cannot fit is not decoded.
     if data.len() / 4 * 3 > largest + 3 {
         return Err(too_large());
     }
-    let bytes = BASE64.decode(data).map_err(|_| "its content is damaged")?;
+    let bytes = BASE64
+        .decode(data)
+        .map_err(|_| Missing::new("its content is damaged", "内容已损坏"))?;
     if bytes.len() > largest {
         Err(too_large())
     } else {
@@ -347,7 +360,10 @@ mod tests {
             "file: its content is damaged",
             "file: it came without content",
         ];
-        assert_eq!(message.left_out, expected);
+        let english: Vec<_> = message.left_out.iter().map(|it| it.en.as_str()).collect();
+        assert_eq!(english, expected);
+        let chinese = |it: &Missing| !it.zh.is_ascii();
+        assert!(message.left_out.iter().all(chinese));
     }
 
     #[test]

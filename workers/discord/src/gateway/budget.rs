@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// Discord's window for `max_concurrency`, milliseconds.
-const WINDOW_MS: u64 = 5_000;
+pub(crate) const WINDOW_MS: u64 = 5_000;
 /// IDENTIFYs of this last time slow the next one down, milliseconds.
 const LATELY_MS: u64 = 3_600_000;
 /// So many of them are free.
@@ -72,8 +72,8 @@ impl Spent {
         self.0.drain(..over);
     }
 
-    /// Whether another may go now.
-    pub(crate) fn judge(&self, limit: StartLimit, now_ms: u64) -> Verdict {
+    /// Whether another may go now. `window_ms`: that of `max_concurrency`, [`WINDOW_MS`].
+    pub(crate) fn judge(&self, limit: StartLimit, window_ms: u64, now_ms: u64) -> Verdict {
         if limit.remaining == 0 {
             let wait = limit.reset_after.clamp(1_000, LONGEST_WAIT_MS);
             return Verdict::UsedUp(Duration::from_millis(wait));
@@ -87,14 +87,14 @@ impl Spent {
         let concurrency = usize::try_from(limit.max_concurrency)
             .unwrap_or(usize::MAX)
             .max(1);
-        let in_window = lately(WINDOW_MS).count();
+        let in_window = lately(window_ms).count();
         let window_opens = (in_window >= concurrency)
-            .then(|| lately(WINDOW_MS).min().map(|first| first + WINDOW_MS))
+            .then(|| lately(window_ms).min().map(|first| first + window_ms))
             .flatten();
         let slowed = lately(LATELY_MS).count().saturating_sub(FREE - 1);
         let gap_ends = (slowed > 0)
             .then(|| {
-                let doubled = WINDOW_MS.checked_shl(u32::try_from(slowed).unwrap_or(63).min(20));
+                let doubled = window_ms.checked_shl(u32::try_from(slowed).unwrap_or(63).min(20));
                 let gap = doubled.unwrap_or(u64::MAX).min(LONGEST_GAP_MS);
                 lately(LATELY_MS).max().map(|last| last + gap)
             })
@@ -124,7 +124,7 @@ mod tests {
             max_concurrency: 1,
         };
         assert_eq!(
-            Spent::default().judge(none, 0),
+            Spent::default().judge(none, WINDOW_MS, 0),
             Verdict::UsedUp(Duration::from_secs(120))
         );
         let soon = StartLimit {
@@ -132,7 +132,7 @@ mod tests {
             ..none
         };
         assert_eq!(
-            Spent::default().judge(soon, 0),
+            Spent::default().judge(soon, WINDOW_MS, 0),
             Verdict::UsedUp(Duration::from_secs(1))
         );
     }
@@ -140,18 +140,18 @@ mod tests {
     #[test]
     fn concurrency_is_kept_within_five_seconds() {
         let mut spent = Spent::default();
-        assert_eq!(spent.judge(PLENTY, 1_000), Verdict::Go);
+        assert_eq!(spent.judge(PLENTY, WINDOW_MS, 1_000), Verdict::Go);
         spent.spend(1_000);
         assert_eq!(
-            spent.judge(PLENTY, 2_000),
+            spent.judge(PLENTY, WINDOW_MS, 2_000),
             Verdict::Wait(Duration::from_millis(4_000))
         );
         let two = StartLimit {
             max_concurrency: 2,
             ..PLENTY
         };
-        assert_eq!(spent.judge(two, 2_000), Verdict::Go);
-        assert_eq!(spent.judge(PLENTY, 6_000), Verdict::Go);
+        assert_eq!(spent.judge(two, WINDOW_MS, 2_000), Verdict::Go);
+        assert_eq!(spent.judge(PLENTY, WINDOW_MS, 6_000), Verdict::Go);
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         let day = 24 * 3_600_000;
         let mut times = Vec::new();
         for now in (1_000_000_000..1_000_000_000 + day).step_by(500) {
-            if spent.judge(PLENTY, now) == Verdict::Go {
+            if spent.judge(PLENTY, WINDOW_MS, now) == Verdict::Go {
                 spent = Spent::read(&spent.write()); // as after a restart
                 spent.spend(now);
                 times.push(now);
@@ -173,13 +173,35 @@ mod tests {
     }
 
     #[test]
+    fn case_07_crash_loop_budget() {
+        let mut spent = Spent::default();
+        let mut times = Vec::new();
+        // It dies a second after each start, right after an IDENTIFY if that may go.
+        for second in 0..50 {
+            let now = 1_000_000_000 + second * 1000;
+            spent = Spent::read(&spent.write());
+            if spent.judge(PLENTY, WINDOW_MS, now) == Verdict::Go {
+                spent.spend(now);
+                times.push(second);
+            }
+        }
+        assert_eq!(times, [0, 5, 10, 20, 40]);
+    }
+
+    #[test]
     fn a_calm_hour_forgets_and_a_wrong_clock_does_not_lock_out() {
         let mut spent = Spent::default();
         (0..10).for_each(|n| spent.spend(1_000_000 + n));
-        assert!(matches!(spent.judge(PLENTY, 1_100_000), Verdict::Wait(_)));
-        assert_eq!(spent.judge(PLENTY, 1_000_010 + LATELY_MS), Verdict::Go);
+        assert!(matches!(
+            spent.judge(PLENTY, WINDOW_MS, 1_100_000),
+            Verdict::Wait(_)
+        ));
         assert_eq!(
-            spent.judge(PLENTY, 5),
+            spent.judge(PLENTY, WINDOW_MS, 1_000_010 + LATELY_MS),
+            Verdict::Go
+        );
+        assert_eq!(
+            spent.judge(PLENTY, WINDOW_MS, 5),
             Verdict::Go,
             "all of them are in the future"
         );

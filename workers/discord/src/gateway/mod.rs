@@ -272,7 +272,8 @@ impl Gateway {
             match action {
                 Action::AskBudget => {
                     let (bot, reserved) = (Arc::clone(&self.bot), Arc::clone(&self.reserved));
-                    self.asking = Some(Box::pin(reach::ask_budget(bot, reserved)));
+                    let window = self.timing.identify_ms;
+                    self.asking = Some(Box::pin(reach::ask_budget(bot, reserved, window)));
                 }
                 Action::Connect(host) => {
                     let dialing = reach::connect(Arc::clone(&self.bot), host, self.proxy.clone());

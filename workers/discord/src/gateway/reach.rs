@@ -47,7 +47,7 @@ pub(super) async fn connect(
 }
 
 /// Asks whether an IDENTIFY may go; it is committed as spent before the answer is yes.
-pub(super) async fn ask_budget(bot: Arc<Bot>, reserved: Arc<AtomicBool>) -> Event {
+pub(super) async fn ask_budget(bot: Arc<Bot>, reserved: Arc<AtomicBool>, window_ms: u64) -> Event {
     let limit = match bot.rest.gateway_bot().await {
         Ok(told) => {
             *lock(&bot.gateway_url) = Some(told.url);
@@ -66,7 +66,7 @@ pub(super) async fn ask_budget(bot: Arc<Bot>, reserved: Arc<AtomicBool>) -> Even
     if reserved.load(Relaxed) && limit.remaining > 0 {
         return Event::MayIdentify;
     }
-    match spent.judge(limit, now_ms) {
+    match spent.judge(limit, window_ms, now_ms) {
         Verdict::Go => {
             spent.spend(now_ms);
             if let Err(error) = bot.hub.put_cursor(IDENTIFY, spent.write()).await {

@@ -136,9 +136,8 @@ fn a_stored_session_is_resumed_without_asking() {
     assert_eq!(stage.on(Event::Resumed), [Action::Up { resumed: true }]);
 }
 
-// case 1
 #[test]
-fn no_hello() {
+fn case_01_no_hello() {
     let mut stage = Stage::new(true);
     stage.wait();
     stage.on(Event::Opened);
@@ -147,9 +146,8 @@ fn no_hello() {
     assert!(stage.waited() <= S(5), "a new connection within 20 s");
 }
 
-// case 30
 #[test]
-fn jitter_null() {
+fn case_30_jitter_null() {
     for (chance, first) in [(0.0, S(0)), (0.25, S(10)), (1.0, S(40))] {
         let mut stage = Stage::new(true);
         stage.wait();
@@ -160,9 +158,8 @@ fn jitter_null() {
     }
 }
 
-// case 2
 #[test]
-fn half_open_after_ready() {
+fn case_02_half_open_after_ready() {
     let mut stage = Stage::live(false);
     let live_at = stage.now;
     assert_eq!(stage.wait(), [Action::Beat]);
@@ -171,9 +168,8 @@ fn half_open_after_ready() {
     assert_eq!(stage.wait(), [own()]);
 }
 
-// case 31
 #[test]
-fn slow_acks_flood() {
+fn case_31_slow_acks_flood() {
     let mut stage = Stage::live(false);
     for _ in 0..100 {
         assert_eq!(stage.wait(), [Action::Beat]);
@@ -192,9 +188,8 @@ fn quiet_sessions_are_healthy() {
     assert_eq!(stage.count(is_connect), 1);
 }
 
-// case 29
 #[test]
-fn op1_request() {
+fn case_29_op1_request() {
     let mut stage = Stage::live(false);
     stage.now += S(1);
     assert_eq!(stage.on(Event::BeatNow), [Action::Beat]);
@@ -228,24 +223,21 @@ fn reconnects(stage: &mut Stage) {
     );
 }
 
-// case 3
 #[test]
-fn op7_mute_peer() {
+fn case_03_op7_mute_peer() {
     reconnects(&mut Stage::live(false));
 }
 
-// case 28
 #[test]
-fn op7_before_hello() {
+fn case_28_op7_before_hello() {
     let mut stage = Stage::new(true);
     stage.wait();
     stage.on(Event::Opened);
     reconnects(&mut stage);
 }
 
-// case 21
 #[test]
-fn op9_false() {
+fn case_21_op9_false() {
     let mut stage = Stage::live(false);
     assert_eq!(
         stage.on(Event::Invalid { resumable: false })[0],
@@ -260,9 +252,8 @@ fn op9_false() {
     assert_eq!(stage.on(Event::MayIdentify), [base()]);
 }
 
-// case 22
 #[test]
-fn op9_true() {
+fn case_22_op9_true() {
     let mut stage = Stage::live(false);
     stage.on(Event::Invalid { resumable: true });
     assert_eq!(stage.wait(), [own()]);
@@ -273,9 +264,8 @@ fn op9_true() {
     );
 }
 
-// case 23
 #[test]
-fn resume_url_dead() {
+fn case_23_resume_url_dead() {
     for failure in [Event::NotOpened, Event::Closed(None), Event::Tick] {
         let mut stage = Stage::live(false);
         stage.on(Event::Closed(None));
@@ -312,9 +302,8 @@ fn an_outage_of_hours_costs_no_identify() {
     assert_eq!(stage.count(|action| *action == Action::AskBudget), 1);
 }
 
-// case 4
 #[test]
-fn resume_reject_loop() {
+fn case_04_resume_reject_loop() {
     let mut stage = Stage::live(false);
     stage.on(Event::Closed(None));
     stage.chance = 1.0;
@@ -353,9 +342,8 @@ fn an_unanswered_resume_has_failed_after_a_minute() {
     assert_eq!(stage.session.failed_resumes, 1);
 }
 
-// case 5
 #[test]
-fn accept_close_storm() {
+fn case_05_accept_close_storm() {
     for chance in [0.0, 0.5, 1.0] {
         for code in [None, Some(1000), Some(4000), Some(4009)] {
             let mut stage = Stage::new(true);
@@ -383,9 +371,8 @@ fn accept_close_storm() {
     }
 }
 
-// case 6
 #[test]
-fn identify_budget_zero() {
+fn case_06_identify_budget_zero() {
     let mut stage = Stage::new(false);
     stage.wait();
     stage.on(Event::IdentifyLater(S(500)));
@@ -396,9 +383,8 @@ fn identify_budget_zero() {
     assert_eq!(stage.count(is_connect), 0);
 }
 
-// case 10
 #[test]
-fn fatal_codes() {
+fn case_10_fatal_codes() {
     for code in [4004, 4010, 4011, 4012, 4013, 4014] {
         let mut stage = Stage::live(false);
         let actions = stage.on(Event::Closed(Some(code)));
@@ -408,9 +394,8 @@ fn fatal_codes() {
     }
 }
 
-// case 32
 #[test]
-fn codes_4007_4009() {
+fn case_32_4007_4009() {
     for code in [4003, 4007, 4009] {
         let mut stage = Stage::live(false);
         stage.on(Event::Closed(Some(code)));

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_new_message() {
+    fn case_35_bucket_new_message() {
         // Limits go by the template of a path and its channel, so that a message which nobody has
         // asked about yet is in the bucket that its channel has used up.
         let now = Instant::now();
@@ -316,6 +316,38 @@ mod tests {
                 Ok(())
             );
         }
+    }
+
+    #[test]
+    fn case_18_cloudflare_429() {
+        use crate::rest::answer::{Meaning, Raw, read};
+        // HTML, and no word of how long.
+        let html = Raw {
+            status: 429,
+            body: b"<html>error code: 1015</html>".to_vec(),
+            ..Raw::default()
+        };
+        let Meaning::Limited { scope, after } = read(&html) else {
+            panic!("a limit");
+        };
+        let start = Instant::now();
+        let mut limits = Limits::default();
+        limits.limited(&post("1"), scope, after, start);
+        let answer = crate::rest::writes::callback(
+            crate::snowflake::Id(2),
+            crate::rest::writes::Ack::Pressed,
+        );
+        let minute = Duration::from_secs(60);
+        let mut now = start;
+        while now < start + minute {
+            for key in [post("1"), post("2"), answer.key.clone()] {
+                assert!(limits.take(&key, now).is_err());
+                assert!(limits.take_spare(&key, now).is_err());
+            }
+            assert!(limits.address_held(now).is_some());
+            now += Duration::from_millis(250);
+        }
+        assert_eq!(limits.take(&post("2"), start + minute + LATER), Ok(()));
     }
 
     #[test]

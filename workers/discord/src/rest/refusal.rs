@@ -66,9 +66,10 @@ pub(crate) fn our_fault(refused: &Refused) -> String {
     format!("Discord cannot read the message{field} ({code} {words})")
 }
 
-/// Whether a right is missing that a plainer message may do without.
-pub(crate) fn wants_a_right(refused: &Refused) -> bool {
-    refused.code == 50013
+/// Whether a right is missing that a plainer message may do without. A card falls away in silence
+/// where it may not be, and nothing is left of a message that has no more (`card`).
+pub(crate) fn wants_a_right(refused: &Refused, card: bool) -> bool {
+    refused.code == 50013 || card && refused.code == 50006
 }
 
 /// Whether the files are too large together, or one is where the server takes less.

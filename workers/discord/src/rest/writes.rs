@@ -67,15 +67,9 @@ pub(crate) fn original(application: Id, interaction: Id, body: Body) -> Call {
     )
 }
 
-/// A further answer to an interaction.
-pub(crate) fn follow_up(
-    application: Id,
-    interaction: Id,
-    mut body: Body,
-    silent: bool,
-    private: bool,
-) -> Call {
-    set_flags(&mut body, silent, private);
+/// A further answer to an interaction, for whoever acted alone.
+pub(crate) fn follow_up(application: Id, interaction: Id, mut body: Body, silent: bool) -> Call {
+    set_flags(&mut body, silent, true);
     call(
         Method::POST,
         "POST /webhooks/{}/{}",
@@ -151,14 +145,14 @@ mod tests {
     use crate::form::visible;
 
     #[test]
-    fn mentions_none() {
+    fn case_11_mentions_none() {
         let body = || visible("@everyone <@1>", None, "");
         let nobody = json!({"parse": [], "replied_user": false});
         for written in [
             post("5", body(), "r-0", Some("77"), true),
             edit("5", "6", body()),
             original(Id(1), Id(2), body()),
-            follow_up(Id(1), Id(2), body(), true, true),
+            follow_up(Id(1), Id(2), body(), true),
         ] {
             assert_eq!(written.body.unwrap()["allowed_mentions"], nobody);
         }
@@ -187,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_interaction_is_answered_by_its_token_and_never_by_a_nonce() {
-        let call = follow_up(Id(1), Id(2), visible("x", None, ""), true, true);
+        let call = follow_up(Id(1), Id(2), visible("x", None, ""), true);
         assert_eq!(call.path, "/webhooks/1/{token}");
         let body = call.body.unwrap();
         assert_eq!(body["flags"], json!(4096 | 64));

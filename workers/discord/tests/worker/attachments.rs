@@ -48,9 +48,8 @@ fn asked(stage: &Stage) -> Vec<u16> {
     })
 }
 
-// case 40
 #[tokio::test]
-async fn attachment_of_the_message_and_of_the_quoted_one() {
+async fn case_40_attachment_of_the_message_and_of_the_quoted_one() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;
@@ -92,9 +91,8 @@ async fn attachment_of_the_message_and_of_the_quoted_one() {
     assert!(asked(&stage).iter().all(|status| *status == 200));
 }
 
-// case 40
 #[tokio::test]
-async fn attachment_whose_address_has_expired_is_asked_for_anew() {
+async fn case_40_attachment_whose_address_has_expired_is_asked_for_anew() {
     let stage = Stage::new().await;
     let worker = stage.up(json!({})).await;
     stage.settled().await;
@@ -116,9 +114,8 @@ async fn attachment_whose_address_has_expired_is_asked_for_anew() {
     assert_eq!(stage.discord.requests("GET", again).len(), 1);
 }
 
-// case 40
 #[tokio::test]
-async fn attachment_over_the_limit_is_refused_in_words_and_never_asked_for() {
+async fn case_40_attachment_over_the_limit_is_refused_in_words_and_never_asked_for() {
     let stage = Stage::new().await;
     let _worker = stage.up(json!({"max_attachment_bytes": 1000})).await;
     send(
@@ -131,13 +128,13 @@ async fn attachment_over_the_limit_is_refused_in_words_and_never_asked_for() {
     );
     let it = stage.heard("look").await;
     assert_eq!(it.left_out, ["big.zip (file, 1 kB): larger than 1 kB"]);
+    assert_eq!(it.left_out_zh, ["big.zip（文件，1 kB）：超过 1 kB"]);
     assert_eq!(contents(&stage, &it).len(), 1);
     assert_eq!(asked(&stage), [200]);
 }
 
-// case 40
 #[tokio::test]
-async fn attachment_that_cannot_be_had_is_told_and_the_message_goes_on() {
+async fn case_40_attachment_that_cannot_be_had_is_told_and_the_message_goes_on() {
     let stage = Stage::new().await;
     let _worker = stage.up(json!({})).await;
     stage.discord.outage(Part::Cdn).await;
@@ -152,9 +149,8 @@ async fn attachment_that_cannot_be_had_is_told_and_the_message_goes_on() {
     );
 }
 
-// case 40
 #[tokio::test]
-async fn attachment_that_the_hub_does_not_keep_is_told() {
+async fn case_40_attachment_that_the_hub_does_not_keep_is_told() {
     use ipc_schema::{Body, Nack};
     let stage = Stage::new().await;
     stage.hub.rule(|rules| rules.keep_files = false);
@@ -176,9 +172,8 @@ async fn attachment_that_the_hub_does_not_keep_is_told() {
     );
 }
 
-// case 40
 #[tokio::test]
-async fn attachments_wait_for_a_hub_that_is_away() {
+async fn case_40_attachments_wait_for_a_hub_that_is_away() {
     let stage = Stage::new().await;
     let _worker = stage.up(json!({})).await;
     stage.hub.die();
@@ -191,9 +186,8 @@ async fn attachments_wait_for_a_hub_that_is_away() {
     assert_eq!(it.left_out, [""; 0]);
 }
 
-// case 40
 #[tokio::test]
-async fn attachment_number_eleven_is_left_out() {
+async fn case_40_attachment_number_eleven_is_left_out() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;
@@ -217,9 +211,8 @@ async fn attachment_number_eleven_is_left_out() {
     assert_eq!(names.len(), 10);
 }
 
-// case 40
 #[tokio::test]
-async fn attachments_hold_up_their_own_conversation_and_no_other() {
+async fn case_40_attachments_hold_up_their_own_conversation_and_no_other() {
     let stage = Stage::with(|options| options.heartbeat_ms = 100).await;
     let scene = stage.discord.scene();
     let extra: Value = json!({"allow_from": "*"});

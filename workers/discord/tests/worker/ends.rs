@@ -46,7 +46,7 @@ async fn the_token_is_reset_while_the_bot_runs() {
 }
 
 #[tokio::test]
-async fn a_401_on_a_post_stops_everything() {
+async fn case_34_401_stop() {
     use fake_discord::{RestAct, Times};
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
@@ -77,9 +77,8 @@ async fn a_401_on_a_post_stops_everything() {
     assert_eq!(asked, 1);
 }
 
-// case 10
 #[tokio::test]
-async fn fatal_codes() {
+async fn case_10_fatal_codes() {
     for (code, exit, words) in [
         (4014, 78, "Message Content Intent"),
         (4013, 78, "newer release"),
@@ -97,9 +96,8 @@ async fn fatal_codes() {
     }
 }
 
-// case 33
 #[tokio::test]
-async fn restart_close_code_and_a_post_that_is_finished() {
+async fn case_33_restart_close_code() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let mut worker = stage.up(json!({})).await;

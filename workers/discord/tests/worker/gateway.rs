@@ -30,9 +30,8 @@ async fn comes_back_by_resume(stage: &Stage, fault: impl AsyncFnOnce(&Stage)) {
     );
 }
 
-// case 1
 #[tokio::test]
-async fn no_hello() {
+async fn case_01_no_hello() {
     let stage = Stage::new().await;
     stage
         .discord
@@ -42,17 +41,15 @@ async fn no_hello() {
     assert_eq!(stage.identifies().len(), 1);
 }
 
-// case 2
 #[tokio::test]
-async fn half_open_after_ready() {
+async fn case_02_half_open_after_ready() {
     let stage = Stage::with(|options| options.heartbeat_ms = 200).await;
     comes_back_by_resume(&stage, async |stage| stage.discord.now(Act::Mute)).await;
     assert_eq!(stage.codes().first(), Some(&Some(4000)));
 }
 
-// case 3
 #[tokio::test]
-async fn op7_mute_peer() {
+async fn case_03_op7_mute_peer() {
     let stage = Stage::new().await;
     comes_back_by_resume(&stage, async |stage| {
         stage.discord.now(Act::Reconnect { mute: true })
@@ -60,9 +57,8 @@ async fn op7_mute_peer() {
     .await;
 }
 
-// case 28
 #[tokio::test]
-async fn op7_before_hello() {
+async fn case_28_op7_before_hello() {
     let stage = Stage::new().await;
     comes_back_by_resume(&stage, async |stage| {
         stage
@@ -73,9 +69,8 @@ async fn op7_before_hello() {
     .await;
 }
 
-// case 22
 #[tokio::test]
-async fn op9_true() {
+async fn case_22_op9_true() {
     let stage = Stage::new().await;
     comes_back_by_resume(&stage, async |stage| {
         stage.discord.now(Act::InvalidSession { resumable: true });
@@ -95,9 +90,8 @@ async fn a_dispatch_before_hello_is_no_event_of_ours() {
     .await;
 }
 
-// case 23
 #[tokio::test]
-async fn resume_url_dead() {
+async fn case_23_resume_url_dead() {
     let stage = Stage::new().await;
     comes_back_by_resume(&stage, async |stage| {
         stage.discord.outage(Part::Resume).await;
@@ -106,9 +100,8 @@ async fn resume_url_dead() {
     .await;
 }
 
-// case 29
 #[tokio::test]
-async fn op1_request() {
+async fn case_29_op1_request() {
     let stage = Stage::new().await;
     let _worker = stage.up(json!({})).await;
     stage.discord.now(Act::AskHeartbeat);
@@ -116,9 +109,8 @@ async fn op1_request() {
     stage.discord.wait_wire(beat, SOON).await.unwrap();
 }
 
-// case 30
 #[tokio::test]
-async fn jitter_null() {
+async fn case_30_jitter_null() {
     let stage = Stage::with(|options| options.heartbeat_ms = 200).await;
     stage
         .discord
@@ -132,9 +124,8 @@ async fn jitter_null() {
     assert_eq!(seq, None, "there was no event yet");
 }
 
-// case 21
 #[tokio::test]
-async fn op9_false() {
+async fn case_21_op9_false() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;
@@ -152,10 +143,8 @@ async fn op9_false() {
     assert_eq!((stage.identifies().len(), stage.resumes().len()), (2, 0));
 }
 
-// case 25
-// case 4
 #[tokio::test]
-async fn resume_reject_loop() {
+async fn case_04_resume_reject_loop() {
     let stage = Stage::new().await;
     let _worker = stage.up(json!({})).await;
     let since = stage.discord.wire().next();
@@ -168,9 +157,8 @@ async fn resume_reject_loop() {
     assert_eq!(stage.resumes().len(), 3);
 }
 
-// case 32
 #[tokio::test]
-async fn codes_4007_4009() {
+async fn case_32_4007_4009() {
     for code in [4007, 4009] {
         let stage = Stage::new().await;
         let scene = stage.discord.scene();
@@ -184,9 +172,8 @@ async fn codes_4007_4009() {
     }
 }
 
-// case 5
 #[tokio::test]
-async fn accept_close_storm() {
+async fn case_05_accept_close_storm() {
     let stage = Stage::new().await;
     let _worker = stage.up(json!({})).await;
     stage
@@ -205,9 +192,8 @@ async fn accept_close_storm() {
     );
 }
 
-// case 6
 #[tokio::test]
-async fn identify_budget_zero() {
+async fn case_06_identify_budget_zero() {
     let stage = Stage::new().await;
     stage.discord.portal(Portal::IdentifyBudget {
         remaining: 0,
@@ -222,17 +208,18 @@ async fn identify_budget_zero() {
     assert_eq!((reset, stage.identifies().len()), (0, 1));
 }
 
-// case 7
 #[tokio::test]
-async fn crash_loop_budget() {
+async fn case_07_crash_loop_budget() {
     let stage = Stage::with(|options| {
         options.rate_limits = false;
         options.max_concurrency = 3;
     })
     .await;
+    // A window so long that none of it passes here: the count is exact, however slow the machine.
+    let timing = json!({"timing": {"reconnect_ms": 20, "hello_ms": 500, "identify_ms": 600_000}});
     for _ in 0..50 {
         let (wire, said) = (stage.discord.wire().next(), stage.said.next());
-        let worker = stage.spawn(json!({}));
+        let worker = stage.spawn(timing.clone());
         tokio::select! {
             _ = stage.greeted(wire) => {}
             waits = stage.said.wait_for_since(said, |line| line.contains("a session may be begun in"), SOON) => {
@@ -242,17 +229,13 @@ async fn crash_loop_budget() {
         worker.kill().await;
         stage.hub.set_cursor("gateway", b""); // it dies before the session is kept
     }
-    // Three at once, then one after each wait, and every wait is twice the one before: as many as
-    // fit into the longest that these kills may take.
-    let spent = stage.identifies().len();
-    assert!((3..=10).contains(&spent), "{spent} of 50");
+    assert_eq!(stage.identifies().len(), 3, "of 50");
     let reset = |wire: &Wire| matches!(wire, Wire::TokenReset { .. });
     assert_eq!(stage.discord.wire().count(reset), 0);
 }
 
-// case 31
 #[tokio::test]
-async fn slow_acks_flood() {
+async fn case_31_slow_acks_flood() {
     let stage = Stage::with(|options| options.heartbeat_ms = 100).await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;
@@ -282,12 +265,8 @@ async fn slow_acks_flood() {
     assert_eq!(connects, 1);
 }
 
-// case 8
-// case 9
-// case 24
-// case 36
 #[tokio::test]
-async fn malformed_event() {
+async fn case_36_malformed_event() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;
@@ -322,9 +301,8 @@ async fn malformed_event() {
     assert_eq!((stage.identifies().len(), stage.resumes().len()), (1, 0));
 }
 
-// case 42
 #[tokio::test]
-async fn oversize_fragmented() {
+async fn case_42_oversize_fragmented() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let worker = stage.up(json!({})).await;
@@ -346,9 +324,8 @@ async fn oversize_fragmented() {
     assert!(peak < 80 * 1024, "{peak} KiB");
 }
 
-// case 38
 #[tokio::test]
-async fn guild_unavailable() {
+async fn case_38_guild_unavailable() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;

@@ -172,9 +172,8 @@ async fn roles_let_people_in_also_after_a_restart() {
     assert_eq!((two.text.as_str(), two.access), ("two", Access::Granted));
 }
 
-// case 37
 #[tokio::test]
-async fn content_intent_missing() {
+async fn case_37_content_intent_missing() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     stage.discord.portal(Portal::ContentIntent(false));

@@ -13,7 +13,7 @@ fn accepted(outcome: &Outcome) -> bool {
 }
 
 #[tokio::test]
-async fn ready_backfill() {
+async fn case_25_ready_backfill() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let worker = stage.up(json!({})).await;
@@ -63,7 +63,7 @@ async fn ready_backfill() {
 }
 
 #[tokio::test]
-async fn kill9_resume() {
+async fn case_08_kill9_resume() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let mut worker = stage.up(json!({})).await;
@@ -91,7 +91,7 @@ async fn kill9_resume() {
 }
 
 #[tokio::test]
-async fn seq_after_handoff() {
+async fn case_09_seq_after_handoff() {
     let stage = Stage::with(|options| options.heartbeat_ms = 100).await;
     let scene = stage.discord.scene();
     let worker = stage.up(json!({})).await;
@@ -158,7 +158,7 @@ async fn more_than_fits_is_fetched_again() {
 }
 
 #[tokio::test]
-async fn replay_dup() {
+async fn case_24_replay_dup() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;

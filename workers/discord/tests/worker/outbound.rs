@@ -11,7 +11,7 @@ use crate::stage::{SOON, Stage};
 
 const MESSAGES: &str = "/channels/{channel.id}/messages";
 
-fn old(deliver: Deliver, age_ms: u64) -> Deliver {
+pub(crate) fn old(deliver: Deliver, age_ms: u64) -> Deliver {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
@@ -72,7 +72,7 @@ async fn a_long_answer_stands_once_and_in_order() {
 }
 
 #[tokio::test]
-async fn nonce_retry() {
+async fn case_12_nonce_retry() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;
@@ -104,7 +104,7 @@ async fn the_gateway_shows_a_post_whose_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn nonce_deleted() {
+async fn case_13_nonce_deleted() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let worker = stage.up(json!({})).await;
@@ -191,7 +191,7 @@ async fn an_old_lease_is_looked_up_before_it_is_posted() {
 }
 
 #[tokio::test]
-async fn user_429_order() {
+async fn case_20_user_429_order() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(json!({})).await;

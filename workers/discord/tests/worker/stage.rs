@@ -108,6 +108,13 @@ impl Stage {
             .what
     }
 
+    /// As [`Stage::said`], of what it said from `since` on.
+    pub(crate) async fn said_since(&self, since: u64, words: &str) {
+        let says = |line: &String| line.contains(words);
+        let line = self.said.wait_for_since(since, says, SOON).await;
+        line.unwrap_or_else(|error| panic!("waited for {words:?}: {error}"));
+    }
+
     /// The `n`-th event that was offered, from 1.
     pub(crate) async fn inbound(&self, n: usize) -> Inbound {
         let pick = |body: &Body| match body {

@@ -48,9 +48,8 @@ fn is_in_channel(it: &Inbound, channel: Id, user: Id, lacks: &[Lack]) {
     assert_eq!(it.lacks, lacks);
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_a_mention_opens_a_thread_and_follow_ups_need_none() {
+async fn case_39_thread_cases_a_mention_opens_a_thread_and_follow_ups_need_none() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let worker = stage.up(isolated()).await;
@@ -89,9 +88,8 @@ async fn thread_cases_a_mention_opens_a_thread_and_follow_ups_need_none() {
     );
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_a_mention_in_a_thread_adopts_it() {
+async fn case_39_thread_cases_a_mention_in_a_thread_adopts_it() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let worker = stage.up(isolated()).await;
@@ -121,9 +119,8 @@ async fn thread_cases_a_mention_in_a_thread_adopts_it() {
     assert_eq!(discord.seen().count(by_bot), 0);
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_a_kill_between_thread_and_acceptance_splits_nothing() {
+async fn case_39_thread_cases_a_kill_between_thread_and_acceptance_splits_nothing() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let worker = stage.up(isolated()).await;
@@ -144,9 +141,8 @@ async fn thread_cases_a_kill_between_thread_and_acceptance_splits_nothing() {
     assert_eq!(made(&stage).len(), 1);
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_a_lost_answer_and_trouble_end_in_one_thread() {
+async fn case_39_thread_cases_a_lost_answer_and_trouble_end_in_one_thread() {
     for what in [
         RestAct::LoseResponse,
         RestAct::Error {
@@ -167,9 +163,8 @@ async fn thread_cases_a_lost_answer_and_trouble_end_in_one_thread() {
     }
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_what_is_written_in_a_thread_before_it_is_known_waits() {
+async fn case_39_thread_cases_what_is_written_in_a_thread_before_it_is_known_waits() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(isolated()).await;
@@ -185,9 +180,8 @@ async fn thread_cases_what_is_written_in_a_thread_before_it_is_known_waits() {
     assert_eq!(stage.texts(), ["directly", "first", "second"]);
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_a_missing_right_is_told_and_nothing_is_split() {
+async fn case_39_thread_cases_a_missing_right_is_told_and_nothing_is_split() {
     for (right, lack) in [
         (permissions::CREATE_PUBLIC_THREADS, Lack::Threads),
         (permissions::SEND_MESSAGES_IN_THREADS, Lack::InThreads),
@@ -213,9 +207,8 @@ async fn thread_cases_a_missing_right_is_told_and_nothing_is_split() {
     }
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_a_message_that_is_taken_back_before_its_thread_is_no_prompt() {
+async fn case_39_thread_cases_a_message_that_is_taken_back_before_its_thread_is_no_prompt() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(isolated()).await;
@@ -230,9 +223,8 @@ async fn thread_cases_a_message_that_is_taken_back_before_its_thread_is_no_promp
     assert_eq!(stage.texts(), ["next"]);
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_strangers_get_no_thread() {
+async fn case_39_thread_cases_strangers_get_no_thread() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let extra = json!({"thread_isolation": true, "allow_channels": [scene.general.to_string()],
@@ -254,9 +246,8 @@ async fn thread_cases_strangers_get_no_thread() {
     assert_eq!(stage.texts(), ["", "open", "on"]);
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_a_forum_post_is_a_thread_already() {
+async fn case_39_thread_cases_a_forum_post_is_a_thread_already() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let _worker = stage.up(isolated()).await;
@@ -276,9 +267,8 @@ async fn thread_cases_a_forum_post_is_a_thread_already() {
     assert_eq!(made(&stage).len(), 1);
 }
 
-// case 39
 #[tokio::test]
-async fn thread_cases_a_new_session_reads_threads_back() {
+async fn case_39_thread_cases_a_new_session_reads_threads_back() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
     let worker = stage.up(isolated()).await;

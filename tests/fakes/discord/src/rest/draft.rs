@@ -54,7 +54,7 @@ impl Core {
         let flags = asked.unwrap_or(0);
         let draft = Draft {
             content: validate::content(body)?,
-            embeds: validate::embeds(body)?,
+            embeds: validate::embeds(body)?.map(made_by_a_bot),
             components: validate::components(body, flags & flag::COMPONENTS_V2 != 0)?,
             flags: asked,
             allowed: Allowed::read(body)?,
@@ -186,4 +186,11 @@ pub(super) fn nonce(body: &Value) -> Result<Option<Value>, ApiError> {
             "A nonce is an integer or a string.",
         )),
     }
+}
+/// Embeds of this type alone can be made.
+fn made_by_a_bot(mut embeds: Vec<Value>) -> Vec<Value> {
+    for embed in &mut embeds {
+        embed["type"] = Value::from("rich");
+    }
+    embeds
 }
