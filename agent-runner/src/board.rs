@@ -357,13 +357,19 @@ mod tests {
         board
     }
 
+    fn thinking() -> TurnEvent {
+        TurnEvent::Thinking {
+            text: String::new(),
+        }
+    }
+
     #[test]
     fn updates_are_numbered_held_and_said_again() {
         let (mut board, mut say) = (board(), Vec::new());
         assert_eq!(board.begin(&at("t", 1), "x", &mut say), Begin::New);
         assert_eq!(board.begin(&at("t", 1), "x", &mut say), Begin::Known);
         board.keep_text(&at("t", 1), "b", "text", &mut say);
-        board.show(&at("t", 1), TurnEvent::Thinking, &mut say);
+        board.show(&at("t", 1), thinking(), &mut say);
         board.keep(&at("t", 1), ended(), &mut say);
         board.keep(&at("t", 1), ended(), &mut say);
         assert_eq!(numbers(&say), [1, 0, 2]);
@@ -371,7 +377,7 @@ mod tests {
 
         board.close();
         let mut say = Vec::new();
-        board.show(&at("t", 1), TurnEvent::Thinking, &mut say);
+        board.show(&at("t", 1), thinking(), &mut say);
         assert!(say.is_empty());
         assert!(
             board

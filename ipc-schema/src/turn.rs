@@ -136,7 +136,11 @@ pub enum TurnEvent {
         memory: bool,
     },
     /// Progress: the agent thinks.
-    Thinking,
+    Thinking {
+        /// What it thought, once that is whole; empty while it thinks. May be cut at its end.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        text: String,
+    },
     /// Progress: text that is not content yet.
     Partial {
         /// So far, possibly cut at its front.

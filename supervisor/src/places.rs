@@ -51,6 +51,17 @@ pub(crate) fn config(named: Option<PathBuf>) -> PathBuf {
     })
 }
 
+/// A directory as people write it: below this user's home it begins with `~`.
+pub(crate) fn short(dir: &Path) -> String {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let home = home.filter(|home| home.is_absolute() && home.parent().is_some());
+    match home.and_then(|home| dir.strip_prefix(home).ok().map(Path::to_owned)) {
+        Some(below) if below.as_os_str().is_empty() => "~".to_owned(),
+        Some(below) => format!("~/{}", below.display()),
+        None => dir.display().to_string(),
+    }
+}
+
 fn xdg(variable: &str, below_home: &str) -> PathBuf {
     let base = std::env::var_os(variable)
         .map(PathBuf::from)

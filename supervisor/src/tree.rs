@@ -308,9 +308,11 @@ fn hub_plan(
             AgentKind::Acp | AgentKind::Command => Vec::new(),
         },
         history_max_len: project.display.history_max_len,
+        footer: footer(project),
         display: told::Display {
             progress: project.display.mode != DisplayMode::Quiet,
             thinking: project.display.thinking_messages,
+            thinking_max_len: project.display.thinking_max_len,
             tools: project.display.tool_messages,
             tool_max_len: project.display.tool_max_len,
         },
@@ -403,6 +405,22 @@ fn hub_plan(
             })
             .collect(),
         link_secrets,
+    }
+}
+
+/// The line under an answer.
+fn footer(project: &Project) -> told::Footer {
+    let display = &project.display;
+    if !display.reply_footer {
+        return told::Footer::default();
+    }
+    told::Footer {
+        model: true,
+        context: display.show_context_indicator,
+        work_dir: match display.show_workdir_indicator {
+            true => places::short(&project.agent.work_dir),
+            false => String::new(),
+        },
     }
 }
 

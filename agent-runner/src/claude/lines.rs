@@ -125,6 +125,10 @@ pub enum Delta {
     Text(String),
     /// The model thinks.
     Thinking,
+    /// More of what it thinks.
+    Thought(String),
+    /// A block is over.
+    BlockEnds,
     /// The message is over; so many tokens were written.
     Wrote(u64),
 }
@@ -323,6 +327,7 @@ fn delta(event: &RawValue) -> Option<Delta> {
     struct Piece {
         r#type: String,
         text: String,
+        thinking: String,
     }
     let event: Event = serde_json::from_str(event.get()).ok()?;
     match (event.r#type.as_str(), event.content_block.r#type.as_str()) {
@@ -331,6 +336,10 @@ fn delta(event: &RawValue) -> Option<Delta> {
         ("content_block_delta", _) if event.delta.r#type == "text_delta" => {
             Some(Delta::Text(event.delta.text))
         }
+        ("content_block_delta", _) if event.delta.r#type == "thinking_delta" => {
+            Some(Delta::Thought(event.delta.thinking))
+        }
+        ("content_block_stop", _) => Some(Delta::BlockEnds),
         ("message_delta", _) => event.usage["output_tokens"].as_u64().map(Delta::Wrote),
         _ => None,
     }

@@ -35,6 +35,8 @@ use crate::tools::{self, Catalogue};
 const SETTLE: Duration = Duration::from_secs(2);
 /// What is kept of text that is being written, for show.
 const PARTIAL_BYTES: usize = 4096;
+/// The longest thought that is told, in bytes; more of it is left out.
+const THOUGHT_BYTES: usize = 16 * 1024;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,6 +151,8 @@ struct Flight {
     /// Text that may still be taken back, with its message and the id that would make it certain.
     blocks: VecDeque<(Block, String, Option<String>)>,
     partial: String,
+    /// What the model thinks, as far as it is told.
+    thought: String,
 }
 
 impl Protocol {
@@ -242,6 +246,7 @@ impl Protocol {
             last: String::new(),
             blocks: VecDeque::new(),
             partial: String::new(),
+            thought: String::new(),
         });
         let content = match images {
             [] => json!(text),
@@ -511,7 +516,22 @@ impl Protocol {
         };
         flight.worked = true;
         let event = match delta {
-            Delta::Thinking => TurnEvent::Thinking,
+            Delta::Thinking => {
+                flight.thought.clear();
+                TurnEvent::Thinking {
+                    text: String::new(),
+                }
+            }
+            Delta::Thought(more) => {
+                let room = THOUGHT_BYTES.saturating_sub(flight.thought.len());
+                let end = more.floor_char_boundary(room.min(more.len()));
+                flight.thought.push_str(&more[..end]);
+                return Vec::new();
+            }
+            Delta::BlockEnds => match std::mem::take(&mut flight.thought) {
+                thought if thought.trim().is_empty() => return Vec::new(),
+                text => TurnEvent::Thinking { text },
+            },
             Delta::Wrote(tokens) => {
                 self.context.1 = tokens;
                 return Vec::new();

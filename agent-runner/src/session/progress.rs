@@ -103,8 +103,12 @@ mod tests {
             progress.push(TurnEvent::Note {
                 text: n.to_string(),
             });
-            progress.push(TurnEvent::Thinking);
-            progress.push(TurnEvent::Thinking);
+            progress.push(TurnEvent::Thinking {
+                text: String::new(),
+            });
+            progress.push(TurnEvent::Thinking {
+                text: String::new(),
+            });
         }
         assert_eq!(progress.take(Instant::now()).len(), WAITING);
     }

@@ -165,6 +165,7 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 quoted: Some("before".into()),
                 attachments: vec![blob()],
                 left_out: vec!["b.zip (40 MB)".into()],
+                left_out_zh: Vec::new(),
                 reply_to: "1234567890123456789".into(),
                 order: 1234567890123456789,
                 sent_at_ms: 1_776_632_033_273,
@@ -412,7 +413,12 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 memory: true,
             }),
         ),
-        ("update_thinking", update(TurnEvent::Thinking)),
+        (
+            "update_thinking",
+            update(TurnEvent::Thinking {
+                text: String::new(),
+            }),
+        ),
         (
             "update_partial",
             update(TurnEvent::Partial { text: "h".into() }),

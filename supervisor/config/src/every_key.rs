@@ -195,7 +195,8 @@ fn every_key_loads_and_lands_in_its_class() {
         let mut expected = BTreeSet::new();
         collect(&TOP, &file, "", which, &mut expected);
         assert_eq!(told, expected, "{start}");
-        assert!(!expected.is_empty());
+        let any = ALL.iter().flat_map(|table| table.keys).any(which);
+        assert_eq!(!expected.is_empty(), any, "{start}");
     }
 }
 
@@ -301,6 +302,9 @@ fn idle() -> String {
         if !names.is_empty() {
             let _ = writeln!(list, "- {}: {}", title(table), names.join(", "));
         }
+    }
+    if list.trim().is_empty() {
+        list.push_str("- none\n");
     }
     list
 }

@@ -107,6 +107,8 @@ struct Runner {
 enum Timer {
     /// A chunk of the lane may be handed out again.
     Lane(Lane),
+    /// The turn has been waiting behind others for long enough to say so.
+    Queued { turn: String },
     /// The turn's runner has been away for long enough to say so.
     RunnerAway { turn: String },
     /// What is shown of the turn may be due.
@@ -115,6 +117,8 @@ enum Timer {
     Silence(String),
 }
 
+/// Until somebody whose message waits behind others is told, milliseconds.
+const QUEUED: u64 = 3_000;
 /// Until somebody whose message waits for a runner is told, milliseconds.
 const RUNNER_AWAY: u64 = 15_000;
 /// The spool's own entries among the cursors, where a name is asked for.
@@ -195,6 +199,9 @@ impl Engine {
         for project in engine.plan.projects.keys().cloned().collect::<Vec<_>>() {
             for turn in engine.spool.open_turns(&project)? {
                 engine.await_silence(&turn, now)?;
+            }
+            for session in engine.spool.sessions_with_queued(&project)? {
+                engine.await_queued(&session, now)?;
             }
         }
         Ok(engine)
@@ -378,6 +385,7 @@ impl Engine {
                     Timer::Lane(lane) => {
                         self.dirty_lanes.insert(lane);
                     }
+                    Timer::Queued { turn } => self.tell_queued(&turn, now)?,
                     Timer::RunnerAway { turn } => self.tell_runner_away(&turn, now)?,
                     Timer::Progress(turn) => self.tick_progress(&turn, now)?,
                     Timer::Silence(turn) => self.silence(&turn, now)?,

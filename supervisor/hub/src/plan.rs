@@ -157,6 +157,9 @@ pub struct Project {
     /// What the chat sees of a turn.
     #[serde(default)]
     pub display: Display,
+    /// The line under an answer.
+    #[serde(default)]
+    pub footer: Footer,
     /// The modes that a session can be put into; empty = there are none to choose from.
     #[serde(default)]
     pub modes: Vec<String>,
@@ -178,6 +181,17 @@ pub enum Login {
     Key,
 }
 
+/// What the line under an answer says; without any of it there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footer {
+    /// The model that answered.
+    pub model: bool,
+    /// How full the agent's context is.
+    pub context: bool,
+    /// The work directory; empty = not said.
+    pub work_dir: String,
+}
+
 /// What the chat sees of a turn. Lengths are in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Display {
@@ -185,6 +199,9 @@ pub struct Display {
     pub progress: bool,
     /// That the agent thinks.
     pub thinking: bool,
+    /// The longest thought; absent = all of it.
+    #[serde(default)]
+    pub thinking_max_len: Option<u32>,
     /// The tools that it uses.
     pub tools: bool,
     /// The longest line of a tool; absent = all of it.
@@ -197,6 +214,7 @@ impl Default for Display {
         Display {
             progress: true,
             thinking: true,
+            thinking_max_len: Some(300),
             tools: true,
             tool_max_len: Some(500),
         }

@@ -124,6 +124,11 @@ impl Progress {
         self.not_the_last(&mut acts);
         match self.has_pages() {
             true => {
+                // What was thought takes the place of that something is.
+                let thinks = Item::Line(words::thinking(self.show.lang).to_owned());
+                if matches!(seen, Seen::Thinking(_)) && self.kept.items.last() == Some(&thinks) {
+                    self.kept.items.pop();
+                }
                 self.kept.items.push(Item::Line(line));
                 self.stale = true;
                 self.turn_page(now, &mut acts);
@@ -138,13 +143,18 @@ impl Progress {
     fn line(&mut self, seen: Seen<'_>) -> Option<String> {
         let literal = |text: &str| render::literal(text, self.show.dialect);
         let was_thinking = self.thinking;
-        self.thinking = seen == Seen::Thinking;
+        self.thinking = matches!(seen, Seen::Thinking(_));
         // A step always fits a message, whatever the operator allows.
         let room = self.show.limit / 2;
         let most = self.show.tool_max.unwrap_or(room).min(room);
         let line = match seen {
-            Seen::Thinking if self.show.thinking && !was_thinking => {
+            Seen::Thinking("") if self.show.thinking && !was_thinking => {
                 words::thinking(self.show.lang).to_owned()
+            }
+            Seen::Thinking(text) if self.show.thinking && !text.trim().is_empty() => {
+                self.thinking = false;
+                let most = self.show.thinking_max.unwrap_or(room).min(room);
+                words::thought(&literal(&bounded(text.trim(), most)))
             }
             Seen::Tool { name, input } if self.show.tools => {
                 let (name, input) = (bounded(name, 100), bounded(input, most));

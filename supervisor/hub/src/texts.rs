@@ -74,7 +74,7 @@ impl Lang {
 /// A text, with what it speaks of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Text<'a> {
-    /// A turn is running; the message waits.
+    /// A turn is running; the message waits. Said once to a person while that turn runs.
     Queued {
         /// Turns before it, the running one included.
         ahead: usize,

@@ -113,10 +113,9 @@ fn who_waits_is_told_how_many_are_ahead_and_a_full_queue_says_so() {
         ..plan()
     });
     desk.says("e1", "1");
-    let out = desk.says("e2", "2");
-    assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 1 })]);
-    let out = desk.says("e3", "3");
-    assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 2 })]);
+    let mut out = desk.says("e2", "2");
+    out.extend(desk.says("e3", "3"));
+    assert_eq!(desk.post_all(out), [""; 0], "it may be a matter of moments");
     let out = desk.says("e4", "4");
     assert_eq!(desk.post_all(out), [en(Text::QueueFull { depth: 2 })]);
     // A flood is told so now and then, else the words would stand before every answer.
@@ -124,10 +123,53 @@ fn who_waits_is_told_how_many_are_ahead_and_a_full_queue_says_so() {
         let out = desk.says(&format!("f{n}"), "more");
         assert_eq!(desk.post_all(out), [""; 0]);
     }
-    let waited = desk.wait(5_000);
-    desk.post_all(waited);
+    let out = desk.wait(5_000);
+    // Once, however many they have sent.
+    assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 1 })]);
     let out = desk.says("e5", "5");
     assert_eq!(desk.post_all(out), [en(Text::QueueFull { depth: 2 })]);
+    let out = desk.wait(60_000);
+    assert_eq!(desk.post_all(out), [""; 0]);
+}
+
+#[test]
+fn everybody_who_waits_is_told_and_a_killed_hub_tells_nobody_twice() {
+    let mut desk = Desk::linked();
+    let ask = |id: &str, user: &str| {
+        let Body::Inbound(it) = inbound(id, user, id) else {
+            panic!()
+        };
+        Body::Inbound(Inbound {
+            conversation: "channel".into(),
+            address: "channel".into(),
+            shared: true,
+            ..it
+        })
+    };
+    let first = prompts(&desk.got(WORKER, ask("e1", "ann"))).remove(0);
+    for (id, user) in [("e2", "ann"), ("e3", "bob"), ("e4", "bob")] {
+        let out = desk.got(WORKER, ask(id, user));
+        assert_eq!(desk.post_all(out), [""; 0]);
+    }
+    desk.kill_hub();
+    let mut out = desk.worker_up();
+    let standing = Standing::Running;
+    out.extend(desk.runner_up(true, standing));
+    out.extend(desk.wait(QUEUED));
+    let told = [1, 2].map(|ahead| en(Text::Queued { ahead }));
+    assert_eq!(desk.post_all(out), told);
+    desk.kill_hub();
+    let mut out = desk.worker_up();
+    out.extend(desk.runner_up(true, standing));
+    out.extend(desk.wait(QUEUED));
+    assert_eq!(desk.post_all(out), [""; 0]);
+    // Behind the next turn they wait anew, and what they know they are not told again.
+    let out = desk.answer(&first.at, "done");
+    assert_eq!(desk.post_all(out), ["done"]);
+    let out = desk.got(WORKER, ask("e5", "bob"));
+    assert_eq!(desk.post_all(out), [""; 0]);
+    let out = desk.wait(QUEUED);
+    assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 3 })]);
 }
 
 #[test]
@@ -458,10 +500,9 @@ fn a_question_is_answered_by_its_asker_only_and_only_by_a_whole_word() {
     assert_eq!(desk.post_all(out), [en(Text::QuestionNotYours)]);
     let out = desk.got(WORKER, shared("e3", "ann", "please don't allow"));
     assert!(!kinds(&out).contains(&"decide".to_owned()));
-    assert_eq!(
-        desk.post_all(out),
-        [en(Text::QuestionStillOpen), en(Text::Queued { ahead: 1 })]
-    );
+    assert_eq!(desk.post_all(out), [en(Text::QuestionStillOpen)]);
+    let out = desk.wait(QUEUED);
+    assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 1 })]);
     let out = desk.got(WORKER, shared("e4", "ann", "1"));
     assert!(out.iter().any(|out| matches!(
         &out.body,
@@ -586,7 +627,8 @@ fn a_stranger_is_told_once_a_day_and_never_the_text() {
 fn words_are_in_the_language_of_the_first_message() {
     let mut desk = Desk::linked();
     let prompt = prompts(&desk.says("e1", "你好")).remove(0);
-    let out = desk.says("e2", "hello?");
+    desk.says("e2", "hello?");
+    let out = desk.wait(QUEUED);
     assert_eq!(
         desk.post_all(out),
         [say(&Text::Queued { ahead: 1 }, Lang::Zh)]

@@ -138,7 +138,8 @@ fn a_word_at_once_where_nothing_is_ahead() {
         let out = desk.says("e1", "one");
         let prompt = prompts(&out).remove(0);
         assert_eq!(desk.post_all(out), [said.as_str()]);
-        let out = desk.says("e2", "two");
+        desk.says("e2", "two");
+        let out = desk.wait(QUEUED);
         assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 1 })]);
         let out = desk.says("e2", "two");
         assert_eq!(desk.post_all(out).len(), 0, "an event that is known");

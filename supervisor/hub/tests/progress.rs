@@ -233,8 +233,8 @@ fn an_answer_at_once_is_the_only_message_in_every_style() {
 #[test]
 fn legacy_is_a_silent_message_a_step_and_the_last_block_is_the_answer() {
     let mut scene = Scene::new(styled(Style::Legacy));
-    scene.show(TurnEvent::Thinking);
-    scene.show(TurnEvent::Thinking);
+    scene.show(thinking());
+    scene.show(thinking());
     scene.post();
     scene.tool("ls -la");
     scene.post();
@@ -274,7 +274,7 @@ fn many_steps_that_wait_join() {
 #[test]
 fn compact_is_posted_revised_and_closed_and_the_answer_notifies() {
     let mut scene = Scene::new(styled(Style::Compact));
-    scene.show(TurnEvent::Thinking);
+    scene.show(thinking());
     scene.post();
     scene.tool("ls");
     scene.wait(1500);
@@ -322,14 +322,15 @@ fn the_answer_does_not_wait_for_the_page_to_be_closed() {
 fn a_page_that_was_not_handed_out_yet_is_posted_in_its_last_form() {
     let mut scene = Scene::new(styled(Style::Compact));
     // Something else is on its way in the lane.
-    let out = scene.desk.says("e2", "and then?");
+    scene.desk.says("e2", "and then?");
+    let out = scene.desk.wait(QUEUED);
     scene.channel.take(&out);
     scene.tool("ls");
     scene.tell(block("a", "Done."));
     scene.end(Outcome::Done);
     let expected = [
         en(Text::Queued { ahead: 1 }),
-        "🔧 Tool: Bash(ls)\n✅ Done in 0 s".into(),
+        "🔧 Tool: Bash(ls)\n✅ Done in 3 s".into(),
         "Done.".into(),
     ];
     assert_eq!(scene.channel.texts(), expected);
@@ -459,7 +460,7 @@ fn quiet_shows_nothing_and_loses_no_text() {
     let mut plan = styled(Style::Compact);
     plan.projects.get_mut("demo").unwrap().display.progress = false;
     let mut scene = Scene::new(plan);
-    scene.show(TurnEvent::Thinking);
+    scene.show(thinking());
     scene.tell(block("a", "First."));
     scene.tool("ls");
     scene.tell(block("b", "Last."));
@@ -510,7 +511,7 @@ fn a_block_in_pieces_is_one_text() {
 #[test]
 fn a_hub_that_died_goes_on_with_the_page_and_closes_it() {
     let mut scene = Scene::new(styled(Style::Compact));
-    scene.show(TurnEvent::Thinking);
+    scene.show(thinking());
     scene.post();
     scene.tool("ls");
     scene.wait(1500);
@@ -680,7 +681,7 @@ fn an_update_of_another_attempt_or_another_runner_shows_nothing() {
     let mut scene = Scene::new(styled(Style::Legacy));
     let old = scene.at.clone();
     scene.kill_runner();
-    let step = TurnEvent::Thinking;
+    let step = thinking();
     let out = scene.desk.update(&old, 0, step.clone());
     assert_eq!(deliveries(&out).len(), 0);
     let body = Body::TurnUpdate(TurnUpdate {
@@ -692,7 +693,7 @@ fn an_update_of_another_attempt_or_another_runner_shows_nothing() {
     assert_eq!(deliveries(&out).len(), 0);
     scene.end(Outcome::Done);
     let at = scene.at.clone();
-    let out = scene.desk.update(&at, 0, TurnEvent::Thinking);
+    let out = scene.desk.update(&at, 0, thinking());
     assert_eq!(kinds(&out).len(), 0, "it is over");
 }
 

@@ -365,7 +365,7 @@ impl World {
         attempt.done += 1;
         let (held, event) = match attempt.done {
             1 => (true, started(false)),
-            2 => (false, TurnEvent::Thinking),
+            2 => (false, thinking()),
             3 => (true, block("b1", &format!("note {text}"))),
             4 => (
                 false,

@@ -12,6 +12,7 @@
 mod desk;
 
 use desk::*;
+use hub::plan::Footer;
 use hub::texts::{Lang, Text, say};
 use ipc_schema::*;
 use spool::TurnState;
@@ -305,6 +306,80 @@ fn what_the_bot_lacks_and_what_was_left_out_is_said() {
     let files = vec!["a.zip (40 MB): over 25 MB".to_owned()];
     let body = with("e4", "ann", "look", |m| m.left_out = files.clone());
     assert_eq!(said(&mut desk, body), [en(Text::LeftOut { files: &files })]);
+    // In the reader's language, where the worker has words in it.
+    let files = vec!["a.zip：超过 25 MB".to_owned(), "b.zip: gone".to_owned()];
+    let body = with("e5", "bob", "看一下", |m| {
+        m.left_out = vec!["a.zip: over 25 MB".into(), "b.zip: gone".into()];
+        m.left_out_zh = vec!["a.zip：超过 25 MB".into()];
+    });
+    let zh = say(&Text::LeftOut { files: &files }, Lang::Zh);
+    assert!(said(&mut desk, body).contains(&zh));
+}
+
+fn with_footer(limit: u32) -> Desk {
+    let mut plan = plan();
+    let demo = plan.projects.values_mut().next().unwrap();
+    demo.footer = Footer {
+        model: true,
+        context: true,
+        work_dir: "/srv/demo".into(),
+    };
+    let can = Capabilities {
+        text_limit: limit,
+        ..worker_can()
+    };
+    Desk::linked_to(plan, can)
+}
+
+/// A turn that says what it has used.
+fn costly(desk: &mut Desk, answer: &str, outcome: Outcome) -> Vec<String> {
+    let out = desk.says("e1", "one");
+    let at = prompts(&out).remove(0).at;
+    desk.post_all(out);
+    desk.update(&at, 1, started(false));
+    desk.update(&at, 2, block("b", answer));
+    let usage = TurnEvent::Usage {
+        context_tokens: 84_000,
+        context_window: 200_000,
+        cost_microusd: 0,
+        model: "opus".into(),
+    };
+    desk.update(&at, 3, usage);
+    let out = desk.update(&at, 4, ended(outcome));
+    desk.post_all(out)
+}
+
+const UNDER: &str = "\n-# opus · context 42 % · /srv/demo";
+
+#[test]
+fn an_answer_has_a_line_of_figures_under_it() {
+    let mut desk = with_footer(2000);
+    let said = costly(&mut desk, "The answer.", Outcome::Done);
+    assert_eq!(said, [format!("The answer.{UNDER}")]);
+    // Nobody asked what a turn has used that was stopped.
+    let mut desk = with_footer(2000);
+    let said = costly(&mut desk, "The answer.", Outcome::Stopped);
+    assert!(said.iter().all(|text| !text.contains("-#")), "{said:?}");
+}
+
+#[test]
+fn the_line_of_figures_takes_nothing_from_the_answer_and_no_message_of_its_own() {
+    for length in 100..500 {
+        let words = "word ".repeat(length / 5);
+        let answer = words.trim();
+        let mut desk = with_footer(120);
+        let said = costly(&mut desk, answer, Outcome::Done);
+        assert!(
+            said.iter().all(|text| text.chars().count() <= 120),
+            "{said:?}"
+        );
+        let (last, before) = said.split_last().unwrap();
+        let last = last.strip_suffix(UNDER).expect("under the last");
+        assert!(!last.is_empty());
+        let mut all: Vec<&str> = before.iter().map(String::as_str).collect();
+        all.push(last);
+        assert_eq!(all.join(" "), answer);
+    }
 }
 
 #[test]

@@ -185,6 +185,15 @@ impl Spool {
         )
     }
 
+    /// The session's turns that wait, in order.
+    pub fn queued(&self, session: &str) -> Result<Vec<Turn>> {
+        self.all(
+            select!("WHERE session = ?1 AND state = 'queued' ORDER BY number"),
+            [session],
+            read,
+        )
+    }
+
     /// How many turns of the session wait.
     pub fn queued_ahead(&self, session: &str) -> Result<u64> {
         let count = self.number(

@@ -202,22 +202,47 @@ async fn a_question_is_answered_by_a_button_and_its_message_says_so() {
     assert!(scene.tree.work_dir().join("allowed-file").exists());
 }
 
-#[tokio::test]
-async fn unauthorised_click_and_double_click() {
+/// A question that the owner's message put in a channel where others may write too.
+async fn question_in_public() -> (Scene, Asked, Line) {
     let scene = with_options("allow_from = \"*\"").await;
     let at = scene.discord.scene();
     let text = format!("<@{}>\n#tool Bash touch allowed-file\n#say done", at.bot);
     let asked = scene.in_guild(&text);
     let question = shows(&scene, at.general, |line| !line.components.is_empty()).await;
-    let allow = button(&question, "Allow");
-    let deny = button(&question, "Deny");
+    (scene, asked, question)
+}
+
+fn clicks_that_failed(scene: &Scene) -> usize {
+    let failed = |seen: &Seen| matches!(seen, Seen::Failed { .. });
+    scene.discord.seen().count(failed)
+}
+
+#[tokio::test]
+async fn case_16_unauthorised_click() {
+    let (scene, asked, question) = question_in_public().await;
+    let at = scene.discord.scene();
+    let (allow, deny) = (button(&question, "Allow"), button(&question, "Deny"));
     scene
         .discord
         .click(at.bob, question.message, &deny)
         .unwrap();
     let refusal = shows(&scene, at.general, |line| line.only_for == Some(at.bob)).await;
     assert!(refusal.text.contains("somebody else"), "{}", refusal.text);
-    // It is still open, and one of two clicks decides.
+    // It is still open, and whoever asked decides.
+    scene
+        .discord
+        .click(at.owner, question.message, &allow)
+        .unwrap();
+    scene.reply(asked, |line| line.text == "done").await;
+    assert!(scene.tree.work_dir().join("allowed-file").exists());
+    assert_eq!(clicks_that_failed(&scene), 0);
+}
+
+#[tokio::test]
+async fn case_17_double_click() {
+    let (scene, asked, question) = question_in_public().await;
+    let at = scene.discord.scene();
+    let (allow, deny) = (button(&question, "Allow"), button(&question, "Deny"));
     scene
         .discord
         .click(at.owner, question.message, &allow)
@@ -230,16 +255,16 @@ async fn unauthorised_click_and_double_click() {
     let late = shows(&scene, at.general, |line| line.only_for == Some(at.owner)).await;
     assert!(late.text.contains("Too late"), "{}", late.text);
     assert!(scene.tree.work_dir().join("allowed-file").exists());
-    let failed = |seen: &Seen| matches!(seen, Seen::Failed { .. });
-    assert_eq!(
-        scene.discord.seen().count(failed),
-        0,
-        "every click was answered in time"
-    );
+    let closed = shows(&scene, at.general, |line| {
+        line.message == question.message && line.components.is_empty()
+    })
+    .await;
+    assert!(closed.text.contains("Allowed") && !closed.text.contains("Denied"));
+    assert_eq!(clicks_that_failed(&scene), 0);
 }
 
 #[tokio::test]
-async fn ack_3s_with_a_frozen_hub() {
+async fn case_14_ack_3s() {
     let scene = Scene::start().await;
     let asked = scene.dm("#tool Bash touch allowed-file\n#say done");
     let question = shows(&scene, asked.channel, |line| !line.components.is_empty()).await;
@@ -451,7 +476,10 @@ async fn a_message_that_waits_is_changed_and_taken_back() {
         .unwrap();
     let second = scene.dm("#say two");
     let third = scene.dm("#say three");
-    scene.reply(third, |line| line.text.contains("2")).await;
+    // Once for both of them.
+    scene
+        .reply(third, |line| line.text.contains("In the queue: 1 ahead"))
+        .await;
     scene
         .discord
         .edit(owner, second.message, "#say better")

@@ -37,6 +37,8 @@ pub struct Setup {
     pub project: String,
     /// Lines of `[projects.agent]`.
     pub agent_table: String,
+    /// Answers have the line of figures under them, as they have where nobody says otherwise.
+    pub footer: bool,
     /// Lines of `[projects.agent.options]`.
     pub agent_options: String,
     /// Lines of Discord's `[projects.platforms.options]`.
@@ -61,6 +63,7 @@ impl Setup {
             top: String::new(),
             project: String::new(),
             agent_table: String::new(),
+            footer: false,
             agent_options: String::new(),
             discord_options: String::new(),
             weibo_options: String::new(),
@@ -76,6 +79,9 @@ impl Setup {
             "{}\n[[projects]]\nname = \"demo\"\n{}\n",
             self.top, self.project
         );
+        if !self.footer {
+            text.push_str("reply_footer = false\n");
+        }
         let (kind, cmd) = match &self.agent {
             Agent::ClaudeCode { cmd, .. } => ("claudecode", cmd),
             Agent::Command { cmd, .. } => ("command", cmd),

@@ -64,15 +64,13 @@ pub(crate) static PROJECT: Table = table(
             "show_context_indicator",
             Kind::Bool,
             "as in `[projects.display]`",
-        )
-        .without_effect(),
+        ),
         same(
             "show_workdir_indicator",
             Kind::Bool,
             "the work directory in the footer; default true",
-        )
-        .without_effect(),
-        same("reply_footer", Kind::Bool, "as in `[projects.display]`").without_effect(),
+        ),
+        same("reply_footer", Kind::Bool, "as in `[projects.display]`"),
         same(
             "run_as_user",
             Kind::Text,
@@ -380,8 +378,7 @@ pub(crate) static AGENT_OPTIONS: Table = table(
                 max: 100_000_000,
             },
             "the size of the context, for the indicator; 0: the agent's word",
-        )
-        .without_effect(),
+        ),
         same(
             "plugin_dir",
             Kind::Paths,

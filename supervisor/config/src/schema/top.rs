@@ -171,8 +171,7 @@ const DISPLAY_KEYS: &[Key] = &[
         "thinking_max_len",
         LENGTH,
         "characters of thinking shown; default 300, 0 = all",
-    )
-    .without_effect(),
+    ),
     same(
         "tool_messages",
         Kind::Bool,
@@ -191,15 +190,13 @@ const DISPLAY_KEYS: &[Key] = &[
     same(
         "show_context_indicator",
         Kind::Bool,
-        "how full the agent's context is, under an answer; default true",
-    )
-    .without_effect(),
+        "how full the agent's context is, in the line under an answer; default true",
+    ),
     same(
         "reply_footer",
         Kind::Bool,
-        "the lines under an answer; default true",
-    )
-    .without_effect(),
+        "the line under an answer (model, context, work directory); default true",
+    ),
     later(
         "hide_agent_footer",
         "takes away a footer that the agent itself writes",

@@ -145,26 +145,6 @@ fn what_is_required_is_asked_for() {
 }
 
 #[test]
-fn a_key_that_is_set_and_has_no_effect_yet_is_told() {
-    let top = "banned_words = []\n[display]\nmode = \"full\"\nreply_footer = false\nthinking_max_len = 5\n";
-    let text = format!("{top}{GOOD}thread_isolation = false\nprogress_style = \"\"\n");
-    expect(
-        &text,
-        &context(),
-        &[
-            (
-                "4 warning display.reply_footer: ",
-                "no effect in this version",
-            ),
-            (
-                "5 warning display.thinking_max_len: ",
-                "no effect in this version",
-            ),
-        ],
-    );
-}
-
-#[test]
 fn a_shell_command_of_the_peer_is_left_out() {
     let text = format!("[[commands]]\nname = \"push\"\nexec = \"git push\"\n{GOOD}");
     expect(

@@ -4,6 +4,7 @@
 //! of the turn is noted in the same transaction, so that it is neither lost nor said again.
 
 use ipc_schema::BlobRef;
+use render::Dialect;
 use spool::{Piece, SpoolError, Turn, TurnState};
 
 use super::outbox::{Place, Post};
@@ -14,6 +15,7 @@ use crate::plan::{Reply, Style};
 use crate::progress::Act;
 use crate::texts::progress::{self as words, NoFile};
 use crate::texts::{Text, say};
+use crate::used;
 
 /// What becomes of the text blocks of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,7 @@ impl Engine {
         };
         if blocks == Blocks::Each {
             if !shown {
-                self.post_answer(turn, &whole, now)?;
+                self.post_answer(turn, &whole, String::new(), now)?;
                 self.shown(turn, block, true, now)?;
             }
             return Ok(());
@@ -145,7 +147,7 @@ impl Engine {
         let waiting = self.waiting(turn, content, true)?;
         let texts: Vec<&str> = waiting.iter().map(|piece| piece.text.as_str()).collect();
         if !texts.is_empty() {
-            self.post_answer(turn, &texts.join("\n\n"), now)?;
+            self.post_answer(turn, &texts.join("\n\n"), String::new(), now)?;
         }
         for piece in &waiting {
             self.shown(turn, &piece.block, true, now)?;
@@ -239,16 +241,33 @@ impl Engine {
         Ok(acts)
     }
 
+    /// The line under the last answer of a turn.
+    fn footer_of(&self, turn: &Turn) -> Result<String, SpoolError> {
+        let Some(project) = self.plan.projects.get(&turn.project) else {
+            return Ok(String::new());
+        };
+        let session = self.spool.session(&turn.session)?.unwrap_or_default();
+        let model = match session.model.as_str() {
+            "" => project.model.as_str(),
+            model => model,
+        };
+        let dialect = Dialect::from_name(&self.capabilities(&turn.instance).dialect);
+        let (used, wanted) = (&session.used, &project.footer);
+        Ok(used::footer(used, wanted, model, dialect, lang(turn)))
+    }
+
     /// One answer, or the whole of one.
     fn post_answer(
         &mut self,
         turn: &Turn,
         text: &str,
+        footer: String,
         now: u64,
     ) -> Result<(usize, usize), SpoolError> {
         let post = Post {
             text,
             answer: Some(lang(turn)),
+            footer,
             ..Post::default()
         };
         let posted = self.publish(&turn.into(), post, now)?;
@@ -297,8 +316,13 @@ impl Engine {
             let kept = live.progress.kept_mut();
             (answered.shown, answered.aloud) = (kept.shown, kept.aloud);
         }
-        for answer in &answers {
-            let (chars, chunks) = self.post_answer(turn, answer, now)?;
+        for (nth, answer) in (1..).zip(&answers) {
+            // The figures are those of a turn that came to its end.
+            let footer = match over == TurnState::Ended && nth == answers.len() {
+                true => self.footer_of(turn)?,
+                false => String::new(),
+            };
+            let (chars, chunks) = self.post_answer(turn, answer, footer, now)?;
             answered.chars += chars;
             answered.chunks += chunks;
         }

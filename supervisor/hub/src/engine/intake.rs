@@ -4,7 +4,8 @@ use ipc_schema::{Accepted, Access, Act, Body, Inbound, MAX_TEXT, Sender};
 use spool::{Conversation, Person, Session, SpoolError, Turn, TurnState};
 
 use super::outbox::Place;
-use super::{Engine, RUNNER_AWAY, Timer};
+use super::runner::lang;
+use super::{Engine, QUEUED, RUNNER_AWAY, Timer};
 use crate::command::Command;
 use crate::texts::{Lang, Text};
 use crate::{ids, menu, prompt};
@@ -398,21 +399,18 @@ impl Engine {
             event_id: message.event_id.clone(),
             said: said.clone(),
         })?;
-        let mut files = message.left_out.clone();
+        let mut files = left_out(message, lang);
         files.extend(self.attach(&id, &message.attachments)?);
         self.name_session(&conversation.session, &said)?;
         if !files.is_empty() {
             self.notice(place, &Text::LeftOut { files: &files }, lang, now)?;
         }
-        if ahead > 0 {
-            self.notice(
-                place,
-                &Text::Queued {
-                    ahead: ahead as usize,
-                },
-                lang,
-                now,
-            )?;
+        if ahead > 0 && place.answers.is_empty() {
+            // Most turns are short: who would wait for a moment only is spared the message.
+            self.at(now + QUEUED, Timer::Queued { turn: id });
+        } else if ahead > 0 {
+            let ahead = ahead as usize;
+            self.notice(place, &Text::Queued { ahead }, lang, now)?;
         } else {
             self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: id });
             match message.act {
@@ -422,6 +420,48 @@ impl Engine {
             }
         }
         self.dirty_sessions.insert(conversation.session.clone());
+        Ok(())
+    }
+
+    /// Somebody's message has been waiting behind others: they are told, once while that turn runs,
+    /// however many they send.
+    pub(super) fn tell_queued(&mut self, id: &str, now: u64) -> Result<(), SpoolError> {
+        let turn = self.spool.turn(id)?;
+        let Some(turn) = turn.filter(|turn| turn.state == TurnState::Queued) else {
+            return Ok(());
+        };
+        let Some(active) = self.spool.active_turn(&turn.session)? else {
+            // It waits for the runner, and that is said elsewhere.
+            return Ok(());
+        };
+        let runner = self.runner_of(&turn.project);
+        let ready = runner.and_then(|it| self.runners.get(&it).map(|it| it.ready));
+        if ready != Some(true) {
+            // So here, but it may be back before that is.
+            self.at(now + QUEUED, Timer::Queued { turn: turn.id });
+            return Ok(());
+        }
+        // The first of theirs that waits: the others come behind it.
+        let queued = self.spool.queued(&turn.session)?;
+        let before = queued.iter().take_while(|other| other.asker != turn.asker);
+        let ahead = before.count() + 1;
+        let what = format!("queued {} {}", active.id, turn.asker);
+        if !self
+            .spool
+            .tell_once(&turn.instance, &turn.address, &what, DAY, now)?
+        {
+            return Ok(());
+        }
+        let place = Place::from(&turn);
+        self.notice(&place, &Text::Queued { ahead }, lang(&turn), now)
+    }
+
+    /// After a start: whoever waits is told as if nothing had happened.
+    pub(super) fn await_queued(&mut self, session: &str, now: u64) -> Result<(), SpoolError> {
+        for turn in self.spool.queued(session)? {
+            let due = (turn.queued_at + QUEUED).max(now);
+            self.at(due, Timer::Queued { turn: turn.id });
+        }
         Ok(())
     }
 
@@ -467,6 +507,15 @@ impl Engine {
     pub(super) fn runner_of(&self, project: &str) -> Option<String> {
         self.plan.projects.get(project).map(|p| p.runner.clone())
     }
+}
+
+/// What of a message was not taken along, in a language that its worker has words in.
+fn left_out(message: &Inbound, lang: Lang) -> Vec<String> {
+    let entry = |(nth, en): (usize, &String)| match message.left_out_zh.get(nth) {
+        Some(zh) if lang == Lang::Zh && !zh.is_empty() => zh.clone(),
+        _ => en.clone(),
+    };
+    message.left_out.iter().enumerate().map(entry).collect()
 }
 
 /// As much of a message as `/history` may show.

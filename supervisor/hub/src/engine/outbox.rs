@@ -45,6 +45,9 @@ pub(super) struct Post<'a> {
     /// An answer to somebody of this language: over [`crate::plan::Platform::max_reply_messages`]
     /// it goes as a file.
     pub(super) answer: Option<Lang>,
+    /// A line of ours under an answer, in the platform's dialect. It takes room from the text and
+    /// never a message of its own.
+    pub(super) footer: String,
     /// How it is shown. Of several chunks the first changes `target`, the last has the controls, the
     /// card and the files. `answers` and `private` are the place's.
     pub(super) form: Form,
@@ -115,13 +118,14 @@ impl Engine {
             true => post.text.to_owned(),
             false => render::render(post.text, Dialect::from_name(&capabilities.dialect)),
         };
-        let mut chunks = cut(&rendered, limit);
+        let mut chunks = with_footer(&rendered, limit, &post.footer);
         let mut form = post.form;
         if let Some(lang) = post.answer
             && chunks.len() > self.most_messages(place.instance, limit)
             && let Some(file) = self.as_file(post.text, &capabilities, now)?
         {
             let note = words::whole_in_file(lang);
+            let note = under(&note, &post.footer);
             let room = (note.chars().count() + 2).min(limit.max_chars / 2);
             let max_chars = limit.max_chars - room;
             let first = cut(&rendered, Limit { max_chars, ..limit }).swap_remove(0);
@@ -246,6 +250,30 @@ pub(super) fn cut(rendered: &str, limit: Limit) -> Vec<String> {
     chunks.into_iter().map(|chunk| chunk.text).collect()
 }
 
+/// Cut to messages, with a line under the last.
+fn with_footer(rendered: &str, limit: Limit, footer: &str) -> Vec<String> {
+    let room = footer.chars().count() + 1;
+    let fits = |chunk: &String| chunk.chars().count() + room <= limit.max_chars;
+    let mut chunks = cut(rendered, limit);
+    if !footer.is_empty() && room < limit.max_chars / 2 && chunks.last().is_some_and(|it| !fits(it))
+    {
+        let max_chars = limit.max_chars - room;
+        chunks = cut(rendered, Limit { max_chars, ..limit });
+    }
+    if let Some(last) = chunks.last_mut().filter(|it| fits(it)) {
+        *last = under(last, footer);
+    }
+    chunks
+}
+
+/// A line under a text; no line: the text.
+fn under(text: &str, line: &str) -> String {
+    match line {
+        "" => text.to_owned(),
+        line => format!("{text}\n{line}"),
+    }
+}
+
 /// What of a message's form its first, its last and any other chunk has.
 fn part(form: &Form, first: bool, last: bool) -> Form {
     let mut part = Form {
@@ -258,6 +286,9 @@ fn part(form: &Form, first: bool, last: bool) -> Form {
     if first {
         part.target.clone_from(&form.target);
         part.or_post = form.or_post;
+    }
+    // What only one person is to see goes by their event, to its last chunk.
+    if first || form.private {
         part.answers.clone_from(&form.answers);
     }
     if last {

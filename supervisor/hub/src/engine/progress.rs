@@ -62,6 +62,7 @@ impl Engine {
         Show {
             style: self.style_of(turn),
             thinking: display.thinking,
+            thinking_max: display.thinking_max_len.map(|most| most as usize),
             tools: display.tools,
             tool_max: display.tool_max_len.map(|most| most as usize),
             preview: preview.enabled.then_some(preview.max_chars as usize),
@@ -148,7 +149,7 @@ impl Engine {
     ) -> Result<(), SpoolError> {
         let id = at.turn.as_str();
         let seen = match event {
-            TurnEvent::Thinking => Seen::Thinking,
+            TurnEvent::Thinking { text } => Seen::Thinking(text),
             TurnEvent::Partial { text } => Seen::Partial(text),
             TurnEvent::Tool { name, input } => Seen::Tool { name, input },
             TurnEvent::Note { text } => Seen::Note(text),

@@ -257,7 +257,7 @@ impl Engine {
                 let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
                 self.notice(&turn.into(), &Text::Waiting { ahead, memory }, lang, now)
             }
-            TurnEvent::Thinking
+            TurnEvent::Thinking { .. }
             | TurnEvent::Partial { .. }
             | TurnEvent::Tool { .. }
             | TurnEvent::Note { .. }

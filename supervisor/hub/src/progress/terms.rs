@@ -15,6 +15,8 @@ pub struct Show {
     pub style: Style,
     /// That the agent thinks.
     pub thinking: bool,
+    /// The longest thought, in characters; none: all of it.
+    pub thinking_max: Option<usize>,
     /// Which tools it uses.
     pub tools: bool,
     /// The longest call of a tool, in characters; none: all of it.
@@ -37,7 +39,8 @@ pub struct Show {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Seen<'a> {
     /// It thinks.
-    Thinking,
+    /// What it thought; empty while it thinks.
+    Thinking(&'a str),
     /// It uses a tool.
     Tool {
         /// Which.

@@ -9,6 +9,7 @@ fn show(style: Style) -> Show {
     Show {
         style,
         thinking: true,
+        thinking_max: Some(20),
         tools: true,
         tool_max: None,
         preview: Some(2000),
@@ -130,14 +131,14 @@ fn an_answer_that_comes_at_once_shows_nothing() {
 fn legacy_says_each_step_and_each_block_that_was_not_the_last() {
     let mut player = Player::new(show(Style::Legacy));
     for _ in 0..3 {
-        player.seen(Seen::Thinking, 1);
+        player.seen(Seen::Thinking(""), 1);
     }
     player.seen(tool("ls -la"), 2);
     player.block("a", "I look.", 3);
     player.seen(Seen::Partial("I lo"), 3);
     assert_eq!(player.earlier.len(), 0, "that is a part of it");
     player.seen(Seen::Partial("It is"), 4);
-    player.seen(Seen::Thinking, 5);
+    player.seen(Seen::Thinking(""), 5);
     player.block("b", "It is done.", 6);
     player.end(TurnState::Ended, 7);
     let expected = [
@@ -151,9 +152,39 @@ fn legacy_says_each_step_and_each_block_that_was_not_the_last() {
 }
 
 #[test]
+fn a_thought_takes_the_place_of_thinking_as_far_as_it_may_be_shown() {
+    let thought = "First *look*, then\nleap: it is not far";
+    let mut player = Player::new(show(Style::Compact));
+    player.seen(Seen::Thinking(""), 0);
+    player.seen(Seen::Thinking(thought), 1);
+    player.seen(Seen::Thinking("  "), 2);
+    player.landed(3);
+    player.tick(2000);
+    let shown = "🤔 First \\*look\\*, then l…\n⏳ Working…";
+    assert_eq!(player.page(), shown);
+    // The next one stands beside it, with or without a word before.
+    player.seen(Seen::Thinking("Now leap"), 2100);
+    player.tick(4000);
+    let all = "🤔 First \\*look\\*, then l…\n🤔 Now leap\n⏳ Working…";
+    assert_eq!(player.page(), all);
+    let mut player = Player::new(show(Style::Legacy));
+    player.seen(Seen::Thinking(""), 0);
+    player.seen(Seen::Thinking(thought), 1);
+    let steps = ["🤔 Thinking…", "🤔 First \\*look\\*, then l…"];
+    assert_eq!(player.steps, steps);
+    let quiet = Show {
+        thinking: false,
+        ..show(Style::Legacy)
+    };
+    let mut player = Player::new(quiet);
+    player.seen(Seen::Thinking(thought), 1);
+    assert_eq!(player.steps.len(), 0);
+}
+
+#[test]
 fn compact_is_one_message_that_is_changed_and_closed() {
     let mut player = Player::new(show(Style::Compact));
-    player.seen(Seen::Thinking, 0);
+    player.seen(Seen::Thinking(""), 0);
     assert_eq!(player.page(), "🤔 Thinking…\n⏳ Working…");
     player.seen(tool("ls"), 100);
     assert_eq!(player.revised, 0, "it does not stand yet");
@@ -289,7 +320,7 @@ fn tools_and_thinking_are_shown_as_the_operator_wants() {
         ..show(Style::Legacy)
     };
     let mut player = Player::new(quiet);
-    player.seen(Seen::Thinking, 0);
+    player.seen(Seen::Thinking(""), 0);
     player.seen(tool("x"), 0);
     assert_eq!(player.steps.len(), 0);
     let mut short = Player::new(Show {
@@ -342,7 +373,7 @@ proptest! {
         for what in doing {
             let before = player.revised;
             match what {
-                Do::Think => player.seen(Seen::Thinking, now),
+                Do::Think => player.seen(Seen::Thinking(""), now),
                 Do::Tool(input) => player.seen(tool(&input), now),
                 Do::Partial(most) => {
                     let Some(text) = texts.get(next) else { continue };

@@ -19,6 +19,16 @@ pub fn thinking(lang: Lang) -> &'static str {
     }
 }
 
+/// What the agent thought.
+pub fn thought(text: &str) -> String {
+    format!("🤔 {text}")
+}
+
+/// How full the agent's context is, under an answer.
+pub fn context(percent: u64, lang: Lang) -> String {
+    both!(lang, "context {percent} %", "上下文 {percent}%")
+}
+
 /// The agent uses a tool.
 pub fn tool(name: &str, input: &str, lang: Lang) -> String {
     let call = match input {

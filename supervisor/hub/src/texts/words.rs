@@ -12,8 +12,10 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
     match *text {
         Text::Queued { ahead } => both!(
             lang,
-            "In the queue: {ahead} ahead, /stop ends the current one.",
-            "已排队：前面还有 {ahead} 条，发送 /stop 可结束当前任务。"
+            "In the queue: {ahead} ahead; whatever else you send waits behind it.\n\
+             /stop ends the current one.",
+            "已排队：前面还有 {ahead} 条；之后发送的消息会依次排在后面。\n\
+             发送 /stop 可结束当前任务。"
         ),
         Text::InstantReply => both!(lang, "Got it, the agent is on it.", "收到，助手正在处理。"),
         Text::Waiting { ahead, memory } => {

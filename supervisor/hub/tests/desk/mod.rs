@@ -210,6 +210,15 @@ pub fn started(continued: bool) -> TurnEvent {
     }
 }
 
+/// After so long who waits behind others is told, milliseconds.
+pub const QUEUED: u64 = 3_000;
+
+pub fn thinking() -> TurnEvent {
+    TurnEvent::Thinking {
+        text: String::new(),
+    }
+}
+
 pub fn block(block: &str, text: &str) -> TurnEvent {
     TurnEvent::Text {
         block: block.into(),
