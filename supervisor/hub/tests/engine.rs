@@ -169,7 +169,7 @@ fn everybody_who_waits_is_told_and_a_killed_hub_tells_nobody_twice() {
     let out = desk.got(WORKER, ask("e5", "bob"));
     assert_eq!(desk.post_all(out), [""; 0]);
     let out = desk.wait(QUEUED);
-    assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 3 })]);
+    assert_eq!(desk.post_all(out), [en(Text::Queued { ahead: 1 })]);
 }
 
 #[test]

@@ -241,6 +241,20 @@ async fn a_channel_that_is_not_there() {
 }
 
 #[tokio::test]
+async fn a_listed_channel_is_in_a_server_that_is_left_out() {
+    let discord = FakeDiscord::start().await;
+    let scene = discord.scene();
+    let other = discord.add_guild("Other", scene.owner);
+    discord.join(other, scene.bot);
+    let more = json!({
+        "allow_channels": [scene.general.to_string()],
+        "allow_guilds": [other.to_string()],
+    });
+    let found = examine(&discord, more, &[]).await;
+    found.only("permissions", &["#general", "not in `allow_guilds`"]);
+}
+
+#[tokio::test]
 async fn without_a_list_a_server_fails_only_if_no_channel_is_of_use() {
     let discord = FakeDiscord::start().await;
     let scene = discord.scene();
