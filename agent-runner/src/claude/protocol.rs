@@ -524,8 +524,9 @@ impl Protocol {
             }
             Delta::Thought(more) => {
                 let room = THOUGHT_BYTES.saturating_sub(flight.thought.len());
-                let end = more.floor_char_boundary(room.min(more.len()));
-                flight.thought.push_str(&more[..end]);
+                let mut ends = (0..=room.min(more.len())).rev();
+                let end = ends.find(|end| more.is_char_boundary(*end));
+                flight.thought.push_str(&more[..end.unwrap_or(0)]);
                 return Vec::new();
             }
             Delta::BlockEnds => match std::mem::take(&mut flight.thought) {
