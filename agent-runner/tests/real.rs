@@ -9,19 +9,25 @@ mod support;
 use fake_model::FakeModel;
 use fake_model::script::Point;
 use ipc_schema::{Decision, Outcome, QuestionKind, TurnEvent};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Desk, SOON, Turn, kill, nap, processes};
 
 async fn real() -> (Desk, FakeModel) {
+    real_with(json!({})).await
+}
+
+async fn real_with(more: Value) -> (Desk, FakeModel) {
     let cli = std::env::var_os("BULKHEAD_CLAUDE")
         .unwrap_or_else(|| panic!("BULKHEAD_CLAUDE=/path/to/claude names the command line"));
     let model = FakeModel::start().await.unwrap();
-    let desk = Desk::start(json!({
+    let mut options = json!({
         "cmd": cli.to_str().unwrap(),
         "env": {"ANTHROPIC_BASE_URL": model.url(), "ANTHROPIC_API_KEY": "dummy", "IS_SANDBOX": "1"},
-    }))
-    .await;
-    (desk, model)
+    });
+    for (key, value) in more.as_object().unwrap() {
+        options[key] = value.clone();
+    }
+    (Desk::start(options).await, model)
 }
 
 /// The agent's process: what has the session's id in its command line.
@@ -184,4 +190,138 @@ async fn always_outlives_the_agent() {
         desk.answer("three").await.questions.is_empty(),
         "and later on"
     );
+}
+
+/// Tools of the operator's: one that answers, one that does not.
+fn tools(nap: &str) -> Value {
+    let input = json!({"type": "object", "properties": {"id": {"type": "integer"}}});
+    json!([
+        {"name": "order", "description": "d", "input": input, "secrets": {"ORDERS_KEY": "canary-9d"},
+         "command": ["sh", "-c", "cat; echo with $ORDERS_KEY"]},
+        {"name": "hung", "description": "d",
+         "command": ["sh", "-c", format!("touch \"$HOME/up\"; trap '' TERM; setsid {nap} & {nap}")]},
+    ])
+}
+
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn tools_of_the_operators_are_called_and_stopped_and_files_are_sent() {
+    let nap = nap(7221);
+    let (mut desk, _model) = real_with(json!({"tools": tools(&nap)})).await;
+    desk.prompt("s", "one", "#tool mcp__bulkhead__order {\"id\": 7}");
+    let text = desk.answer("one").await.texts().join("\n");
+    assert!(
+        text.contains("{\"id\":7}") && text.contains("with [secret]"),
+        "{text}"
+    );
+    desk.prompt("s", "junk", "#tool mcp__bulkhead__order {\"id\": \"x\"}");
+    let text = desk.answer("junk").await.texts().join("\n");
+    assert!(text.contains("does not fit"), "{text}");
+
+    desk.prompt("s", "hung", "#tool mcp__bulkhead__hung {}");
+    while !desk.dir.path().join("home/up").exists() {
+        tokio::task::yield_now().await;
+    }
+    desk.interrupt("hung");
+    assert_eq!(desk.ended("hung").await.outcome, Some(Outcome::Stopped));
+    assert_eq!(processes(&nap), Vec::<i32>::new());
+
+    std::fs::write(desk.work().join("a.txt"), "text").unwrap();
+    let send = "#say Here:\n#tool mcp__bulkhead__send_file {\"path\": \"a.txt\"}\n#say done";
+    desk.prompt("s", "file", send);
+    let turn = desk.answer("file").await;
+    let place = |wanted: fn(&TurnEvent) -> bool| turn.events.iter().position(wanted).unwrap();
+    let text = place(|event| matches!(event, TurnEvent::Text { .. }));
+    let file = place(|event| matches!(event, TurnEvent::File { .. }));
+    assert!(text < file, "{turn:#?}");
+
+    // Resumed, it has them still.
+    desk.kill_runner(2).await;
+    desk.prompt("s", "again", "#tool mcp__bulkhead__order {\"id\": 8}");
+    let text = desk.answer("again").await.texts().join("\n");
+    assert!(text.contains("{\"id\":8}"), "{text}");
+}
+
+/// An agent that has nothing but tools, told to do everything else.
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn an_agent_that_has_only_tools_does_nothing_else() {
+    let (desk, model) = real_with(json!({"tools_only": true, "tools": tools("true")})).await;
+    let dir = desk.dir.path();
+    let canary = dir.join("canary.txt");
+    std::fs::write(&canary, "canary-of-a-file-3a").unwrap();
+    std::fs::write(desk.work().join("CLAUDE.md"), "canary-of-a-project-3b").unwrap();
+    let home = dir.join("home/.claude");
+    std::fs::create_dir_all(home.join("commands")).unwrap();
+    std::fs::write(home.join("CLAUDE.md"), "canary-of-a-user-3c").unwrap();
+    let ran = dir.join("ran");
+    let touch = format!("touch {}", ran.display());
+    std::fs::write(home.join("commands/run.md"), format!("!`{touch}`")).unwrap();
+    let hook = json!({"hooks": [{"type": "command", "command": touch}]});
+    let settings = json!({"hooks": {"SessionStart": [hook.clone()], "UserPromptSubmit": [hook]},
+        "permissions": {"allow": ["Bash", "Read", "WebFetch"]}});
+    std::fs::write(home.join("settings.json"), settings.to_string()).unwrap();
+
+    let path = canary.display();
+    let web = model.url();
+    for (n, attempt) in [
+        format!("#tool Bash cat {path}"),
+        format!("#tool Bash {touch}"),
+        format!("#tool Bash curl --silent {web}/control/ledger"),
+        format!("#tool Read {path}"),
+        format!("#tool Write {}", ran.display()),
+        format!("#tool Edit {{\"file_path\": \"{path}\", \"old_string\": \"canary\", \"new_string\": \"x\"}}"),
+        format!("#tool WebFetch {{\"url\": \"{web}\", \"prompt\": \"x\"}}"),
+        format!("#tool Glob {{\"pattern\": \"{path}\"}}"),
+        format!("#tool Task {{\"description\": \"d\", \"prompt\": \"#tool Bash {touch}\", \"subagent_type\": \"general-purpose\"}}"),
+        "#tool Skill {\"skill\": \"run\"}".to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let turn = format!("tool{n}");
+        desk.prompt("s", &turn, &attempt);
+        let turn = desk.answer(&turn).await;
+        assert!(turn.questions.is_empty(), "{attempt}: {turn:#?}");
+        let text = turn.texts().join("\n");
+        assert!(text.contains("No such tool"), "{attempt}: {text}");
+    }
+    for (n, message) in [
+        format!("read @{path} please"),
+        format!("read @\"{path}\" please"),
+        format!("!cat {path}"),
+        "/run".to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let turn = format!("message{n}");
+        desk.prompt("s", &turn, &message);
+        desk.ended(&turn).await;
+    }
+    desk.prompt("s", "own", "#tool mcp__bulkhead__order {\"id\": 7}");
+    let text = desk.answer("own").await.texts().join("\n");
+    assert!(text.contains("{\"id\":7}"), "{text}");
+
+    assert!(!ran.exists(), "something ran");
+    assert_eq!(
+        std::fs::read_to_string(&canary).unwrap(),
+        "canary-of-a-file-3a"
+    );
+    // What the model was told, all of it.
+    let told = format!("{:?}", model.ledger().snapshot());
+    let projects = std::fs::read_dir(home.join("projects")).unwrap();
+    let files = projects.flat_map(|project| std::fs::read_dir(project.unwrap().path()).unwrap());
+    let said: String = files
+        .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
+        .collect();
+    assert!(said.contains("mcp__bulkhead__order"));
+    for canary in [
+        "canary-of-a-file",
+        "canary-of-a-project",
+        "canary-of-a-user",
+        "canary-9d",
+    ] {
+        assert!(!told.contains(canary) && !said.contains(canary), "{canary}");
+    }
 }
