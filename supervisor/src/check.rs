@@ -1,10 +1,12 @@
 //! `bulkhead check`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::Result;
-use supervisor_config::{Checked, SecretMode, Severity, check_file};
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use supervisor_config::{Checked, Plan, SecretMode, Severity, Tool, check_file};
 
 use crate::places;
 
@@ -22,6 +24,20 @@ pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<Ex
     let checked = read(&config, mode);
     for problem in &checked.problems {
         eprintln!("{problem}");
+    }
+    if let Some(plan) = &checked.plan {
+        let wrong = tools(plan)?;
+        if !wrong.is_empty() {
+            for problem in &wrong {
+                eprintln!("{}: error: {problem}", config.display());
+            }
+            eprintln!(
+                "{}: {} to mend before it can run",
+                config.display(),
+                wrong.len()
+            );
+            return Ok(ExitCode::from(BAD_CONFIG));
+        }
     }
     Ok(match checked.plan {
         Some(plan) => {
@@ -44,6 +60,45 @@ pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<Ex
             ExitCode::from(BAD_CONFIG)
         }
     })
+}
+
+/// The longest that a runner's words on one project are, bytes.
+const WORDS: usize = 64 * 1024;
+
+/// What a runner says of the operator's tools, whose inputs it alone can judge. No secret is in what
+/// it is asked.
+fn tools(plan: &Plan) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for project in &plan.projects {
+        let tools: Vec<_> = project.agent.tools.iter().map(Tool::open_options).collect();
+        if tools.is_empty() {
+            continue;
+        }
+        let Some(program) = places::program("agent-runner") else {
+            // Whoever starts it says so.
+            continue;
+        };
+        let options = json!({
+            "work_dir": project.agent.work_dir, "state_dir": "/", "tools": tools,
+        });
+        let mut runner = Command::new(program)
+            .arg("--check")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start agent-runner for its check")?;
+        if let Some(mut stdin) = runner.stdin.take() {
+            // One that does not read says why, or is no runner of this release.
+            let _ = stdin.write_all(options.to_string().as_bytes());
+        }
+        let output = runner.wait_with_output()?;
+        let words = output.stdout.get(..WORDS).unwrap_or(&output.stdout);
+        let words = String::from_utf8_lossy(words);
+        let told = words.lines().filter(|line| !line.trim().is_empty());
+        problems.extend(told.map(|line| format!("project {}: agent.{line}", project.name)));
+    }
+    Ok(problems)
 }
 
 /// Reads and checks a configuration on this machine.

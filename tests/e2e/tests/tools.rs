@@ -12,6 +12,7 @@ use std::path::Path;
 use e2e::{Asked, DEADLINE, Scene};
 use fake_claude::Point;
 use fake_discord::FileSeen;
+use harness::{Agent, Setup, program};
 use nix::sys::signal::Signal;
 
 const CANARY: &str = "canary-of-a-tool-51c7";
@@ -216,6 +217,38 @@ async fn a_file_arrives_once_whoever_is_killed_while_it_is_sent() {
         scene.claude.release_all();
         assert_eq!(posted(&scene, asked).await, once(), "{victim}");
     }
+}
+
+#[test]
+fn a_schema_that_is_none_is_told_by_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(Agent::ClaudeCode {
+        cmd: program("fake-claude"),
+        env: Vec::new(),
+    });
+    setup.discord = Some(("http://127.0.0.1:1".into(), "token".into()));
+    let check = |schema: &str| {
+        let mut setup = setup.clone();
+        let input = format!("input = {{ type = \"object\", {schema} }}");
+        setup.platforms = tool("a", "true", "") + &tool("b", "true", &input);
+        let config = dir.path().join("config.toml");
+        std::fs::write(&config, setup.config(dir.path())).unwrap();
+        let mut check = std::process::Command::new(program("bulkhead"));
+        check
+            .args(["check", "--without-secrets", "--config"])
+            .arg(&config);
+        let output = check.output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), words)
+    };
+    let (code, words) = check("required = [\"id\"]");
+    assert_eq!(code, Some(0), "{words}");
+    let (code, words) = check("properties = 3");
+    assert_eq!(code, Some(78), "{words}");
+    assert!(
+        words.contains("project demo: agent.tools[1].input: is no JSON Schema"),
+        "{words}"
+    );
 }
 
 #[tokio::test]

@@ -237,10 +237,16 @@ impl Tool {
             let value = secret.value().map_err(|source| (name.as_str(), source))?;
             secrets.insert(name.clone(), value.expose_secret().into());
         }
+        let mut options = self.open_options();
+        options["secrets"] = secrets.into();
+        Ok(options)
+    }
+
+    /// The same without its secrets: enough to look at.
+    pub fn open_options(&self) -> serde_json::Value {
         let mut options = serde_json::json!({
             "name": self.name,
             "description": self.description,
-            "secrets": secrets,
             "timeout_secs": self.timeout_secs,
             "max_output_bytes": self.max_output_bytes,
         });
@@ -258,7 +264,7 @@ impl Tool {
         if let Some(input) = &self.input {
             options["input"] = input.clone();
         }
-        Ok(options)
+        options
     }
 }
 
