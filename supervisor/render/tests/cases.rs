@@ -37,7 +37,7 @@ fn case_26_split_fence() {
         let mut bodies = String::new();
         for chunk in &cut.chunks {
             let marks = marks(&chunk.text);
-            assert!(marks.len() % 2 == 0, "balanced: {marks:?}");
+            assert!(marks.len().is_multiple_of(2), "balanced: {marks:?}");
             for pair in marks.chunks(2) {
                 assert_eq!(pair, ["```rust", "```"], "reopened as it was");
             }
