@@ -25,6 +25,7 @@ use crate::claude::lines::{self, Line};
 use crate::daemon::own;
 use crate::model::{Limits, ModelProxy, Upstream};
 use crate::options::{AgentKind, Login, Options};
+use crate::process::cage::{self, Cage};
 use crate::process::pump::{self, Framing, Hold, Order};
 use crate::process::spawn::{self, Spawn};
 use crate::process::sweep::{self, Claim};
@@ -57,13 +58,24 @@ pub(crate) async fn examine(options: Options, doctor: &mut Doctor) {
         secret.iter().for_each(|secret| doctor.hide(secret));
     }
     let there = work_dir(&options.work_dir, doctor);
-    let agent = match Agent::new(options, there).await {
-        Ok(agent) => agent,
-        Err(why) => {
-            let advice = "mend api_key, base_url or proxy in [projects.agent.options]";
-            return doctor.find(Finding::fail("login", why, advice));
+    // Beside a runner that may be running, and nothing is to be left behind.
+    let scratches = std::env::temp_dir().join(format!("bulkhead-doctor-{}", Uuid::new_v4()));
+    if let Some(cage) = sandbox(&options, &scratches, doctor) {
+        match Agent::new(options, there, cage).await {
+            Ok(agent) => try_out(&agent, there, doctor).await,
+            Err(why) => {
+                let advice = "mend api_key, base_url or proxy in [projects.agent.options]";
+                doctor.find(Finding::fail("login", why, advice));
+            }
         }
-    };
+    }
+    if let Err(error) = cage::remove(&scratches) {
+        tracing::warn!(%error, "{} stays", scratches.display());
+    }
+}
+
+/// The program and its login.
+async fn try_out(agent: &Agent, there: bool, doctor: &mut Doctor) {
     let Some(program) = agent.program(doctor) else {
         return;
     };
@@ -114,6 +126,37 @@ fn work_dir(dir: &Path, doctor: &mut Doctor) -> bool {
     true
 }
 
+/// How the agent is jailed; nothing = it cannot be, and so is not started.
+#[expect(clippy::option_option, reason = "no jail, or no way to have one")]
+fn sandbox(options: &Options, scratches: &Path, doctor: &mut Doctor) -> Option<Option<Cage>> {
+    match Cage::new(options, scratches) {
+        Ok(None) => {
+            let says = "it is off: the agent may do everything that its user may";
+            let advice = "take  sandbox = \"off\"  out of [projects.agent]";
+            doctor.find(Finding::warn("sandbox", says, advice));
+            Some(None)
+        }
+        Ok(Some(cage)) => {
+            match cage.no_namespaces() {
+                None => doctor.find(Finding::ok("sandbox", cage.describe())),
+                Some(why) => {
+                    let says = format!("{}: {why}", cage.describe());
+                    let advice = "it holds all the same; with user namespaces the agent can use Unix \
+                                  sockets and /proc too (sysctl user.max_user_namespaces, \
+                                  kernel.apparmor_restrict_unprivileged_userns)";
+                    doctor.find(Finding::warn("sandbox", says, advice));
+                }
+            }
+            Some(Some(cage))
+        }
+        Err(why) => {
+            let advice = "see above; docs/sandbox.md tells what each way needs";
+            doctor.find(Finding::fail("sandbox", why, advice));
+            None
+        }
+    }
+}
+
 /// Makes a file and takes it away again: only that tells of rights, mounts and quotas alike.
 fn try_write(dir: &Path) -> io::Result<()> {
     let path = dir.join(format!(".bulkhead-doctor-{}", Uuid::new_v4()));
@@ -138,6 +181,7 @@ struct Agent {
     environment: BTreeMap<String, String>,
     claim: Claim,
     model: Option<ModelProxy>,
+    cage: Option<Cage>,
 }
 
 impl Agent {
@@ -145,7 +189,7 @@ impl Agent {
     ///
     /// # Errors
     /// In words: the way to its model cannot be opened.
-    async fn new(options: Options, there: bool) -> Result<Agent, String> {
+    async fn new(options: Options, there: bool, cage: Option<Cage>) -> Result<Agent, String> {
         let session = Uuid::new_v4().to_string();
         let mark = format!("doctor-{session}");
         let start = Start {
@@ -180,10 +224,11 @@ impl Agent {
             environment,
             claim: Claim {
                 mark,
-                lock: None,
-                agent: None,
+                jailed: cage.is_some(),
+                ..Claim::default()
             },
             model,
+            cage,
         })
     }
 
@@ -227,13 +272,14 @@ impl Agent {
         arguments: &[String],
         framing: Framing,
     ) -> Result<(Hold, mpsc::Receiver<(u64, Event)>), Fault> {
-        let child = Spawn {
+        let (child, _) = Spawn {
             program: self.options.program(),
             arguments,
             environment: &self.environment,
             work_dir: &self.work_dir,
             lock: None,
             model_port: self.model.as_ref().map(ModelProxy::port),
+            cage: self.cage.as_ref(),
         }
         .start()?;
         let claim = Claim {

@@ -2,7 +2,7 @@
 //!
 //! The runner starts the project's agent, one process a session, hands it what people wrote, and
 //! tells the hub what comes of it. [`runner`] decides, without I/O; [`daemon`] does; [`claude`]
-//! speaks the agent's language; [`process`] starts and ends. `doctor` examines before anything runs.
+//! speaks the agent's language; [`process`] starts and ends; [`jail`] closes agents in. `doctor` examines before anything runs.
 //!
 //! Promises:
 //! - What an agent said is held until the hub has committed it, and said again after a relink.
@@ -23,6 +23,7 @@ pub mod board;
 pub mod claude;
 pub mod daemon;
 mod doctor;
+pub mod jail;
 pub mod model;
 pub mod options;
 pub mod process;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use worker_kit::options::{Kind, OptionProblem, check_keys};
 
+use crate::jail::options::{self as sandbox, Sandbox};
 use crate::tools::{self, options::ToolOptions};
 
 /// The kind of agent.
@@ -108,6 +109,9 @@ pub struct Options {
     pub tools: Vec<ToolOptions>,
     /// The agent has these tools and nothing else.
     pub tools_only: bool,
+    /// The agent's jail. Without a word of it there is one.
+    #[serde(deserialize_with = "sandbox::read")]
+    pub sandbox: Sandbox,
     /// Where the runner keeps its locks. Made if missing.
     pub state_dir: PathBuf,
 }
@@ -143,6 +147,7 @@ impl Default for Options {
             send_file_max_bytes: 25 << 20,
             tools: Vec::new(),
             tools_only: false,
+            sandbox: Sandbox::default(),
             state_dir: PathBuf::new(),
         }
     }
@@ -268,6 +273,10 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
                     .and_then(Value::as_str)
                     .unwrap_or_default(),
             ));
+        }
+        // A word or a table.
+        if let Some(written) = fields.remove("sandbox") {
+            problems.extend(sandbox::check(&written));
         }
     }
     problems.extend(check_keys(&known, KEYS));

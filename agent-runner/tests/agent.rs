@@ -8,7 +8,7 @@ use ipc_schema::{Body, Decision, Fault, Outcome, QuestionKind, TurnEvent};
 use nix::sys::signal::{Signal, kill as signal};
 use nix::unistd::Pid;
 use serde_json::json;
-use support::{Desk, SOON, fake_claude, kill, nap, processes};
+use support::{Desk, SOON, fake_claude, kill, nap, outside, processes};
 
 /// Every point of a turn where it can be cut off, with a prompt that passes it.
 fn points() -> Vec<(Point, String)> {
@@ -66,7 +66,7 @@ async fn an_agent_that_is_killed_at_any_point_says_everything_once() {
         let (session, turn) = (format!("s-{point}"), format!("t-{point}"));
         desk.prompt(&session, &turn, &prompt);
         let stand = desk.control.held(point, SOON).await.unwrap();
-        kill(stand.pid.cast_signed());
+        kill(outside(stand.pid, &session));
         let turn = desk.answer(&turn).await;
         assert_eq!(turn.texts().last(), Some(&"The end."), "{point}: {turn:#?}");
         assert_eq!(turn.texts().len(), 2, "{point}: {turn:#?}");
@@ -81,18 +81,16 @@ async fn a_runner_that_is_killed_at_any_point_loses_nothing() {
         let (session, turn) = (format!("s-{point}"), format!("t-{point}"));
         desk.prompt(&session, &turn, &prompt);
         let stand = desk.control.held(point, SOON).await.unwrap();
+        let agent = outside(stand.pid, &session);
         desk.kill_runner(generation).await;
         let turn = desk.answer(&turn).await;
         assert_eq!(turn.texts().last(), Some(&"The end."), "{point}: {turn:#?}");
         assert_eq!(turn.texts().len(), 2, "{point}: {turn:#?}");
-        assert!(
-            processes(&format!("{}", stand.pid)).is_empty() || !alive(stand.pid),
-            "{point}"
-        );
+        assert!(!alive(agent), "{point}");
     }
 }
 
-fn alive(pid: u32) -> bool {
+fn alive(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
@@ -181,7 +179,7 @@ async fn a_question_is_asked_and_answered() {
         Event::Started(hello) => Some(hello.pid),
         _ => None,
     });
-    kill(pid.last().unwrap().cast_signed());
+    kill(outside(*pid.last().unwrap(), "s"));
     let again = desk.turn("dies", |turn| turn.questions.len() == 2).await;
     assert!(again.events.iter().any(
         |e| matches!(e, TurnEvent::Withdrawn { question, expired: false } if *question == turn.questions[0].question)
@@ -293,9 +291,10 @@ async fn a_drain_in_mid_turn_ends_soon_and_the_next_runner_goes_on() {
     let mut desk = Desk::claude().await;
     desk.prompt("s", "t", "#say Before.\n#say The end.\n#hold first-delta");
     let stand = desk.control.held(Point::FirstDelta, SOON).await.unwrap();
+    let agent = outside(stand.pid, "s");
     signal(Pid::from_raw(desk.pid()), Signal::SIGTERM).unwrap();
     assert_eq!(desk.runner.wait().await.unwrap().code(), Some(0));
-    assert!(!alive(stand.pid));
+    assert!(!alive(agent));
     desk.restart(2);
     let turn = desk.answer("t").await;
     assert_eq!(turn.texts(), ["Before.", "The end."]);

@@ -5,7 +5,7 @@ mod support;
 
 use ipc_schema::{Fault, Outcome};
 use serde_json::json;
-use support::{Desk, kill, nap, processes};
+use support::{Desk, kill, nap, numbered, processes};
 
 async fn shell(script: &str) -> Desk {
     Desk::start(json!({"kind": "command", "cmd": "sh", "args": ["-c", script]})).await
@@ -93,7 +93,7 @@ async fn stop_ends_a_program_and_its_children() {
 #[tokio::test]
 async fn a_program_is_not_run_again_whoever_dies() {
     let mut desk = shell(&format!("echo ran >> runs; echo $$ > pid; {}", nap(7105))).await;
-    let pid = |desk: &Desk| -> Option<i32> {
+    let pid = |desk: &Desk| -> Option<u32> {
         std::fs::read_to_string(desk.work().join("pid"))
             .ok()?
             .trim()
@@ -108,7 +108,7 @@ async fn a_program_is_not_run_again_whoever_dies() {
     while pid(&desk).is_none() {
         tokio::task::yield_now().await;
     }
-    kill(pid(&desk).unwrap());
+    kill(numbered(pid(&desk).unwrap(), &nap(7105)));
     assert_eq!(desk.ended("program").await.outcome, cannot);
     std::fs::remove_file(desk.work().join("pid")).unwrap();
 

@@ -78,7 +78,7 @@ async fn a_key_stays_with_the_runner_and_the_agent_reaches_its_model_all_the_sam
         Event::Started(hello) => Some(hello.pid),
         _ => None,
     });
-    kill(pid[0].cast_signed());
+    kill(support::outside(pid[0], "s"));
     desk.prompt("s", "three", &format!("#tool Bash {LOOK}\n#say done"));
     desk.answer("three").await;
     assert_ne!(

@@ -217,7 +217,7 @@ async fn a_runner_that_is_killed_after_a_file_was_told_sends_it_no_second_time_i
     let prompt = "#tool mcp__bulkhead__send_file {\"path\": \"a.txt\"}\n#say done\n#hold tool";
     desk.prompt("s", "agent", prompt);
     let stand = desk.control.held(Point::Tool, SOON).await.unwrap();
-    kill(stand.pid.cast_signed());
+    kill(support::outside(stand.pid, "s"));
     let turn = desk.answer("agent").await;
     assert_eq!((files(&turn).len(), turn.attempt), (1, 1), "{turn:#?}");
 

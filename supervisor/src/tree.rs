@@ -17,7 +17,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use supervisor_config::{
     AgentKind, Auth, DisplayMode, Mode, Plan, Platform, ProgressStyle, Project, RateLimit, Reply,
-    Secret, Users,
+    Sandbox, Secret, Users,
 };
 
 use crate::places::{self, Places};
@@ -262,10 +262,22 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
             options["proxy"] = proxy.transpose()?.into();
         }
     }
+    options["sandbox"] = match &agent.sandbox {
+        None => "off".into(),
+        Some(sandbox) => told_sandbox(sandbox)?,
+    };
     if let Some(options) = options.as_object_mut() {
         options.retain(|_, value| !value.is_null());
     }
     Ok(options)
+}
+
+fn told_sandbox(sandbox: &Sandbox) -> Result<Value> {
+    let mut told = serde_json::to_value(sandbox)?;
+    if let Some(told) = told.as_object_mut() {
+        told.retain(|_, value| !value.is_null());
+    }
+    Ok(told)
 }
 
 /// The monitor's timings as the plan wants them.

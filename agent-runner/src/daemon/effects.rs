@@ -221,10 +221,13 @@ impl Shell {
             work_dir: &self.options.work_dir,
             lock: self.lock_of(launch),
             model_port: self.model.as_ref().map(ModelProxy::port),
+            cage: self.cage.as_ref(),
         };
         match spawn.start() {
-            Ok(child) => {
+            Ok((child, jail)) => {
+                self.jails.extend(jail.map(|jail| (launch, jail)));
                 claim.agent = child.id().map(u32::cast_signed);
+                claim.jailed = self.cage.is_some();
                 let hold = pump::follow(child, launch, framing, claim.clone(), self.outbox.clone());
                 if let Some(text) = input {
                     hold.order(Order::Write(text.into_bytes()));

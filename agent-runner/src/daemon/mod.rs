@@ -6,7 +6,7 @@ mod files;
 mod grants;
 mod upload;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,8 +23,12 @@ use self::files::Files;
 use self::grants::Grants;
 use crate::claude::argv;
 use crate::doctor;
+use crate::jail::denial::{self, Refusal};
+use crate::jail::kernel::System;
+use crate::jail::{Jail, own as jailed};
 use crate::model::{self, ModelProxy, Upstream};
 use crate::options::{self, AgentKind, Options};
+use crate::process::cage::{self, Cage};
 use crate::process::lock::Locks;
 use crate::process::pump::{Hold, Order};
 use crate::process::tail::Tail;
@@ -37,6 +41,10 @@ pub(crate) use effects::own;
 
 /// Events of processes that wait for the runner. Few: a line may be 16 MiB.
 const EVENTS: usize = 8;
+/// How many refusals of the sandbox are told in a runner's life: an agent may try whatever there is.
+const REFUSALS: usize = 256;
+/// No figures of a runner's.
+const NOT_SHOWN: (usize, usize, usize) = (usize::MAX, 0, 0);
 /// Between two looks at the session files that are watched.
 const LOOK: Duration = Duration::from_millis(50);
 /// Pieces of a file that may wait on the link; whatever else is said is behind no more than these.
@@ -108,7 +116,32 @@ impl Peer for AgentRunner {
         // Orphans of agents come to us, so that their end can be seen to.
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Stop::Failed(e.into()))?;
         let model = model_proxy(&options).await?;
-        Shell::new(options, Arc::new(tools), context, locks, model)
+        let told = options.clone();
+        let cage = tokio::task::spawn_blocking(move || {
+            let scratches = cage::scratches(&told.state_dir);
+            if let Err(error) = cage::remove(&scratches) {
+                tracing::warn!(%error, "what the last agents left in their /tmp stays");
+            }
+            Cage::new(&told, &scratches)
+        })
+        .await;
+        let cage = match cage {
+            Ok(cage) => cage.map_err(Stop::Config)?,
+            Err(error) => return Err(Stop::Failed(error.into())),
+        };
+        match &cage {
+            None => tracing::warn!("the agent's sandbox is off: it may do what this user may"),
+            Some(cage) => {
+                if let Some(why) = cage.no_namespaces() {
+                    tracing::warn!(
+                        why,
+                        "the agent's sandbox has no namespaces of its own: it makes no Unix sockets, and \
+                         sees nothing of /proc but its own process"
+                    );
+                }
+            }
+        }
+        Shell::new(options, Arc::new(tools), context, locks, model, cage)
             .run()
             .await
     }
@@ -136,6 +169,13 @@ struct Shell {
     life: Life,
     locks: Locks,
     model: Option<ModelProxy>,
+    cage: Option<Cage>,
+    /// The jails of the agents that live.
+    jails: HashMap<u64, Jail>,
+    /// What the jails have refused, and people were told of.
+    refusals: BTreeSet<Refusal>,
+    /// For `status`; empty = nothing was refused.
+    last_refusal: String,
     /// What a process or a look at a file came to, on the way to the runner.
     inbox: mpsc::Receiver<(u64, Event)>,
     outbox: mpsc::Sender<(u64, Event)>,
@@ -162,6 +202,7 @@ impl Shell {
         mut context: PeerContext,
         locks: Locks,
         model: Option<ModelProxy>,
+        cage: Option<Cage>,
     ) -> Shell {
         let options = Arc::new(options);
         let nonce = format!("{:016x}", context.rng.u64(..));
@@ -179,6 +220,10 @@ impl Shell {
             life: context.life,
             locks,
             model,
+            cage,
+            jails: HashMap::new(),
+            refusals: BTreeSet::new(),
+            last_refusal: String::new(),
             inbox,
             outbox,
             taken: Arc::default(),
@@ -186,7 +231,7 @@ impl Shell {
             tails: HashMap::new(),
             stalled: false,
             again: None,
-            status: (usize::MAX, 0, 0),
+            status: NOT_SHOWN,
         }
     }
 
@@ -368,7 +413,27 @@ impl Shell {
         self.fetch(get);
     }
 
+    /// What a tool says of what the jail has refused it: told once.
+    fn refused(&mut self, launch: u64, line: &str) {
+        let Some(jail) = self.jails.get(&launch) else {
+            return;
+        };
+        for refusal in denial::told(line, jail, &self.options.state_dir, &System) {
+            if self.refusals.len() == REFUSALS || !self.refusals.insert(refusal.clone()) {
+                continue;
+            }
+            let words = refusal.to_string();
+            tracing::warn!("{words}");
+            self.last_refusal = format!(" (last refused: {})", refusal.path.display());
+            self.status = NOT_SHOWN;
+            self.step(Input::Process(launch, Event::Refused(words)));
+        }
+    }
+
     fn process(&mut self, launch: u64, event: Event) {
+        if let Event::Line(line) = &event {
+            self.refused(launch, line);
+        }
         if let Event::Measured(reading) = event {
             return self.step(Input::Measured(reading));
         }
@@ -380,6 +445,7 @@ impl Shell {
                 model.revoke(launch);
             }
             self.holds.remove(&launch);
+            self.jails.remove(&launch);
             self.tails.remove(&launch);
         }
         let event = match event {
@@ -433,6 +499,10 @@ impl Shell {
                 words.push_str("; model by ");
                 words.push_str(self.options.login().in_words());
             }
+            let sandbox = self.cage.as_ref().map_or("off", Cage::describe);
+            words.push_str("; sandbox: ");
+            words.push_str(sandbox);
+            words.push_str(&self.last_refusal);
             self.life.status(&words);
         }
     }
@@ -441,8 +511,10 @@ impl Shell {
 /// The whole of the program.
 pub fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == launch::FLAG) {
-        return launch::become_agent(arguments);
+    match arguments.next() {
+        Some(first) if first == launch::FLAG => return launch::become_agent(arguments),
+        Some(first) if first == jailed::FLAG => return launch::stay_with_agent(arguments),
+        _ => {}
     }
     // An agent may run as the same user: it is not to look into this memory, nor to read our
     // descriptors, for the keys. What we start can be looked into again: that ends with exec.

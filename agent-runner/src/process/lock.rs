@@ -49,8 +49,7 @@ impl Locks {
     pub fn all(&self) -> Claim {
         Claim {
             mark: self.runner.to_string(),
-            lock: None,
-            agent: None,
+            ..Claim::default()
         }
     }
 
@@ -60,7 +59,7 @@ impl Locks {
         Claim {
             mark: format!("{}/{name}", self.runner),
             lock: Some(self.dir.join(format!("{name}.lock"))),
-            agent: None,
+            ..Claim::default()
         }
     }
 

@@ -11,9 +11,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::launch;
 use super::reader::{self, Lines, Read};
 use super::sweep::Claim;
+use super::{cage, launch};
 use crate::session::{Event, Exit};
 
 /// Lines that wait to be written; the protocol has a handful under way at most.
@@ -49,6 +49,7 @@ pub struct Hold {
     orders: mpsc::Sender<Order>,
     /// The process.
     pub pid: i32,
+    claim: Claim,
 }
 
 impl Hold {
@@ -66,7 +67,8 @@ impl Hold {
     /// Sends it SIGINT.
     pub fn nudge(&self) {
         // Gone meanwhile: its end is told anyway.
-        let _ = kill(Pid::from_raw(self.pid), Signal::SIGINT);
+        let pid = self.claim.listener().unwrap_or(self.pid);
+        let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
     }
 }
 
@@ -80,8 +82,8 @@ pub fn follow(
 ) -> Hold {
     let (orders, inbox) = mpsc::channel(ORDERS);
     let pid = child.id().map_or(0, u32::cast_signed);
-    tokio::spawn(run(child, launch, framing, claim, inbox, events));
-    Hold { orders, pid }
+    tokio::spawn(run(child, launch, framing, claim.clone(), inbox, events));
+    Hold { orders, pid, claim }
 }
 
 async fn run(
@@ -170,6 +172,16 @@ async fn run(
             Event::NotLaunched(Fault::AgentMissing {
                 cmd: String::new(),
                 why,
+            })
+        }
+        Some(code) if code == i32::from(launch::FAILURE) && words.starts_with(launch::UNJAILED) => {
+            let why = &words[launch::UNJAILED.len()..];
+            tracing::error!(
+                why,
+                "the agent's sandbox cannot be closed, so it is not started"
+            );
+            Event::NotLaunched(Fault::Agent {
+                words: cage::unjailed(why),
             })
         }
         code => Event::Exited(Exit {

@@ -11,7 +11,9 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use ipc_schema::Fault;
 use nix::unistd::{AccessFlags, access};
 
-use super::launch;
+use super::cage::Cage;
+use super::{launch, sweep};
+use crate::jail::Jail;
 
 /// The number under which an agent holds its lock.
 const LOCK_FD: i32 = 3;
@@ -32,15 +34,17 @@ pub struct Spawn<'a> {
     /// The port of 127.0.0.1 that it must be able to reach, whatever else it may not: the way to its
     /// model.
     pub model_port: Option<u16>,
+    /// How it is jailed; none = it is not.
+    pub cage: Option<&'a Cage>,
 }
 
 impl Spawn<'_> {
-    /// Starts it. To be called on the runtime's own thread: an agent dies with the thread that
+    /// Starts it; with the jail that it is in. To be called on the runtime's own thread: an agent dies with the thread that
     /// started it.
     ///
     /// # Errors
     /// A fault in words for the person who sent the message.
-    pub fn start(self) -> Result<tokio::process::Child, Fault> {
+    pub fn start(self) -> Result<(tokio::process::Child, Option<Jail>), Fault> {
         let agent = |words: String| Fault::Agent { words };
         if !self.work_dir.is_dir() {
             return Err(agent(format!(
@@ -58,15 +62,34 @@ impl Spawn<'_> {
             .map(String::as_str)
             .unwrap_or_default();
         let program = find(self.program, path, self.work_dir).map_err(missing)?;
+        let mut environment = self.environment.clone();
+        let mut told = launch::NO_JAIL.to_owned();
+        let mut jail = None;
+        if let Some(cage) = self.cage {
+            let mark = environment.get(sweep::MARK).cloned().unwrap_or_default();
+            let ready = cage.prepare(
+                &program,
+                self.work_dir,
+                &mut environment,
+                &mark,
+                self.model_port,
+            )?;
+            told = ready.told;
+            jail = Some(ready.jail);
+            if let Some(model) = ready.model {
+                tokio::spawn(model.serve());
+            }
+        }
         // This very program, also after an upgrade has put another in its place.
         let mut command = Command::new("/proc/self/exe");
         command
             .arg(launch::FLAG)
             .arg(std::process::id().to_string())
+            .arg(told)
             .arg(program)
             .args(self.arguments)
             .env_clear()
-            .envs(self.environment)
+            .envs(environment)
             .current_dir(self.work_dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -82,9 +105,10 @@ impl Spawn<'_> {
         }
         // Our copy of the lock goes with `command`.
         let mut command = tokio::process::Command::from(command);
-        command
+        let child = command
             .spawn()
-            .map_err(|error| agent(format!("the system starts no more processes: {error}")))
+            .map_err(|error| agent(format!("the system starts no more processes: {error}")))?;
+        Ok((child, jail))
     }
 }
 

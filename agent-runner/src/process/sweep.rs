@@ -25,8 +25,10 @@ pub struct Claim {
     pub mark: String,
     /// The agent's lock.
     pub lock: Option<PathBuf>,
-    /// The agent itself.
+    /// The agent itself, or the outer process of its jail.
     pub agent: Option<i32>,
+    /// Whether it may be in a jail with process numbers of its own.
+    pub jailed: bool,
 }
 
 /// One process, as /proc/PID/stat has it.
@@ -101,6 +103,22 @@ impl Claim {
         })
     }
 
+    /// The agent, or one of the two processes around it: in its own numbers the inner one is the
+    /// first and the agent the second.
+    fn is_agent(&self, pid: i32) -> bool {
+        self.agent == Some(pid) || (self.jailed && matches!(number_inside(pid), Some(1 | 2)))
+    }
+
+    /// Whom a signal for the agent is to reach: the agent itself, also inside of a jail.
+    pub fn listener(&self) -> Option<i32> {
+        let inside = || {
+            self.all()
+                .into_iter()
+                .find(|pid| number_inside(*pid) == Some(2))
+        };
+        self.jailed.then(inside).flatten().or(self.agent)
+    }
+
     /// Kills until nothing is left, or the patience is over; what is left then. With `spare_agent`
     /// the agent itself lives on.
     pub fn end(&self, spare_agent: bool, patience: Duration) -> Vec<i32> {
@@ -108,7 +126,7 @@ impl Claim {
         let mut last = false;
         loop {
             let mut left = self.all();
-            left.retain(|pid| !(spare_agent && self.agent == Some(*pid)));
+            left.retain(|pid| !(spare_agent && self.is_agent(*pid)));
             // A look at every process may outlast the patience: what was seen is killed all the same.
             if left.is_empty() || std::mem::replace(&mut last, Instant::now() >= until) {
                 return left;
@@ -132,6 +150,19 @@ fn descends(mut pid: i32, from: i32, parents: &HashMap<i32, i32>) -> bool {
         }
     }
     false
+}
+
+/// A process's number in the namespace just below ours; none = it is in ours.
+fn number_inside(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    inside(&status)
+}
+
+fn inside(status: &str) -> Option<i32> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 fn holds(pid: i32, lock: &Path) -> bool {
@@ -179,6 +210,18 @@ mod tests {
         );
         assert_eq!(parse(7, "7 (x) Z 1 2 3").map(|p| p.zombie), Some(true));
         assert_eq!(parse(7, "junk"), None);
+    }
+
+    #[test]
+    fn numbers_inside_of_a_namespace_are_told_from_those_outside() {
+        assert_eq!(inside("Name:\tx\nNSpid:\t4711\t2\n"), Some(2));
+        assert_eq!(inside("NSpid:\t4711\n"), None);
+        assert_eq!(
+            inside("NSpid:\t4711\t9\t1\n"),
+            Some(9),
+            "a jail in the jail"
+        );
+        assert_eq!(inside("Name:\tx\n"), None);
     }
 
     #[test]

@@ -182,6 +182,8 @@ pub enum Event {
     Overlong,
     /// It printed bytes.
     Output(Vec<u8>),
+    /// The sandbox refused it something; in words.
+    Refused(String),
     /// It is gone, and everything it printed has been told.
     Exited(Exit),
     /// These ids stand in the session file.

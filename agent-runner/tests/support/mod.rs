@@ -488,6 +488,24 @@ pub fn kill(pid: i32) {
     kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
 }
 
+/// The agent of a session by its number out here; it calls itself `inside`, since its sandbox has
+/// numbers of its own.
+pub fn outside(inside: u32, session: &str) -> i32 {
+    numbered(inside, &agent_session(session).to_string())
+}
+
+/// The process whose command line holds `text` and that calls itself `inside`, by its number here.
+pub fn numbered(inside: u32, text: &str) -> i32 {
+    let own = inside.to_string();
+    let is_it = |pid: &i32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        numbers.and_then(|all| all.split_whitespace().last()) == Some(own.as_str())
+    };
+    let found = processes(text).into_iter().find(is_it);
+    found.unwrap_or_else(|| panic!("no process {inside} with {text}"))
+}
+
 /// A command that sleeps for hours and is known by its number, to this run of the tests alone.
 pub fn nap(n: u32) -> String {
     format!("sleep {n}.{}", std::process::id())

@@ -83,6 +83,7 @@ impl Walker<'_, '_> {
             Kind::Secrets => self.env(value, path, |_| true),
             Kind::Schema => self.json_schema(value, path),
             Kind::Headers => self.headers(value, path),
+            Kind::Ports => self.ports(value, path),
             Kind::Secret => self.secret(value, path),
             _ => self
                 .opaque(name, value, path)
@@ -192,6 +193,24 @@ impl Walker<'_, '_> {
             }
         }
         Value::List(paths)
+    }
+
+    fn ports(&mut self, value: &Spanned<DeValue<'_>>, path: &str) -> Value {
+        let DeValue::Array(items) = value.get_ref() else {
+            let want = "a list of ports, such as [443]";
+            return self.wrong(value.span().start, path, want, value.get_ref());
+        };
+        let mut ports = Vec::new();
+        for item in items {
+            match whole(item.get_ref()) {
+                Some(port) if (1..=65535).contains(&port) => ports.push(port.to_string()),
+                _ => {
+                    let why = "holds what is no port: whole numbers from 1 to 65535".to_owned();
+                    return self.refuse(item.span().start, path, why);
+                }
+            }
+        }
+        Value::List(ports)
     }
 
     fn texts(&mut self, value: &Spanned<DeValue<'_>>, path: &str, want: &str) -> Value {

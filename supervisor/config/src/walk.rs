@@ -176,10 +176,10 @@ impl Walker<'_, '_> {
                 }
                 _ => self.not_looked_at(key.name, value),
             },
-            Kind::Refused(why) => {
-                self.problems.error(at, path, *why);
-                Value::Unknown
+            Kind::TableOr(_, words) if value.get_ref().is_str() => {
+                self.scalar(&Kind::Choice(words), key.name, value, path)
             }
+            Kind::TableOr(schema, _) => self.table(schema, value, path),
             Kind::Any => self.not_looked_at(key.name, value),
             kind => self.scalar(kind, key.name, value, path),
         }

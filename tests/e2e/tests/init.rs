@@ -55,10 +55,12 @@ impl Machine {
     /// The `claude` of PATH, with this before it.
     fn claude(&self, before: &str) {
         let path = self.path("bin/claude");
-        let text = format!(
-            "#!/bin/sh\n{before} exec {} \"$@\"\n",
-            program("fake-claude").display()
-        );
+        // Beside it, where it is a part of the same program to the sandbox.
+        let beside = self.path("bin/fake-claude");
+        if !beside.exists() {
+            fs::copy(program("fake-claude"), &beside).unwrap();
+        }
+        let text = format!("#!/bin/sh\n{before} exec {} \"$@\"\n", beside.display());
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }

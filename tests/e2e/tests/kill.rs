@@ -339,6 +339,8 @@ async fn command_agent(victim: Victim) {
     );
     let scene = Scene::with(|setup| {
         let args = vec!["-c".to_owned(), script.clone()];
+        // It leaves its traces where the test looks for them.
+        setup.agent_table = format!("sandbox = {{ write = [{:?}] }}", directory.path());
         setup.agent = Agent::Command {
             cmd: "/bin/sh".into(),
             args,

@@ -307,6 +307,12 @@ impl Session for ClaudeSession {
                 self.end(stop.map_or(Outcome::Failed { fault }, Stop::outcome), cx);
             }
             Event::Line(line) => self.line(&line, cx),
+            Event::Refused(text) => {
+                if let Some(turn) = &mut self.turn {
+                    let at = turn.prompt.at.clone();
+                    turn.clock.show(&at, TurnEvent::Note { text }, cx);
+                }
+            }
             Event::Overlong => {
                 tracing::warn!("the agent printed a line of more than 16 MiB; it is passed over");
                 self.heard(cx);

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use super::Build;
 use crate::context::Place;
 use crate::nearest;
-use crate::plan::{Agent, AgentKind, Mode};
+use crate::plan::{Agent, AgentKind, Mode, Sandbox};
 use crate::problems::shown;
 use crate::walk::Section;
+
+/// What programs of a kind need: the runner knows what.
+const PRESETS: [&str; 4] = ["git", "rust", "node", "python"];
 
 /// Options that mean nothing to a plain command.
 const CLAUDE_ONLY: [&str; 10] = [
@@ -67,6 +70,7 @@ impl Build<'_, '_> {
             env: options.env("env"),
             auth: auth?,
             timeout_mins: options.nonzero("timeout_mins", 0),
+            sandbox: self.sandbox(section),
             max_agents: section.nonzero("max_agents", 0),
             memory_mb: section.nonzero("agents_memory_mb", 0),
             reserve_memory_mb: section.nonzero("reserve_memory_mb", 512),
@@ -113,6 +117,53 @@ impl Build<'_, '_> {
                 None
             }
         }
+    }
+
+    /// None only if `off` is written: no word about it means the defaults.
+    fn sandbox(&mut self, agent: &Section) -> Option<Sandbox> {
+        if agent.text("sandbox") == Some("off") {
+            return None;
+        }
+        let Some(section) = agent.table("sandbox") else {
+            return Some(Sandbox::default());
+        };
+        let text = |name| section.text(name).map(str::to_owned);
+        let paths = |name| section.list(name).iter().map(PathBuf::from).collect();
+        let sandbox = Sandbox {
+            mode: text("mode"),
+            network: text("network"),
+            ports: section
+                .list("ports")
+                .iter()
+                .filter_map(|port| port.parse().ok())
+                .collect(),
+            read: paths("read"),
+            write: paths("write"),
+            presets: section.list("presets").to_vec(),
+            memory_mb: section.int("memory_mb"),
+            processes: section.int("processes"),
+            open_files: section.int("open_files"),
+        };
+        if !sandbox.ports.is_empty() && sandbox.network.as_deref() != Some("ports") {
+            let why = "has no effect without network = \"ports\"";
+            self.problems
+                .error(section.at("ports"), &section.path("ports"), why);
+        }
+        for preset in &sandbox.presets {
+            if !PRESETS.contains(&preset.as_str()) {
+                let near = nearest::nearest(preset, PRESETS.into_iter());
+                let near = near.map_or(String::new(), |(name, _)| {
+                    format!("; did you mean \"{name}\"?")
+                });
+                let why = format!(
+                    "there is no preset `{}`: git, rust, node and python are{near}",
+                    shown(preset)
+                );
+                self.problems
+                    .error(section.at("presets"), &section.path("presets"), why);
+            }
+        }
+        Some(sandbox)
     }
 
     fn work_dir(&mut self, options: &Section, project: &Section) -> PathBuf {

@@ -179,6 +179,8 @@ pub struct Agent {
     pub auth: Auth,
     /// Its longest turn in minutes; none: the general one.
     pub timeout_mins: Option<u32>,
+    /// What it may see and reach; none: everything that its user may.
+    pub sandbox: Option<Sandbox>,
     /// The most processes at a time; none: as many as there is memory for.
     pub max_agents: Option<u32>,
     /// The most memory of all its processes together, MiB.
@@ -266,6 +268,29 @@ impl Tool {
         }
         options
     }
+}
+
+/// What an agent may see and reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// `landlock` or `bubblewrap`; none: the runner's default.
+    pub mode: Option<String>,
+    /// `full`, `ports` or `none`; none: the runner's default.
+    pub network: Option<String>,
+    /// TCP ports that are open with `ports`.
+    pub ports: Vec<u16>,
+    /// What more may be read: whole paths.
+    pub read: Vec<PathBuf>,
+    /// What more may be changed: whole paths.
+    pub write: Vec<PathBuf>,
+    /// `git`, `rust`, `node`, `python`.
+    pub presets: Vec<String>,
+    /// The data of each process at most, MiB.
+    pub memory_mb: Option<u32>,
+    /// Processes and threads at most.
+    pub processes: Option<u32>,
+    /// Open files of each process at most.
+    pub open_files: Option<u32>,
 }
 
 /// What becomes of the blocks of text that an agent writes in a turn.

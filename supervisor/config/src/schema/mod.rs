@@ -96,8 +96,10 @@ pub(crate) enum Kind {
     PlatformOptions,
     /// Not looked at: the key has no effect.
     Any,
-    /// Known, not available, and too dangerous to leave out with a mere warning.
-    Refused(&'static str),
+    /// A table, or one of a few words in its place, as in [`Kind::Choice`].
+    TableOr(&'static Table, &'static [(&'static str, &'static str)]),
+    /// A list of TCP ports.
+    Ports,
 }
 
 /// One key of a table.
@@ -159,6 +161,7 @@ pub(crate) static ALL: &[&Table] = &[
     &project::AGENT,
     &project::TOOL,
     &project::TOOL_HTTP,
+    &project::SANDBOX,
     &AGENT_OPTIONS,
     &platform::PLATFORM,
     &DISCORD,
@@ -251,7 +254,9 @@ mod tests {
     fn every_table_that_a_key_leads_to_is_listed() {
         for table in ALL {
             for key in table.keys {
-                if let Kind::Table(to) | Kind::Tables(to) | Kind::Named(to) = key.kind {
+                if let Kind::Table(to) | Kind::TableOr(to, _) | Kind::Tables(to) | Kind::Named(to) =
+                    key.kind
+                {
                     let listed = ALL.iter().any(|known| std::ptr::eq(*known, to));
                     assert!(listed, "{} {}", table.header, key.name);
                 }

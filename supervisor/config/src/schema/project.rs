@@ -183,10 +183,8 @@ pub(crate) static AGENT: Table = table(
         ),
         ours(
             "sandbox",
-            Kind::Refused(
-                "agents are not put into a sandbox in this version, and starting one without it would drop a protection that you asked for; take the table out to run without",
-            ),
-            "refused in this version, since leaving it out would drop a protection",
+            Kind::TableOr(&SANDBOX, &[("off", "off")]),
+            "what the agent may see and reach; without it an agent is in a sandbox all the same, with the defaults. `\"off\"`: none, and `status` says so",
         ),
         ours(
             "max_agents",
@@ -305,6 +303,66 @@ pub(crate) static TOOL_HTTP: Table = table(
             "headers",
             Kind::Headers,
             "more headers, names and texts; `{NAME}` is a secret",
+        ),
+    ],
+);
+
+pub(crate) static SANDBOX: Table = table(
+    "[projects.agent.sandbox]",
+    &[
+        ours(
+            "mode",
+            Kind::Choice(&[("landlock", "landlock"), ("bubblewrap", "bubblewrap")]),
+            "`landlock` (default), or `bubblewrap` where that is installed",
+        ),
+        ours(
+            "network",
+            Kind::Choice(&[("full", "full"), ("ports", "ports"), ("none", "none")]),
+            "`full` (default), `ports` (TCP to `ports` and to the model), or `none` (the model on this machine's loopback and nothing else)",
+        ),
+        ours(
+            "ports",
+            Kind::Ports,
+            "the ports of `network = \"ports\"`, such as `[443]`",
+        ),
+        ours(
+            "read",
+            Kind::Paths,
+            "files and directories that the agent may read, and run programs of",
+        ),
+        ours(
+            "write",
+            Kind::Paths,
+            "files and directories that the agent may change",
+        ),
+        ours(
+            "presets",
+            Kind::Texts,
+            "what programs of a kind need: `git`, `rust`, `node`, `python`",
+        ),
+        ours(
+            "memory_mb",
+            Kind::Int {
+                min: 64,
+                max: 1 << 24,
+            },
+            "the data of each process at most, MiB",
+        ),
+        ours(
+            "processes",
+            Kind::Int {
+                min: 8,
+                max: 1 << 22,
+            },
+            "processes and threads at most",
+        ),
+        ours(
+            "open_files",
+            Kind::Int {
+                min: 64,
+                max: 1 << 20,
+            },
+            "open files of each process at most",
         ),
     ],
 );

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use supervisor_config::{AgentKind, Secret};
+use supervisor_config::{AgentKind, Sandbox, Secret};
 
 use crate::{GOOD, WEIBO, bent, context, expect, good, run};
 
@@ -73,13 +73,58 @@ fn agents_that_are_not_there_yet_are_told_apart() {
     }
     let sandbox = bent(
         "[projects.agent.options]",
-        "sandbox = {}\n[projects.agent.options]",
+        "sandbox = \"on\"\n[projects.agent.options]",
     );
     expect(
         &sandbox,
         &context(),
-        &[("5 error projects[0].agent.sandbox: ", "drop a protection")],
+        &[("5 error projects[0].agent.sandbox: ", "none of \"off\"")],
     );
+}
+
+#[test]
+fn an_agent_is_in_a_sandbox_unless_off_is_written() {
+    let sandbox = |lines: &str| {
+        let text = bent(
+            "[projects.agent.options]",
+            &format!("{lines}\n[projects.agent.options]"),
+        );
+        run(&text, &context()).plan.unwrap().projects[0]
+            .agent
+            .sandbox
+            .clone()
+    };
+    assert_eq!(sandbox(""), Some(Sandbox::default()));
+    assert_eq!(sandbox("sandbox = \"off\""), None);
+    let some = sandbox("sandbox = { network = \"ports\", ports = [443], read = \"/opt/x\" }");
+    let some = some.unwrap();
+    assert_eq!((some.ports, some.read), (vec![443], vec!["/opt/x".into()]));
+    for (lines, at, words) in [
+        (
+            "sandbox = { ports = [443] }",
+            "ports",
+            "network = \"ports\"",
+        ),
+        (
+            "sandbox = { network = \"ports\", ports = [0] }",
+            "ports",
+            "no port",
+        ),
+        (
+            "sandbox = { presets = [\"pyton\"] }",
+            "presets",
+            "did you mean \"python\"",
+        ),
+        ("sandbox = { read = [\"x\"] }", "read", "whole path"),
+        ("sandbox = { mode = \"off\" }", "mode", "none of"),
+    ] {
+        let text = bent(
+            "[projects.agent.options]",
+            &format!("{lines}\n[projects.agent.options]"),
+        );
+        let at = format!("5 error projects[0].agent.sandbox.{at}: ");
+        expect(&text, &context(), &[(&at, words)]);
+    }
 }
 
 #[test]

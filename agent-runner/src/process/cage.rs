@@ -1,0 +1,171 @@
+//! The jail of each agent that a runner starts: decided anew for every start, since what is on the
+//! disk changes, and prepared on the disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ipc_schema::Fault;
+
+use crate::jail::kernel::{self, System};
+use crate::jail::model_port::ModelPort;
+use crate::jail::options::{Mode, Sandbox};
+use crate::jail::policy::{self, Decided, Inmate, Kernel, Lack};
+use crate::jail::{Jail, Net};
+use crate::options::{AgentKind, Options};
+
+/// How the runner jails its agents.
+#[derive(Debug, Clone)]
+pub struct Cage {
+    sandbox: Arc<Sandbox>,
+    kernel: Kernel,
+    claude: bool,
+    plugins: Vec<PathBuf>,
+    state_dir: PathBuf,
+    /// Where the agents' directories for temporary files are.
+    scratches: PathBuf,
+}
+
+/// A jail that is ready for one start.
+#[derive(Debug)]
+pub struct Ready {
+    /// The jail.
+    pub jail: Jail,
+    /// It, as the launcher reads it.
+    pub told: String,
+    /// The model's way in, if it needs one.
+    pub model: Option<ModelPort>,
+}
+
+impl Cage {
+    /// Looks at what the kernel has. Blocks for some milliseconds. None = there is to be no jail.
+    /// `scratches` is made, for the agents' directories for temporary files.
+    ///
+    /// # Errors
+    /// What is missing, in words for the operator.
+    pub fn new(options: &Options, scratches: &Path) -> Result<Option<Cage>, String> {
+        if options.sandbox.mode == Mode::Off {
+            return Ok(None);
+        }
+        make(scratches).map_err(|error| {
+            format!(
+                "cannot make {} for the agents' sandbox: {error}",
+                scratches.display()
+            )
+        })?;
+        let kernel = kernel::look(options.sandbox.mode, scratches);
+        policy::shape(&options.sandbox, &kernel).map_err(|lack| lack.to_string())?;
+        Ok(Some(Cage {
+            sandbox: Arc::new(options.sandbox.clone()),
+            kernel,
+            claude: options.kind == AgentKind::ClaudeCode,
+            plugins: options.plugin_dirs.iter().map(PathBuf::from).collect(),
+            state_dir: options.state_dir.clone(),
+            scratches: scratches.to_owned(),
+        }))
+    }
+
+    /// In few words, for `status`.
+    pub fn describe(&self) -> &'static str {
+        match (self.sandbox.mode, &self.kernel.namespaces) {
+            (Mode::Bubblewrap, _) => "bubblewrap",
+            (_, Ok(())) => "landlock, namespaces",
+            (_, Err(_)) => "landlock, no namespaces",
+        }
+    }
+
+    /// Why there are no namespaces, if there are none.
+    pub fn no_namespaces(&self) -> Option<&str> {
+        let landlock = self.sandbox.mode == Mode::Landlock;
+        let why = self.kernel.namespaces.as_ref().err().filter(|_| landlock);
+        why.map(String::as_str)
+    }
+
+    /// A jail for one start of `program`, with an empty /tmp that is named after `mark`; what it
+    /// changes in the environment is changed.
+    ///
+    /// # Errors
+    /// A fault in words for the person who sent the message.
+    pub fn prepare(
+        &self,
+        program: &Path,
+        work_dir: &Path,
+        environment: &mut BTreeMap<String, String>,
+        mark: &str,
+        model_port: Option<u16>,
+    ) -> Result<Ready, Fault> {
+        let fault = |words: String| Fault::Agent { words };
+        let name = mark.rsplit('/').next().unwrap_or(mark);
+        let scratch = self.scratches.join(name);
+        let short: String = name.chars().take(8).collect();
+        let socket = self.scratches.join(format!("{short}.model"));
+        let inmate = Inmate {
+            program,
+            work_dir,
+            environment,
+            claude: self.claude,
+            model_port,
+            read: &self.plugins,
+            write: &[],
+            state_dir: &self.state_dir,
+            scratch: &scratch,
+            socket: &socket,
+        };
+        let decided = policy::decide(&self.sandbox, &inmate, &self.kernel, &System);
+        let Decided { jail, make: dirs } = decided.map_err(|lack: Lack| fault(lack.to_string()))?;
+        let prepared = remove(&scratch).and_then(|()| make(&scratch));
+        prepared.map_err(|error| fault(unjailed(&format!("{}: {error}", scratch.display()))))?;
+        for dir in dirs {
+            if let Err(error) = make(&dir) {
+                tracing::warn!(dir = %dir.display(), %error, "a directory for the agent cannot be made");
+            }
+        }
+        let model =
+            match &jail.net {
+                Net::Closed(Some(model)) => {
+                    let port = ModelPort::open(model);
+                    Some(port.map_err(|error| {
+                        fault(unjailed(&format!("{}: {error}", socket.display())))
+                    })?)
+                }
+                _ => None,
+            };
+        let told =
+            serde_json::to_string(&jail).map_err(|error| fault(unjailed(&error.to_string())))?;
+        for (name, value) in policy::environment(&jail) {
+            environment.insert(name.to_owned(), value);
+        }
+        Ok(Ready { jail, told, model })
+    }
+}
+
+/// For a person in the chat.
+pub fn unjailed(why: &str) -> String {
+    format!(
+        "its sandbox cannot be closed, so it is not started: {why}. `bulkhead doctor` says more; \
+         sandbox = \"off\" in [projects.agent] runs the agent without one"
+    )
+}
+
+/// Where the agents of a runner have their directories for temporary files.
+pub fn scratches(state_dir: &Path) -> PathBuf {
+    state_dir.join("tmp")
+}
+
+fn make(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Takes a directory away with all that is in it.
+///
+/// # Errors
+/// What the system says, unless it is that there is none.
+pub fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
