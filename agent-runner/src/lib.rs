@@ -1,8 +1,9 @@
 //! One project's agents.
 //!
 //! The runner starts the project's agent, one process a session, hands it what people wrote, and
-//! tells the hub what comes of it. [`runner`] decides, without I/O; [`daemon`] does; [`claude`]
-//! speaks the agent's language; [`process`] starts and ends; [`jail`] closes agents in. `doctor` examines before anything runs.
+//! tells the hub what comes of it. [`runner`] decides, without I/O; [`daemon`] does; [`claude`] and
+//! [`acp`] speak the agents' languages; [`process`] starts and ends; [`jail`] closes agents in. `doctor`
+//! examines before anything runs.
 //!
 //! Promises:
 //! - What an agent said is held until the hub has committed it, and said again after a relink.
@@ -18,6 +19,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Bulkhead runs on Linux only: its agents are contained by means of Linux");
 
+pub mod acp;
 pub mod berths;
 pub mod board;
 pub mod claude;

@@ -22,6 +22,8 @@ pub enum AgentKind {
     /// Claude Code over stream-json, one process a session.
     #[default]
     ClaudeCode,
+    /// The Agent Client Protocol, one process a session.
+    Acp,
     /// Any program: prompt on stdin, reply on stdout, one process a turn.
     Command,
 }
@@ -96,6 +98,8 @@ pub struct Options {
     pub max_context_tokens: Option<u64>,
     /// Directories of plugins.
     pub plugin_dirs: Vec<String>,
+    /// How an ACP agent is logged in, by its own id of it; none: it is logged in already.
+    pub auth_method: Option<String>,
     /// The most agent processes at a time; 0 = as many as there is memory for.
     pub max_agents: usize,
     /// The most memory of all agents together, MiB; 0 = no bound of their own.
@@ -141,6 +145,7 @@ impl Default for Options {
             reasoning_effort: None,
             max_context_tokens: None,
             plugin_dirs: Vec::new(),
+            auth_method: None,
             max_agents: 0,
             agents_memory_mb: 0,
             reserve_memory_mb: 512,
@@ -235,6 +240,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("reasoning_effort", Kind::Text),
     ("max_context_tokens", Kind::Number(0, i64::MAX)),
     ("plugin_dirs", Kind::Texts),
+    ("auth_method", Kind::Text),
     ("max_agents", Kind::Number(0, 10_000)),
     ("agents_memory_mb", Kind::Number(0, MIB)),
     ("reserve_memory_mb", Kind::Number(0, MIB)),
@@ -282,14 +288,14 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
     problems.extend(check_keys(&known, KEYS));
     match known["kind"].as_str() {
         None | Some("claudecode") => {}
-        Some("command") if known["cmd"].as_str().is_none_or(str::is_empty) => {
+        Some("acp" | "command") if known["cmd"].as_str().is_none_or(str::is_empty) => {
             problems.push(OptionProblem::new(
                 "cmd",
-                "is missing: a command agent has no other",
+                "is missing: an agent of this kind has no other",
             ));
         }
-        Some("command") => {}
-        Some(_) => problems.push(OptionProblem::new("kind", "is claudecode or command")),
+        Some("acp" | "command") => {}
+        Some(_) => problems.push(OptionProblem::new("kind", "is claudecode, acp or command")),
     }
     for key in ["api_key", "oauth_token"] {
         let is_secret = |text: &str| {
@@ -390,9 +396,11 @@ mod tests {
     }
 
     #[test]
-    fn a_command_agent_needs_its_command() {
-        let told = problems(json!({"kind": "command", "work_dir": "/w", "state_dir": "/s"}));
-        assert!(told[0].starts_with("cmd: is missing"), "{told:?}");
+    fn an_agent_without_a_usual_program_needs_its_command() {
+        for kind in ["acp", "command"] {
+            let told = problems(json!({"kind": kind, "work_dir": "/w", "state_dir": "/s"}));
+            assert!(told[0].starts_with("cmd: is missing"), "{told:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use ipc_schema::{Body, CloseSession, Decide, Interrupt, OpenTurns, Outcome, Prom
 use crate::berths::{self, Berth, Limits, Live, Memory, Queue, Room};
 use crate::board::{Begin, Board};
 use crate::options::{AgentKind, Options};
+use crate::session::acp::{self, AcpSession};
 use crate::session::claude::ClaudeSession;
 use crate::session::command::CommandSession;
 use crate::session::{Cx, Effect, Event, Image, Session};
@@ -326,7 +327,7 @@ impl Runner {
     fn prompt(
         &mut self,
         now: Instant,
-        prompt: Prompt,
+        mut prompt: Prompt,
         trace: &str,
         images: Vec<Image>,
         effects: &mut Vec<Effect>,
@@ -345,6 +346,12 @@ impl Runner {
             attempt = prompt.at.attempt,
             "a turn begins"
         );
+        // A conversation of an agent that the project had before is none of this one's.
+        if self.options.kind == AgentKind::ClaudeCode && prompt.agent_session.starts_with(acp::MARK)
+        {
+            let old = prompt.agent_session.as_bytes();
+            prompt.agent_session = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, old).to_string();
+        }
         // They become file names and arguments.
         let is_uuid = |id: &str| uuid::Uuid::try_parse(id).is_ok();
         if self.options.kind == AgentKind::ClaudeCode
@@ -363,6 +370,7 @@ impl Runner {
                 .entry(name.clone())
                 .or_insert_with(|| match self.options.kind {
                     AgentKind::ClaudeCode => Box::new(ClaudeSession::new(name, now)),
+                    AgentKind::Acp => Box::new(AcpSession::new(name, now)),
                     AgentKind::Command => Box::new(CommandSession::new(name)),
                 });
         session.prompt(prompt, images, &mut cx);

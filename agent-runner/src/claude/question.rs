@@ -35,7 +35,7 @@ pub struct Question {
 #[derive(Debug, Clone, PartialEq)]
 enum About {
     Permission {
-        tool: ToolUse,
+        tool: Box<ToolUse>,
         always: Option<Value>,
     },
     Plan {
@@ -66,7 +66,10 @@ impl Question {
         let input = tool.input.clone();
         let about = match tool.tool_name.as_str() {
             "AskUserQuestion" => match choices(&input) {
-                asked if asked.is_empty() => About::Permission { tool, always: None },
+                asked if asked.is_empty() => About::Permission {
+                    tool: Box::new(tool),
+                    always: None,
+                },
                 asked => About::Choices {
                     asked,
                     answers: BTreeMap::new(),
@@ -83,6 +86,7 @@ impl Question {
                 let always = offered(&tool.permission_suggestions)
                     .filter(|always| words::always(always).len() <= LONGEST_ALWAYS)
                     .cloned();
+                let tool = Box::new(tool);
                 About::Permission { tool, always }
             }
         };

@@ -191,6 +191,12 @@ impl Shell {
                     None,
                 )
             }
+            What::Acp => (
+                self.options.args.clone(),
+                argv::base_environment(&self.options, own),
+                Framing::Lines,
+                None,
+            ),
             What::Command { turn, text } => {
                 let mut environment = argv::base_environment(&self.options, own);
                 environment.insert("BULKHEAD_PROJECT".into(), self.project.clone());

@@ -49,8 +49,8 @@ const NOT_SHOWN: (usize, usize, usize) = (usize::MAX, 0, 0);
 const LOOK: Duration = Duration::from_millis(50);
 /// Pieces of a file that may wait on the link; whatever else is said is behind no more than these.
 const AHEAD: usize = 4;
-/// How long a command may go on once the runner is to end; it cannot be continued.
-const COMMAND_GRACE: Duration = Duration::from_secs(6);
+/// How long a turn may go on once the runner is to end, of agents that cannot continue it.
+const LONG_GRACE: Duration = Duration::from_secs(6);
 /// How long Claude Code may; the next runner goes on where it was.
 const CLAUDE_GRACE: Duration = Duration::from_secs(1);
 /// How long killed agents are waited for at the end.
@@ -71,12 +71,13 @@ impl Peer for AgentRunner {
     }
 
     fn capabilities(options: Option<&Options>) -> Capabilities {
-        let claude = options.is_none_or(|o| o.kind == AgentKind::ClaudeCode);
+        let kind = options.map_or(AgentKind::ClaudeCode, |options| options.kind);
+        let claude = kind == AgentKind::ClaudeCode;
         let modes = if claude { &argv::MODES[..] } else { &[] };
         Capabilities {
             dedups_prompts: claude,
             modes: modes.iter().map(|mode| (*mode).to_owned()).collect(),
-            models: claude,
+            models: kind != AgentKind::Command,
             ..Capabilities::default()
         }
     }
@@ -289,7 +290,7 @@ impl Shell {
                 () = life.draining(), if end.is_none() => {
                     let grace = match self.options.kind {
                         AgentKind::ClaudeCode => CLAUDE_GRACE,
-                        AgentKind::Command => COMMAND_GRACE,
+                        AgentKind::Acp | AgentKind::Command => LONG_GRACE,
                     };
                     end = Some(Instant::now() + grace);
                     self.step(Input::Drain);

@@ -1,5 +1,6 @@
 //! The runner against a hub and agents that the test plays.
 
+mod acp;
 mod any_order;
 mod berths;
 mod calls;

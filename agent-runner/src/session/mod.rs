@@ -1,9 +1,10 @@
-//! One conversation with one agent: what both kinds of agent have in common.
+//! One conversation with one agent: what all kinds of agent have in common.
 //!
 //! A session is a machine: what the hub says, what its process does and the time go in, effects
 //! come out. It owns at most one process and at most one running turn; further prompts wait in
 //! order.
 
+pub mod acp;
 pub mod claude;
 pub mod command;
 mod progress;
@@ -158,6 +159,8 @@ pub enum Effect {
 pub enum What {
     /// Claude Code.
     Claude(Start),
+    /// An agent that speaks ACP.
+    Acp,
     /// A program for one turn.
     Command {
         /// The turn.
@@ -275,7 +278,7 @@ fn log_end(at: &TurnRef, outcome: &Outcome) {
     tracing::info!(turn = at.turn, attempt = at.attempt, how, "a turn ended");
 }
 
-/// A session of either kind.
+/// A session of any kind.
 pub trait Session: std::fmt::Debug {
     /// A prompt that the board has begun, with the pictures that came along.
     fn prompt(&mut self, prompt: Prompt, images: Vec<Image>, cx: &mut Cx<'_>);

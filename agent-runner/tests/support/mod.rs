@@ -57,6 +57,8 @@ impl Turn {
 #[derive(Debug, Default)]
 struct Mind {
     turns: BTreeMap<String, Turn>,
+    /// Session → the agent's own id of it, where the runner has told one.
+    sessions: BTreeMap<String, String>,
     unprompted: Vec<String>,
     complaints: Vec<String>,
     answers: usize,
@@ -91,7 +93,13 @@ impl Mind {
         turn.updates = n;
         turn.events.push(event.clone());
         match event {
-            TurnEvent::Started { continued, .. } => turn.continued += usize::from(continued),
+            TurnEvent::Started {
+                agent_session,
+                continued,
+            } => {
+                turn.continued += usize::from(continued);
+                self.sessions.insert(turn.session.clone(), agent_session);
+            }
             TurnEvent::Text { block, text, .. } => {
                 let last = turn.blocks.len().saturating_sub(1);
                 match turn.blocks.iter().position(|(known, _)| *known == block) {
@@ -108,7 +116,7 @@ impl Mind {
                     },
             } if turn.attempt < ATTEMPTS => {
                 let mut out = kept(n);
-                out.push(again(&at.turn, turn));
+                out.push(again(&self.sessions, &at.turn, turn));
                 return out;
             }
             TurnEvent::Ended { outcome } => turn.outcome = Some(outcome),
@@ -118,7 +126,10 @@ impl Mind {
     }
 }
 
-fn again(id: &str, turn: &mut Turn) -> Body {
+fn again(sessions: &BTreeMap<String, String>, id: &str, turn: &mut Turn) -> Body {
+    let told = sessions.get(&turn.session).filter(|id| !id.is_empty());
+    let agent_session =
+        told.map_or_else(|| agent_session(&turn.session).to_string(), String::clone);
     turn.attempt += 1;
     turn.updates = 0;
     turn.blocks.clear();
@@ -129,7 +140,7 @@ fn again(id: &str, turn: &mut Turn) -> Body {
             attempt: turn.attempt,
         },
         session: turn.session.clone(),
-        agent_session: agent_session(&turn.session).to_string(),
+        agent_session,
         prompt_id: prompt_id(id).to_string(),
         resend: turn.attempt > 1,
         text: turn.text.clone(),
@@ -213,8 +224,10 @@ impl Desk {
             text: text.into(),
             ..Turn::default()
         };
-        let prompt = again(turn, &mut fresh);
-        self.mind.lock().unwrap().turns.insert(turn.into(), fresh);
+        let mut mind = self.mind.lock().unwrap();
+        let prompt = again(&mind.sessions, turn, &mut fresh);
+        mind.turns.insert(turn.into(), fresh);
+        drop(mind);
         if let Body::Prompt(mut prompt) = prompt {
             change(&mut prompt);
             self.hub.say(Body::Prompt(prompt));
@@ -228,8 +241,10 @@ impl Desk {
             text: text.into(),
             ..Turn::default()
         };
-        let prompt = again(turn, &mut fresh);
-        self.mind.lock().unwrap().turns.insert(turn.into(), fresh);
+        let mut mind = self.mind.lock().unwrap();
+        let prompt = again(&mind.sessions, turn, &mut fresh);
+        mind.turns.insert(turn.into(), fresh);
+        drop(mind);
         self.hub.say(prompt);
     }
 
@@ -437,7 +452,7 @@ fn react(mind: &mut Mind, seen: Seen) -> Vec<Body> {
             unknown
                 .filter_map(|t| {
                     let turn = mind.turns.get_mut(&t.at.turn)?;
-                    (turn.attempt == t.at.attempt).then(|| again(&t.at.turn, turn))
+                    (turn.attempt == t.at.attempt).then(|| again(&mind.sessions, &t.at.turn, turn))
                 })
                 .collect()
         }
@@ -456,30 +471,38 @@ fn react(mind: &mut Mind, seen: Seen) -> Vec<Body> {
 /// The fake Claude Code, built now: a test never runs a stale one.
 pub fn fake_claude() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = std::process::Command::new(cargo);
-        build
-            .args(["build", "--package", "fake-claude", "--bin", "fake-claude"])
-            .args(["--message-format", "json-render-diagnostics"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdin(Stdio::null());
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        let output = build.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .find(|path| path.ends_with("fake-claude"))
-            .unwrap()
-    })
+    BUILT.get_or_init(|| built("fake-claude"))
+}
+
+/// The fake ACP agent, built now.
+pub fn fake_acp() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("fake-acp"))
+}
+
+fn built(package: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = std::process::Command::new(cargo);
+    build
+        .args(["build", "--package", package, "--bin", package])
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null());
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let output = build.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .find(|path| path.ends_with(package))
+        .unwrap()
 }
 
 /// SIGKILL.

@@ -25,7 +25,7 @@ TOP: language data_dir attachment_send max_attachment_size_mb banned_words idle_
 [projects.users]: default_role
 [projects.users.roles.NAME]: user_ids disabled_commands rate_limit
 [projects.agent]: type
-[projects.agent.options]: work_dir mode model cmd args reasoning_effort allowed_tools disallowed_tools system_prompt append_system_prompt max_context_tokens plugin_dir env timeout_mins
+[projects.agent.options]: work_dir mode model cmd args reasoning_effort allowed_tools disallowed_tools system_prompt append_system_prompt max_context_tokens plugin_dir env timeout_mins auth_method
 [[projects.platforms]]: type
 [projects.platforms.options] of discord: token allow_from guild_id group_reply_all group_reply_all_guilds share_session_in_channel thread_isolation respond_to_at_everyone_and_here progress_style proxy proxy_username proxy_password
 [projects.platforms.options] of weibo: app_id app_secret allow_from token_endpoint ws_endpoint name

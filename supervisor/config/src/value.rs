@@ -49,6 +49,13 @@ impl Walker<'_, '_> {
                 Value::Text(text) => self.choice(words, &text, path, at),
                 other => other,
             },
+            Kind::Mode(words) => match self.text(value, path) {
+                Value::Text(text) => {
+                    let chosen = chosen(words, &text).map(str::to_owned);
+                    Value::Text(chosen.unwrap_or(text))
+                }
+                other => other,
+            },
             Kind::Path => match self.text(value, path) {
                 Value::Text(text) => self.path(&text, path, at),
                 other => other,
@@ -136,29 +143,10 @@ impl Walker<'_, '_> {
         path: &str,
         at: usize,
     ) -> Value {
-        let plain = |text: &str| -> String {
-            text.trim()
-                .chars()
-                .filter(|c| !matches!(c, '-' | '_'))
-                .flat_map(char::to_lowercase)
-                .collect()
-        };
-        let written = plain(text);
-        if let Some((_, word)) = words.iter().find(|(spelling, _)| *spelling == written) {
-            return Value::Text((*word).to_owned());
+        match chosen(words, text) {
+            Some(word) => Value::Text(word.to_owned()),
+            None => self.refuse(at, path, none_of(words, text)),
         }
-        let mut known: Vec<&str> = words.iter().map(|(_, word)| *word).collect();
-        known.dedup();
-        let near = nearest::nearest(text, known.iter().copied());
-        let near = near.map_or(String::new(), |(word, _)| {
-            format!("; did you mean \"{word}\"?")
-        });
-        let known: Vec<String> = known.iter().map(|word| format!("\"{word}\"")).collect();
-        self.refuse(
-            at,
-            path,
-            format!("\"{}\" is none of {}{near}", shown(text), known.join(", ")),
-        )
     }
 
     pub(crate) fn path(&mut self, text: &str, path: &str, at: usize) -> Value {
@@ -308,4 +296,28 @@ impl Walker<'_, '_> {
             (true, false) => Value::List(ids),
         }
     }
+}
+
+/// The one of a few words that a text means.
+fn chosen(words: &[(&str, &'static str)], text: &str) -> Option<&'static str> {
+    let written: String = text
+        .trim()
+        .chars()
+        .filter(|c| !matches!(c, '-' | '_'))
+        .flat_map(char::to_lowercase)
+        .collect();
+    let found = words.iter().find(|(spelling, _)| *spelling == written);
+    found.map(|(_, word)| *word)
+}
+
+/// That a text is none of a few words, and which it may have been meant to be.
+pub(crate) fn none_of(words: &[(&str, &'static str)], text: &str) -> String {
+    let mut known: Vec<&str> = words.iter().map(|(_, word)| *word).collect();
+    known.dedup();
+    let near = nearest::nearest(text, known.iter().copied());
+    let near = near.map_or(String::new(), |(word, _)| {
+        format!("; did you mean \"{word}\"?")
+    });
+    let known: Vec<String> = known.iter().map(|word| format!("\"{word}\"")).collect();
+    format!("\"{}\" is none of {}{near}", shown(text), known.join(", "))
 }

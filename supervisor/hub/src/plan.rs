@@ -175,6 +175,8 @@ pub enum Login {
     /// By a login that its program keeps for its user, and that it can read.
     #[default]
     Stored,
+    /// The same, in a way that only the agent knows; it says how when it is asked.
+    Own,
     /// By a token that it can read.
     Token,
     /// By a key that its runner keeps from it.

@@ -7,23 +7,56 @@ use crate::context::Place;
 use crate::nearest;
 use crate::plan::{Agent, AgentKind, Mode, Sandbox};
 use crate::problems::shown;
+use crate::value::none_of;
 use crate::walk::Section;
 
 /// What programs of a kind need: the runner knows what.
 const PRESETS: [&str; 4] = ["git", "rust", "node", "python"];
 
-/// Options that mean nothing to a plain command.
-const CLAUDE_ONLY: [&str; 10] = [
-    "mode",
-    "model",
+/// Options that mean nothing to an agent over ACP, and those that mean nothing to a plain command
+/// beside them.
+const CLAUDE_ONLY: [&str; 7] = [
     "reasoning_effort",
     "allowed_tools",
     "disallowed_tools",
     "system_prompt",
     "append_system_prompt",
-    "max_context_tokens",
     "plugin_dir",
     "oauth_token",
+];
+const NO_COMMANDS: [&str; 3] = ["mode", "model", "max_context_tokens"];
+
+/// An agent whose command line is known.
+struct Preset {
+    /// The `type` that means it.
+    kind: &'static str,
+    program: &'static str,
+    /// What makes it speak ACP.
+    args: &'static [&'static str],
+    /// How it is installed.
+    install: &'static str,
+}
+
+static OVER_ACP: [Preset; 3] = [
+    // The CLI itself speaks no ACP; this adapter brings a CLI along.
+    Preset {
+        kind: "codex",
+        program: "codex-acp",
+        args: &[],
+        install: "npm install -g @agentclientprotocol/codex-acp",
+    },
+    Preset {
+        kind: "gemini",
+        program: "gemini",
+        args: &["--acp"],
+        install: "npm install -g @google/gemini-cli",
+    },
+    Preset {
+        kind: "opencode",
+        program: "opencode",
+        args: &["acp"],
+        install: "npm install -g opencode-ai",
+    },
 ];
 
 impl Build<'_, '_> {
@@ -31,7 +64,13 @@ impl Build<'_, '_> {
     pub(super) fn agent(&mut self, project: &Section) -> Option<Agent> {
         project.require(self.problems, "agent", "write [projects.agent] with a type");
         let section = project.table("agent")?;
-        let kind = self.agent_kind(section)?;
+        let Some((kind, preset)) = self.agent_kind(section) else {
+            // What can be told without it is told.
+            if let Some(options) = section.table("options") {
+                self.mode(options, AgentKind::ClaudeCode);
+            }
+            return None;
+        };
         section.require(
             self.problems,
             "options",
@@ -39,14 +78,9 @@ impl Build<'_, '_> {
         );
         let options = section.table("options")?;
         let work_dir = self.work_dir(options, project);
-        let (cmd, args) = self.command(options, kind, &work_dir);
-        if kind == AgentKind::Command {
-            for name in CLAUDE_ONLY.into_iter().filter(|name| options.written(name)) {
-                let why = "has no effect on an agent of type `command`: give it to the program in its args";
-                self.problems
-                    .warn(options.at(name), &options.path(name), why);
-            }
-        }
+        let (cmd, args) = self.command(options, kind, preset, &work_dir);
+        self.without_effect(options, kind);
+        let mode = self.mode(options, kind);
         let auth = self.auth(options);
         let text = |name| options.text(name).map(str::to_owned);
         let agent = Agent {
@@ -54,7 +88,8 @@ impl Build<'_, '_> {
             cmd,
             args,
             work_dir,
-            mode: mode(options),
+            mode,
+            own_mode: text("mode").filter(|_| kind == AgentKind::Acp),
             model: text("model"),
             reasoning_effort: text("reasoning_effort"),
             allowed_tools: options.list("allowed_tools").to_vec(),
@@ -69,6 +104,7 @@ impl Build<'_, '_> {
                 .collect(),
             env: options.env("env"),
             auth: auth?,
+            auth_method: text("auth_method"),
             timeout_mins: options.nonzero("timeout_mins", 0),
             sandbox: self.sandbox(section),
             max_agents: section.nonzero("max_agents", 0),
@@ -86,27 +122,48 @@ impl Build<'_, '_> {
         Some(agent)
     }
 
-    fn agent_kind(&mut self, section: &Section) -> Option<AgentKind> {
+    /// Warns of options that this kind of agent has no use for.
+    fn without_effect(&mut self, options: &Section, kind: AgentKind) {
+        let (names, why) = match kind {
+            AgentKind::ClaudeCode => (
+                vec!["auth_method"],
+                "has no effect on Claude Code: log it in, or give it a key in env",
+            ),
+            AgentKind::Acp => (
+                CLAUDE_ONLY.to_vec(),
+                "has no effect on an agent over ACP: set it in the agent's own configuration",
+            ),
+            AgentKind::Command => (
+                [&NO_COMMANDS[..], &CLAUDE_ONLY, &["auth_method"]].concat(),
+                "has no effect on an agent of type `command`: give it to the program in its args",
+            ),
+        };
+        for name in names.into_iter().filter(|name| options.written(name)) {
+            self.problems
+                .warn(options.at(name), &options.path(name), why);
+        }
+    }
+
+    fn agent_kind(&mut self, section: &Section) -> Option<(AgentKind, Option<&'static Preset>)> {
         let kind = section.required(
             self.problems,
             "type",
-            "write \"claudecode\", or \"command\" for any program",
+            "write \"claudecode\", \"acp\" for an agent that speaks ACP, or \"command\" for any program",
         );
         let (at, path) = (section.at("type"), section.path("type"));
         match kind.trim() {
             "" => None,
-            "claudecode" => Some(AgentKind::ClaudeCode),
-            "command" => Some(AgentKind::Command),
-            "acp" => {
-                // The plan, the options and the names are all there: what lifts this is the runner.
-                let why = "acp is not available in this version; use \"claudecode\" or \"command\"";
-                self.problems.error(at, &path, why);
-                Some(AgentKind::Acp)
-            }
+            "claudecode" => Some((AgentKind::ClaudeCode, None)),
+            "command" => Some((AgentKind::Command, None)),
+            "acp" => Some((AgentKind::Acp, None)),
             other => {
-                let near = nearest::nearest(other, ["claudecode", "command", "acp"].into_iter());
-                let near = near.map_or(
-                    "use \"claudecode\" or \"command\"".to_owned(),
+                if let Some(preset) = OVER_ACP.iter().find(|preset| preset.kind == other) {
+                    return Some((AgentKind::Acp, Some(preset)));
+                }
+                let known = ["claudecode", "command", "acp"].into_iter();
+                let known = known.chain(OVER_ACP.iter().map(|preset| preset.kind));
+                let near = nearest::nearest(other, known).map_or(
+                    "use \"claudecode\", \"acp\" or \"command\"".to_owned(),
                     |(name, _)| format!("did you mean \"{name}\"?"),
                 );
                 self.problems.error(
@@ -207,6 +264,7 @@ impl Build<'_, '_> {
         &mut self,
         options: &Section,
         kind: AgentKind,
+        preset: Option<&Preset>,
         work_dir: &Path,
     ) -> (String, Vec<String>) {
         for old in ["cli_path", "command"] {
@@ -219,24 +277,32 @@ impl Build<'_, '_> {
             .into_iter()
             .find(|key| options.written(key));
         let mut words = options.list(key.unwrap_or("cmd")).iter().cloned();
-        let (key, cmd) = match (words.next(), kind) {
-            (Some(cmd), _) => (key.unwrap_or("cmd"), cmd),
-            (None, AgentKind::ClaudeCode) => ("cmd", "claude".to_owned()),
-            (None, _) => {
+        let (key, cmd) = match (words.next(), kind, preset) {
+            (Some(cmd), _, _) => (key.unwrap_or("cmd"), cmd),
+            (None, AgentKind::ClaudeCode, _) => ("cmd", "claude".to_owned()),
+            (None, _, Some(preset)) => ("cmd", preset.program.to_owned()),
+            (None, _, None) => {
                 options.require(self.problems, "cmd", "write the program to run");
                 ("cmd", String::new())
             }
         };
-        let args: Vec<String> = words.chain(options.list("args").iter().cloned()).collect();
+        let speaks = preset.map_or(&[][..], |preset| preset.args);
+        let args: Vec<String> = words
+            .chain(speaks.iter().map(|arg| (*arg).to_owned()))
+            .chain(options.list("args").iter().cloned())
+            .collect();
         let cmd = self.whole_path(cmd, work_dir);
         // With a PATH of its own it may well be found there.
         let own_path = options.env("env").contains_key("PATH");
         let (at, path) = (options.at(key), options.path(key));
         if !cmd.is_empty() && !own_path && (self.cx.program)(&cmd).is_none() {
             let shown = shown(&cmd);
-            let why = match kind {
-                AgentKind::ClaudeCode => format!(
+            let why = match (kind, preset) {
+                (AgentKind::ClaudeCode, _) => format!(
                     "`{shown}` is not found: install Claude Code with  npm install -g @anthropic-ai/claude-code  or write its whole path into cmd"
+                ),
+                (_, Some(Preset { install, .. })) => format!(
+                    "`{shown}` is not found: install it with  {install}  or write its whole path into cmd"
                 ),
                 _ => format!(
                     "`{shown}` is not found or can't be executed: install it, or write its whole path"
@@ -266,15 +332,22 @@ impl Build<'_, '_> {
                 .warn(options.at("mode"), &options.path("mode"), why);
         }
     }
-}
 
-fn mode(options: &Section) -> Mode {
-    match options.text("mode") {
-        Some("acceptEdits") => Mode::AcceptEdits,
-        Some("plan") => Mode::Plan,
-        Some("auto") => Mode::Auto,
-        Some("bypassPermissions") => Mode::BypassPermissions,
-        Some("dontAsk") => Mode::DontAsk,
-        _ => Mode::Default,
+    /// The mode; none of ours means the default one, unless the agent has modes of its own.
+    fn mode(&mut self, options: &Section, kind: AgentKind) -> Mode {
+        let written = options.text("mode");
+        let mode = written.and_then(|name| Mode::ALL.into_iter().find(|mode| mode.name() == name));
+        match (mode, written, kind) {
+            (Some(mode), _, _) => mode,
+            (None, Some("full-access"), AgentKind::Acp) => Mode::BypassPermissions,
+            (None, Some(other), AgentKind::ClaudeCode) => {
+                let words = Mode::ALL.map(|mode| (mode.name(), mode.name()));
+                let why = none_of(&words, other);
+                self.problems
+                    .error(options.at("mode"), &options.path("mode"), why);
+                Mode::Default
+            }
+            _ => Mode::Default,
+        }
     }
 }

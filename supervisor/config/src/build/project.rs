@@ -93,8 +93,8 @@ impl Build<'_, '_> {
             return false;
         };
         let why = match kind {
-            "tmux" => "this project is left out: a chat must not type into a terminal; let it talk to an agent of type `claudecode` or `command`".to_owned(),
-            kind => format!("this project is left out: the agent `{kind}` is not in this version yet; `claudecode` and `command` are"),
+            "tmux" => "this project is left out: a chat must not type into a terminal; let it talk to an agent of type `claudecode`, `acp` or `command`".to_owned(),
+            kind => format!("this project is left out: there is no preset for the agent `{kind}`. If it speaks the Agent Client Protocol, write type = \"acp\" and its command line into cmd"),
         };
         self.problems
             .warn(agent.at("type"), &agent.path("type"), why);

@@ -71,7 +71,7 @@ pub struct Role {
 pub enum AgentKind {
     /// Claude Code over stream-json.
     ClaudeCode,
-    /// The Agent Client Protocol. Refused by [`crate::check`] in this version.
+    /// The Agent Client Protocol.
     Acp,
     /// Any program: the prompt on stdin, the reply on stdout.
     Command,
@@ -157,6 +157,8 @@ pub struct Agent {
     pub work_dir: PathBuf,
     /// What it may do without a question.
     pub mode: Mode,
+    /// What was written of that, for an agent that has modes of its own; none: nothing.
+    pub own_mode: Option<String>,
     /// The model; none: its own choice.
     pub model: Option<String>,
     /// `low`, `medium`, `high` or `max`.
@@ -177,6 +179,8 @@ pub struct Agent {
     pub env: BTreeMap<String, Secret>,
     /// How it gets at its model.
     pub auth: Auth,
+    /// How an agent that asks for it is logged in, by its own id of the method.
+    pub auth_method: Option<String>,
     /// Its longest turn in minutes; none: the general one.
     pub timeout_mins: Option<u32>,
     /// What it may see and reach; none: everything that its user may.
@@ -267,6 +271,16 @@ impl Tool {
             options["input"] = input.clone();
         }
         options
+    }
+}
+
+impl Agent {
+    /// What its runner calls the mode.
+    pub fn mode_name(&self) -> &str {
+        match (&self.own_mode, self.kind) {
+            (Some(own), AgentKind::Acp) => own,
+            _ => self.mode.name(),
+        }
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Text,
     /// One of a few words: how it may be written (lower case, without `-` and `_`) and what it is.
     Choice(&'static [(&'static str, &'static str)]),
+    /// One of a few words, or any other text: whether that means something is the agent's business.
+    Mode(&'static [(&'static str, &'static str)]),
     /// An absolute path, or one below `~/`.
     Path,
     /// One path or a list of them.
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn choices_are_written_the_way_they_are_looked_up() {
         for key in ALL.iter().flat_map(|table| table.keys) {
-            if let Kind::Choice(words) = key.kind {
+            if let Kind::Choice(words) | Kind::Mode(words) = key.kind {
                 for (written, _) in words {
                     assert!(!written.contains(|c: char| c.is_uppercase() || "-_ ".contains(c)));
                 }

@@ -7,20 +7,18 @@ use super::{Kind, MINUTES, Table, later, never, ours, same, table};
 const NO_SHELL: &str =
     "a chat gets no shell; what it may do goes through the agent and its questions";
 const NO_TMUX: &str = "a chat must not type into a terminal";
+const NO_BACKEND: &str = "Codex is driven over ACP, by `codex-acp`";
 const NO_WRAPPER: &str = "write the arguments into `cmd` or `args`";
 
-/// Agents of cc-connect that this version cannot drive: a project with one is left out.
-/// Most of them speak the Agent Client Protocol and will be presets of `acp`.
+/// Agents of cc-connect that have no preset: a project with one is left out. Most of them speak the
+/// Agent Client Protocol, so `acp` with their command line drives them.
 pub(crate) static RESERVED_AGENTS: &[&str] = &[
     "antigravity",
-    "codex",
     "copilot",
     "cursor",
     "devin",
-    "gemini",
     "iflow",
     "kimi",
-    "opencode",
     "pi",
     "qoder",
     "reasonix",
@@ -174,7 +172,7 @@ pub(crate) static AGENT: Table = table(
         same(
             "type",
             Kind::Text,
-            "`claudecode`, or ours: `command`, any program with the prompt on stdin and the reply on stdout; required. `acp` is refused in this version; a project with another agent of cc-connect is left out with a warning",
+            "`claudecode`; `acp`: any agent that speaks the Agent Client Protocol, with its command line in `cmd`, and its presets `codex`, `gemini`, `opencode`; or ours: `command`, any program with the prompt on stdin and the reply on stdout; required. A project with another agent of cc-connect is left out with a warning",
         ),
         same(
             "options",
@@ -377,7 +375,7 @@ pub(crate) static AGENT_OPTIONS: Table = table(
         ),
         same(
             "mode",
-            Kind::Choice(&[
+            Kind::Mode(&[
                 ("default", "default"),
                 ("acceptedits", "acceptEdits"),
                 ("edit", "acceptEdits"),
@@ -387,7 +385,7 @@ pub(crate) static AGENT_OPTIONS: Table = table(
                 ("yolo", "bypassPermissions"),
                 ("dontask", "dontAsk"),
             ]),
-            "`default`, `acceptEdits` (`edit`), `plan`, `auto`, `bypassPermissions` (`yolo`) or `dontAsk`",
+            "`default`, `acceptEdits` (`edit`), `plan`, `auto`, `bypassPermissions` (`yolo`) or `dontAsk`; of `acp` and its presets also a mode by the agent's own name",
         ),
         same(
             "model",
@@ -397,7 +395,7 @@ pub(crate) static AGENT_OPTIONS: Table = table(
         same(
             "cmd",
             Kind::Command,
-            "the program, with arguments if need be; default `claude`, required for `command`",
+            "the program, with arguments if need be; default `claude`, or the preset's program; required for `acp` and `command`",
         ),
         same("cli_path", Kind::Command, "old name of `cmd`"),
         same("command", Kind::Command, "old name of `cmd`"),
@@ -473,6 +471,11 @@ pub(crate) static AGENT_OPTIONS: Table = table(
             "an HTTP proxy on the way there, for `auth = \"key\"`",
         ),
         same(
+            "auth_method",
+            Kind::Text,
+            "how an `acp` agent that asks for it is logged in, by the agent's own id of the method",
+        ),
+        same(
             "timeout_mins",
             MINUTES,
             "the longest turn of this agent in minutes; default 0 = `max_turn_time_mins`",
@@ -483,8 +486,10 @@ pub(crate) static AGENT_OPTIONS: Table = table(
         ),
         later("router_api_key", "see `router_url`"),
         later("provider", "picks a provider"),
-        later("auth_method", "logs in to an `acp` agent"),
         later("display_name", "the name of an `acp` agent"),
+        never("codex_home", "set `CODEX_HOME` in `env` instead"),
+        never("backend", NO_BACKEND),
+        never("app_server_url", NO_BACKEND),
         never("cmd_args_flag", NO_WRAPPER),
         never("cli_args_flag", NO_WRAPPER),
         never("session", NO_TMUX),

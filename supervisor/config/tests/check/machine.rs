@@ -46,20 +46,13 @@ fn the_machine_around_a_project_is_looked_at() {
 
 #[test]
 fn agents_that_are_not_there_yet_are_told_apart() {
-    expect(
-        &bent("\"claudecode\"", "\"acp\"").replace("work_dir", "cmd = \"x\"\nwork_dir"),
-        &context(),
-        &[(
-            "4 error projects[0].agent.type: ",
-            "acp is not available in this version",
-        )],
-    );
     // Alone, a project that is left out leaves nothing to run; its options are nobody's business.
     for (kind, part) in [
-        ("codex", "`codex` is not in this version"),
+        ("cursor", "no preset for the agent `cursor`"),
         ("tmux", "into a terminal"),
     ] {
-        let text = bent("\"claudecode\"", &format!("\"{kind}\"")).replace("work_dir", "codex_home");
+        let text =
+            bent("\"claudecode\"", &format!("\"{kind}\"")).replace("work_dir", "cursor_home");
         expect(
             &text,
             &context(),
@@ -125,6 +118,57 @@ fn an_agent_is_in_a_sandbox_unless_off_is_written() {
         let at = format!("5 error projects[0].agent.sandbox.{at}: ");
         expect(&text, &context(), &[(&at, words)]);
     }
+}
+
+#[test]
+fn agents_over_acp_have_a_command_line_of_their_own_or_of_their_preset() {
+    let agent = |kind: &str, options: &str| {
+        let text = bent("\"claudecode\"", &format!("\"{kind}\""));
+        let text = text.replace("work_dir", &format!("{options}\nwork_dir"));
+        good(&text).projects.remove(0).agent
+    };
+    let line = |kind: &str, options: &str| {
+        let agent = agent(kind, options);
+        assert_eq!(agent.kind, AgentKind::Acp);
+        format!("{} {}", agent.cmd, agent.args.join(" "))
+    };
+    assert_eq!(line("acp", "cmd = \"x -y\"\nargs = [\"z\"]"), "x -y z");
+    assert_eq!(line("gemini", "args = [\"-d\"]"), "gemini --acp -d");
+    assert_eq!(line("gemini", "cmd = \"/opt/g\""), "/opt/g --acp");
+    assert_eq!(line("codex", "").trim_end(), "codex-acp");
+    assert_eq!(line("opencode", ""), "opencode acp");
+    let bare = bent("\"claudecode\"", "\"acp\"");
+    expect(&bare, &context(), &[("5 error", "cmd: is missing")]);
+
+    let own = agent("codex", "mode = \"read-only\"\nauth_method = \"api-key\"");
+    assert_eq!(own.mode_name(), "read-only");
+    assert_eq!(own.auth_method.as_deref(), Some("api-key"));
+    assert_eq!(
+        agent("gemini", "mode = \"YOLO\"").mode_name(),
+        "bypassPermissions"
+    );
+    assert_eq!(agent("gemini", "").mode_name(), "default");
+    let odd = bent("work_dir", "mode = \"build\"\nwork_dir");
+    expect(
+        &odd,
+        &context(),
+        &[("6 error", "\"build\" is none of \"default\"")],
+    );
+    let deaf = bent("\"claudecode\"", "\"opencode\"")
+        .replace("work_dir", "disallowed_tools = [\"Bash\"]\nwork_dir");
+    expect(
+        &deaf,
+        &context(),
+        &[("6 warning", "no effect on an agent over ACP")],
+    );
+    let mut missing = context();
+    missing.program = Box::new(|_| None);
+    let text = bent("\"claudecode\"", "\"opencode\"");
+    expect(
+        &text,
+        &missing,
+        &[("5 warning", "npm install -g opencode-ai")],
+    );
 }
 
 #[test]

@@ -286,6 +286,16 @@ pub(super) fn logged_out(words: &str, login: Login, cmd: &str, lang: Lang) -> St
              管理员：请以运行它的用户执行 {cmd} 并输入 `/login`，或配置密钥（`api_key`）。\n\
              然后请重新发送您的消息。"
         ),
+        Login::Own => both!(
+            lang,
+            "The agent is not logged in. It says: {words}\n\
+             Operator: log it in on the bot's machine as the user who runs {cmd}, in the way that \
+             it offers.\n\
+             Then please resend your message.",
+            "助手没有登录。它的提示：{words}\n\
+             管理员：请在机器上以运行 {cmd} 的用户，按它提供的方式登录。\n\
+             然后请重新发送您的消息。"
+        ),
         Login::Token => both!(
             lang,
             "The agent's token is not valid, or no longer. It says: {words}\n\
@@ -312,7 +322,7 @@ pub(super) fn logged_out(words: &str, login: Login, cmd: &str, lang: Lang) -> St
 /// How the agent gets at its model, and whether it can read that.
 pub(super) fn login(login: Login, lang: Lang) -> String {
     match login {
-        Login::Stored => both!(
+        Login::Stored | Login::Own => both!(
             lang,
             "its own, which the agent can read",
             "助手自己的登录，助手可以读取"

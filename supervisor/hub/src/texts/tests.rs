@@ -93,6 +93,7 @@ fn all() -> Vec<Text<'static>> {
         },
         Text::AgentMissing { cmd: "claude" },
         logged_out(Login::Stored),
+        logged_out(Login::Own),
         logged_out(Login::Token),
         logged_out(Login::Key),
         Text::AgentError {
