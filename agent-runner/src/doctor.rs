@@ -4,7 +4,9 @@
 //! turn has; offline it is not. Of a plain command nothing is run: nobody knows what it would do.
 //!
 //! Promises: what was started is ended with all that it started, also when this process is killed;
-//! the session of that turn is taken away again; no key is in what is said.
+//! the session of that turn is taken away again, where it is known how; no key is in what is said.
+
+mod acp;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -80,6 +82,10 @@ async fn try_out(agent: &Agent, there: bool, doctor: &mut Doctor) {
         return;
     };
     doctor.fact("program", &program.display().to_string());
+    if agent.options.kind == AgentKind::Acp {
+        let offline = !there || doctor.manner().offline;
+        return acp::examine(&agent, &program, offline, doctor).await;
+    }
     if agent.options.kind != AgentKind::ClaudeCode {
         let says = format!("{} is there; it is not run for a test", program.display());
         return doctor.find(Finding::ok("cli", says));
@@ -198,9 +204,13 @@ impl Agent {
             revive: false,
             ..Start::default()
         };
-        let mut environment = argv::environment(&options, &start, own);
+        let claude = options.kind == AgentKind::ClaudeCode;
+        let mut environment = match claude {
+            true => argv::environment(&options, &start, own),
+            false => argv::base_environment(&options, own),
+        };
         environment.insert(sweep::MARK.into(), mark.clone());
-        if !options.env.contains_key("CLAUDE_CODE_MAX_RETRIES") {
+        if claude && !options.env.contains_key("CLAUDE_CODE_MAX_RETRIES") {
             // A person waits for the answer.
             environment.insert("CLAUDE_CODE_MAX_RETRIES".into(), "1".into());
         }

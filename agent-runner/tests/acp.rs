@@ -41,6 +41,17 @@ async fn held(desk: &Desk) -> i32 {
     }
 }
 
+/// Waits until that command runs itself, and not only the shells around it.
+async fn up(nap: &str) {
+    let line = format!("{}\0", nap.replace(' ', "\0"));
+    let runs = |pid: &i32| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|it| it == line.as_bytes())
+    };
+    while !processes(nap).iter().any(runs) {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn asked(desk: &Desk, turn: &str) -> Turn {
     desk.turn(turn, |turn| !turn.questions.is_empty()).await
 }
@@ -151,6 +162,8 @@ async fn a_stop_ends_the_turn_and_everything_that_was_started() {
             "question" => drop(asked(&desk, "t").await),
             _ => drop(held(&desk).await),
         }
+        up(&a).await;
+        up(&b).await;
         desk.interrupt("t");
         let turn = desk.ended("t").await;
         assert_eq!(turn.outcome, Some(Outcome::Stopped), "{how}");
@@ -330,6 +343,7 @@ async fn a_daemon_goes_with_its_agent() {
     let desk = acp(&[]).await;
     desk.prompt("s", "t", &format!("#spawn {daemon}\n#say up"));
     desk.answer("t").await;
+    up(&daemon).await;
     desk.prompt("s", "end", "#exit 3");
     desk.ended("end").await;
     assert_eq!(processes(&daemon), Vec::<i32>::new());

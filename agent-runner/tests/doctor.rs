@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::{SOON, fake_claude};
+use support::{SOON, fake_acp, fake_claude};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -275,6 +275,37 @@ async fn the_working_directory_is_missing_or_not_to_be_written_in() {
         .examine(json!({"work_dir": "/proc"}), &["--offline"])
         .await;
     found.only("work_dir", &["may not write in /proc", "chmod"]);
+}
+
+#[tokio::test]
+async fn an_agent_over_acp_is_greeted_and_answers() {
+    let place = Place::new();
+    let acp = |args: Value| json!({"kind": "acp", "cmd": fake_acp(), "args": args});
+    let found = place.examine(acp(json!([])), &[]).await;
+    assert_eq!((found.code, found.failed()), (Some(0), vec![]));
+    assert!(found.of("cli").to_string().contains("speaks ACP, fake-acp"));
+    assert_eq!(found.of("login")["verdict"], "ok");
+    let found = place.examine(acp(json!(["--logged-out"])), &[]).await;
+    found.only(
+        "login",
+        &["not logged in", "run `fake login`", "docs/agents.md"],
+    );
+    let found = place
+        .examine(acp(json!(["--logged-out"])), &["--offline"])
+        .await;
+    assert_eq!(found.failed(), [""; 0], "offline it is only greeted");
+    let mut odd = acp(json!(["--modes"]));
+    merge(&mut odd, json!({"mode": "yolo"}));
+    let found = place.examine(odd, &[]).await;
+    found.only("login", &["no mode `yolo`", "free, default, plan"]);
+    let other = place.script("tool", "echo 'no such option' >&2; exit 3");
+    let found = place
+        .examine(json!({"kind": "acp", "cmd": other, "args": ["--acp"]}), &[])
+        .await;
+    found.only(
+        "cli",
+        &["does not speak ACP", "no such option", "tool --acp"],
+    );
 }
 
 #[tokio::test]

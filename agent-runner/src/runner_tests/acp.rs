@@ -1,5 +1,9 @@
 //! Sessions with an agent that speaks ACP.
 
+use std::collections::{BTreeSet, VecDeque};
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn acp() -> World {
@@ -270,6 +274,8 @@ fn a_question_that_its_agent_leaves_behind_is_withdrawn() {
     assert!(world.events(&at(1, 1)).contains(&&withdrawn));
     let decision = Decision::Allow;
     world.hub(Body::Decide(ipc_schema::Decide { question, decision }));
+    let late = |event: &&TurnEvent| matches!(event, TurnEvent::Decided { applied: false, .. });
+    assert!(!world.events(&at(1, 1)).iter().any(late), "it is over");
 }
 
 #[test]
@@ -279,4 +285,211 @@ fn a_conversation_of_another_kind_of_agent_is_no_claude_codes() {
     let (launch, start) = world.starts(false, Standing::Absent, &[]);
     assert!(uuid::Uuid::try_parse(&start.session).is_ok(), "{start:?}");
     world.dies(launch);
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Prompt(u32, u32),
+    Interrupt(u32),
+    Close,
+    Relink,
+    Prepared,
+    Launch(bool),
+    /// The agent answers what it was asked first, with success or not.
+    Answer(bool),
+    /// The agent says, tells or asks something.
+    Says(u8),
+    Decide(bool),
+    Exit(bool),
+    Wait(u64),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => (1..5u32, 1..3u32).prop_map(|(turn, attempt)| Deed::Prompt(turn, attempt)),
+        1 => (1..5u32).prop_map(Deed::Interrupt),
+        1 => Just(Deed::Close),
+        1 => Just(Deed::Relink),
+        4 => Just(Deed::Prepared),
+        4 => prop::bool::weighted(0.9).prop_map(Deed::Launch),
+        9 => prop::bool::weighted(0.8).prop_map(Deed::Answer),
+        5 => (0..5u8).prop_map(Deed::Says),
+        2 => any::<bool>().prop_map(Deed::Decide),
+        1 => any::<bool>().prop_map(Deed::Exit),
+        1 => (0..2000u64).prop_map(Deed::Wait),
+    ]
+}
+
+/// What the shell and the agents would have under way.
+#[derive(Default)]
+struct Agents {
+    preparing: Vec<u64>,
+    locked: BTreeSet<u64>,
+    launching: Vec<u64>,
+    live: Vec<u64>,
+    /// What a live agent was asked.
+    asked: VecDeque<Value>,
+    /// The texts that agents were given.
+    given: Vec<String>,
+}
+
+impl Agents {
+    fn take(&mut self, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Prepare { launch, .. } => self.preparing.push(launch),
+                Effect::Release { launch } => assert!(self.locked.remove(&launch)),
+                Effect::Launch { launch, what, .. } => {
+                    assert!(self.locked.remove(&launch), "no start without the lock");
+                    assert!(matches!(what, What::Acp));
+                    self.launching.push(launch);
+                }
+                Effect::Write { launch, line } if self.live.contains(&launch) => {
+                    let line: Value = serde_json::from_str(&line).unwrap();
+                    if let Some(text) = line["params"]["prompt"][0]["text"].as_str() {
+                        self.given.push(text.to_owned());
+                    }
+                    if line.get("id").is_some() && line.get("method").is_some() {
+                        self.asked.push_back(line);
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(
+            self.launching.len() + self.live.len() <= 1,
+            "one process a session"
+        );
+    }
+
+    fn answer(&mut self, world: &mut World, well: bool) {
+        let (Some(launch), Some(asked)) = (self.live.first(), self.asked.pop_front()) else {
+            return;
+        };
+        let result = match asked["method"].as_str() {
+            Some("initialize") => {
+                json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true}})
+            }
+            Some("session/new") => json!({"sessionId": "theirs"}),
+            Some("session/prompt") => json!({"stopReason": "end_turn"}),
+            _ => json!({}),
+        };
+        let answer = match well {
+            true => json!({"id": asked["id"], "result": result}),
+            false => json!({"id": asked["id"], "error": {"code": -32603, "message": "no"}}),
+        };
+        world.line(*launch, answer);
+    }
+}
+
+proptest! {
+    /// Whatever comes in whatever order: updates without gaps, one `Ended` an attempt and it is the
+    /// last, no process beside another, every lock given back or handed over, no prompt given to an
+    /// agent twice.
+    #[test]
+    fn any_order_of_events_keeps_the_promises(deeds in prop::collection::vec(deed(), 0..150)) {
+        let mut world = acp();
+        let mut agents = Agents::default();
+        let mut prompted: BTreeSet<TurnRef> = BTreeSet::new();
+        for deed in deeds {
+            match deed {
+                Deed::Prompt(turn, attempt) => {
+                    prompted.insert(at(turn, attempt));
+                    world.hub(Body::Prompt(prompt(turn, attempt)));
+                }
+                Deed::Interrupt(turn) => stop(&mut world, turn),
+                Deed::Close => world.hub(Body::CloseSession(CloseSession { session: "s".into() })),
+                Deed::Relink => {
+                    world.step(Input::Link);
+                    let turns = prompted.iter().cloned().collect();
+                    world.hub(Body::OpenTurns(OpenTurns { turns }));
+                }
+                Deed::Prepared => if !agents.preparing.is_empty() {
+                    let launch = agents.preparing.remove(0);
+                    agents.locked.insert(launch);
+                    let reading = reading(Standing::Absent, &[]);
+                    world.event(launch, Event::Prepared(Ok(Prepared { file: false, reading })));
+                },
+                Deed::Launch(works) => if !agents.launching.is_empty() {
+                    let launch = agents.launching.remove(0);
+                    if works {
+                        agents.live.push(launch);
+                        world.event(launch, Event::Launched);
+                    } else {
+                        let fault = Fault::CannotResume;
+                        world.event(launch, Event::NotLaunched(fault));
+                    }
+                },
+                Deed::Answer(well) => agents.answer(&mut world, well),
+                Deed::Says(kind) => if let Some(launch) = agents.live.first().copied() {
+                    match kind {
+                        0 => world.acp_says(launch, "text"),
+                        1 => world.event(launch, Event::Line("junk".into())),
+                        2 => world.event(launch, Event::Overlong),
+                        3 => world.line(launch, json!({"method": "session/update", "params": {
+                            "sessionId": "theirs", "update": {"sessionUpdate": "tool_call",
+                                "toolCallId": "t", "title": "look"}}})),
+                        _ => world.line(launch, json!({"id": 7, "method": "session/request_permission",
+                            "params": {"sessionId": "theirs", "toolCall": {"toolCallId": "t"},
+                                "options": [{"optionId": "y", "name": "", "kind": "allow_once"}]}})),
+                    }
+                },
+                Deed::Decide(allow) => {
+                    let asked = world.told.iter().rev().find_map(|update| match &update.event {
+                        TurnEvent::Asked(question) => Some(question.question.clone()),
+                        _ => None,
+                    });
+                    if let Some(question) = asked {
+                        let decision = match allow {
+                            true => Decision::Allow,
+                            false => Decision::Deny { why: String::new() },
+                        };
+                        world.hub(Body::Decide(ipc_schema::Decide { question, decision }));
+                    }
+                }
+                Deed::Exit(code) => if !agents.live.is_empty() {
+                    let launch = agents.live.remove(0);
+                    agents.asked.clear();
+                    let exit = Exit { code: code.then_some(1), ..Exit::default() };
+                    world.event(launch, Event::Exited(exit));
+                },
+                Deed::Wait(seconds) => world.wait(Duration::from_secs(seconds)),
+            }
+            agents.take(&mut world.effects);
+        }
+        // Left alone, everything comes to an end.
+        for _ in 0..50 {
+            for launch in std::mem::take(&mut agents.preparing) {
+                agents.locked.insert(launch);
+                let reading = reading(Standing::Absent, &[]);
+                world.event(launch, Event::Prepared(Ok(Prepared { file: false, reading })));
+            }
+            agents.take(&mut world.effects);
+            for launch in std::mem::take(&mut agents.launching) {
+                agents.live.push(launch);
+                world.event(launch, Event::Launched);
+            }
+            agents.take(&mut world.effects);
+            for launch in std::mem::take(&mut agents.live) {
+                world.event(launch, Event::Exited(Exit { code: Some(1), ..Exit::default() }));
+            }
+            agents.take(&mut world.effects);
+        }
+        for of in &prompted {
+            let mut numbers: Vec<u64> =
+                world.told.iter().filter(|u| u.at == *of).map(|u| u.n).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            prop_assert!(numbers.iter().enumerate().all(|(i, n)| *n == i as u64 + 1), "{numbers:?}");
+            prop_assert!(world.outcome(of).is_some() || world.told.iter().filter(|u| u.at == *of)
+                .any(|u| u.n == *numbers.last().unwrap_or(&0)
+                    && matches!(u.event, TurnEvent::Ended { .. })), "{of:?} did not end");
+        }
+        let given = agents.given.len();
+        agents.given.sort_unstable();
+        agents.given.dedup();
+        prop_assert_eq!(agents.given.len(), given, "a prompt was given twice");
+        prop_assert_eq!(world.runner.counts(), (0, 0));
+        prop_assert!(agents.locked.is_empty(), "a lock is left: {:?}", agents.locked);
+    }
 }

@@ -46,6 +46,8 @@ pub struct AcpSession {
     turn: Option<Turn>,
     waiting: VecDeque<(Prompt, Vec<Image>)>,
     used: Instant,
+    /// Nobody is to come back to it: its process goes with its turn.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl AcpSession {
             turn: None,
             waiting: VecDeque::new(),
             used: now,
+            closed: false,
         }
     }
 
@@ -288,7 +291,7 @@ impl AcpSession {
         match &self.life {
             // What it has started cannot be told from what it needs: all of it goes, and the next
             // prompt has a new process.
-            Life::Live(_, protocol) if stop.is_some() && protocol.can_resume() => {
+            Life::Live(_, protocol) if self.closed || (stop.is_some() && protocol.can_resume()) => {
                 turn.stage = Stage::Ends(outcome);
                 self.leave(cx);
             }
@@ -303,6 +306,9 @@ impl AcpSession {
             cx.keep(&turn.prompt.at, TurnEvent::Ended { outcome });
         }
         self.used = cx.now;
+        if self.closed {
+            self.leave(cx);
+        }
         self.next(cx);
     }
 
@@ -423,6 +429,7 @@ impl Session for AcpSession {
             };
             return cx.keep(&prompt.at, TurnEvent::Ended { outcome });
         }
+        self.closed = false;
         self.waiting.push_back((prompt, images));
         self.next(cx);
     }
@@ -464,8 +471,8 @@ impl Session for AcpSession {
             let outcome = Outcome::Stopped;
             cx.keep(&prompt.at, TurnEvent::Ended { outcome });
         }
+        self.closed = true;
         self.stop(Stop::Asked, cx);
-        // A turn that is being stopped takes its process along.
         if self.turn.is_none() {
             self.leave(cx);
         }
