@@ -427,7 +427,8 @@ impl Session for AcpSession {
             let outcome = Outcome::Failed {
                 fault: Fault::Agent { words },
             };
-            return cx.keep(&prompt.at, TurnEvent::Ended { outcome });
+            cx.keep(&prompt.at, TurnEvent::Ended { outcome });
+            return;
         }
         self.closed = false;
         self.waiting.push_back((prompt, images));
@@ -487,6 +488,8 @@ impl Session for AcpSession {
 
     fn room(&mut self, _: &TurnRef, _: &mut Cx<'_>) {}
 
+    fn kept(&mut self, _: &TurnRef, _: u64, _: &mut Cx<'_>) {}
+
     fn event(&mut self, launch: u64, event: Event, cx: &mut Cx<'_>) {
         let current = match &self.life {
             Life::Gone => None,
@@ -533,6 +536,7 @@ impl Session for AcpSession {
             | Event::Written(_)
             | Event::Read { .. }
             | Event::Swept
+            | Event::Called { .. }
             | Event::Measured(_) => {}
         }
     }

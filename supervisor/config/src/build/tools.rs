@@ -153,8 +153,16 @@ impl Build<'_, '_> {
     /// What tools ask of the rest of the agent.
     pub(super) fn check_tools(&mut self, section: &Section, options: &Section, agent: &Agent) {
         let (at, path) = (section.at("tools"), section.path("tools"));
-        if agent.kind == AgentKind::Command && !agent.tools.is_empty() {
-            let why = "have no effect on an agent of type `command`: it has no way to call them";
+        let why = match agent.kind {
+            AgentKind::ClaudeCode => None,
+            AgentKind::Acp => {
+                Some("have no effect on an agent over ACP in this version: it is not offered them")
+            }
+            AgentKind::Command => {
+                Some("have no effect on an agent of type `command`: it has no way to call them")
+            }
+        };
+        if let Some(why) = why.filter(|_| !agent.tools.is_empty()) {
             self.problems.warn(at, &path, why);
         }
         if !agent.tools_only {
