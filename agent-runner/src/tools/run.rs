@@ -550,7 +550,7 @@ mod tests {
             said.failed && said.text.contains("404") && said.text.contains("[secret]"),
             "{said:?}"
         );
-        assert!(task.await.unwrap().starts_with("GET /x?k=1&n=1&q=a+b "));
+        assert!(task.await.unwrap().starts_with("GET /x?k=1&q=a+b&n=1 "));
     }
 
     #[tokio::test]

@@ -173,8 +173,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_as_documented() {
-        assert_eq!(heartbeat(0), r#"{"d":null,"op":1}"#);
-        assert_eq!(heartbeat(7), r#"{"d":7,"op":1}"#);
+        let heard = |frame: String| serde_json::from_str::<serde_json::Value>(&frame).unwrap();
+        assert_eq!(heard(heartbeat(0)), json!({"op": 1, "d": null}));
+        assert_eq!(heard(heartbeat(7)), json!({"op": 1, "d": 7}));
         let identify = identify("tok", 37_377).unwrap();
         assert!(identify.contains(r#""intents":37377"#) && identify.contains(r#""token":"tok""#));
         assert!(super::identify(&"x".repeat(5000), 1).is_none());
