@@ -39,7 +39,7 @@ use crate::text;
 pub const ANSWER: Duration = Duration::from_secs(120);
 /// The most text of one turn, bytes.
 pub const TURN_BYTES: usize = 1 << 20;
-/// What is kept of text that is being written, for show.
+/// What is kept of text that is being written, and of a thought, for show.
 const PARTIAL_BYTES: usize = 4096;
 /// After so much silence a text that nobody asked for is whole.
 const STRAY: Duration = Duration::from_secs(2);
@@ -181,6 +181,8 @@ struct Flight {
     dim: Option<String>,
     /// Something was denied, and nothing said since.
     denied: bool,
+    /// What is being thought.
+    thought: String,
 }
 
 impl Protocol {
@@ -277,6 +279,7 @@ impl Protocol {
             tools: BTreeMap::new(),
             dim: None,
             denied: false,
+            thought: String::new(),
         });
         acts.extend(self.go_on(now));
         acts
@@ -598,7 +601,8 @@ impl Protocol {
             .as_ref()
             .err()
             .map(|error| words::failed(error, &self.offer));
-        let mut acts = flight.flush();
+        let mut acts = flight.goes_on();
+        acts.extend(flight.flush());
         acts.extend(flight.cut());
         let reason = result.as_ref().ok().and_then(|said| {
             let said: Value = serde_json::from_str(said).ok()?;
@@ -720,7 +724,7 @@ impl Protocol {
 
 impl Flight {
     fn says(&mut self, said: &str, message: Option<&str>) -> Vec<Act> {
-        let mut acts = self.shows_dim();
+        let mut acts = self.goes_on();
         if message.is_some() && self.message.is_some() && message != self.message.as_deref() {
             acts.extend(self.flush());
         }
@@ -740,16 +744,23 @@ impl Flight {
     fn update(&mut self, update: SessionUpdate) -> Vec<Act> {
         match update {
             SessionUpdate::AgentThoughtChunk(chunk) => {
-                if words::said(&chunk.content).is_empty() {
+                let more = words::said(&chunk.content);
+                if more.is_empty() {
                     return Vec::new();
                 }
                 let mut acts = self.shows_dim();
                 acts.extend(self.flush());
-                acts.push(Act::Progress(TurnEvent::Thinking));
+                let begins = self.thought.is_empty();
+                let room = PARTIAL_BYTES.saturating_sub(self.thought.len());
+                self.thought.push_str(text::head(&more, room));
+                if begins {
+                    let text = String::new();
+                    acts.push(Act::Progress(TurnEvent::Thinking { text }));
+                }
                 acts
             }
             SessionUpdate::ToolCall(call) => {
-                let mut acts = self.shows_dim();
+                let mut acts = self.goes_on();
                 acts.extend(self.flush());
                 let fields = ToolCallUpdateFields::new()
                     .name(call.name)
@@ -802,6 +813,17 @@ impl Flight {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Something else comes than before: what was held back for more to come is shown.
+    fn goes_on(&mut self) -> Vec<Act> {
+        let text = std::mem::take(&mut self.thought);
+        let mut acts = match text.trim() {
+            "" => Vec::new(),
+            _ => vec![Act::Progress(TurnEvent::Thinking { text })],
+        };
+        acts.extend(self.shows_dim());
+        acts
     }
 
     /// Shows the call of which too little is known, since something else comes.

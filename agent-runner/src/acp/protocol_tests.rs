@@ -210,7 +210,11 @@ fn a_turn_is_told_block_by_block() {
     talk.ends("end_turn");
     assert_eq!(talk.contents(), ["Let me see.", "Two", "Three"]);
     assert_eq!(talk.tools(), ["Bash: ls -l"]);
-    assert!(talk.acts.contains(&Act::Progress(TurnEvent::Thinking)));
+    for text in ["", "hm"] {
+        let text = text.into();
+        let thinks = Act::Progress(TurnEvent::Thinking { text });
+        assert!(talk.acts.contains(&thinks), "{:?}", talk.acts);
+    }
     let used = TurnEvent::Usage {
         context_tokens: 10,
         context_window: 100,
