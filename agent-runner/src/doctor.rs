@@ -84,7 +84,7 @@ async fn try_out(agent: &Agent, there: bool, doctor: &mut Doctor) {
     doctor.fact("program", &program.display().to_string());
     if agent.options.kind == AgentKind::Acp {
         let offline = !there || doctor.manner().offline;
-        return acp::examine(&agent, &program, offline, doctor).await;
+        return acp::examine(agent, &program, offline, doctor).await;
     }
     if agent.options.kind != AgentKind::ClaudeCode {
         let says = format!("{} is there; it is not run for a test", program.display());

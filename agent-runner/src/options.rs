@@ -98,6 +98,8 @@ pub struct Options {
     pub max_context_tokens: Option<u64>,
     /// Directories of plugins.
     pub plugin_dirs: Vec<String>,
+    /// Where the agent keeps what is its own, below its home: open to it in its sandbox, and made.
+    pub home_dirs: Vec<String>,
     /// How an ACP agent is logged in, by its own id of it; none: it is logged in already.
     pub auth_method: Option<String>,
     /// The most agent processes at a time; 0 = as many as there is memory for.
@@ -145,6 +147,7 @@ impl Default for Options {
             reasoning_effort: None,
             max_context_tokens: None,
             plugin_dirs: Vec::new(),
+            home_dirs: Vec::new(),
             auth_method: None,
             max_agents: 0,
             agents_memory_mb: 0,
@@ -240,6 +243,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("reasoning_effort", Kind::Text),
     ("max_context_tokens", Kind::Number(0, i64::MAX)),
     ("plugin_dirs", Kind::Texts),
+    ("home_dirs", Kind::Texts),
     ("auth_method", Kind::Text),
     ("max_agents", Kind::Number(0, 10_000)),
     ("agents_memory_mb", Kind::Number(0, MIB)),
@@ -314,6 +318,15 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
             "oauth_token",
             "is not used beside api_key; leave one of them out",
         ));
+    }
+    let below = |dir: &Value| {
+        let dir = std::path::Path::new(dir.as_str().unwrap_or_default());
+        let mut parts = dir.components();
+        parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+    };
+    let homes = known["home_dirs"].as_array();
+    if homes.is_some_and(|dirs| !dirs.iter().all(below)) {
+        problems.push(OptionProblem::new("home_dirs", "are paths below the home"));
     }
     for key in ["work_dir", "state_dir"] {
         if known[key]

@@ -12,7 +12,8 @@ async fn acp(args: &[&str]) -> Desk {
 }
 
 async fn acp_with(args: &[&str], more: Value) -> Desk {
-    let mut options = json!({"kind": "acp", "cmd": fake_acp(), "args": args});
+    // Its numbers of processes are those out here then.
+    let mut options = json!({"kind": "acp", "cmd": fake_acp(), "args": args, "sandbox": "off"});
     if let (Value::Object(options), Value::Object(more)) = (&mut options, more) {
         options.extend(more);
     }
@@ -347,6 +348,25 @@ async fn a_daemon_goes_with_its_agent() {
     desk.prompt("s", "end", "#exit 3");
     desk.ended("end").await;
     assert_eq!(processes(&daemon), Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn in_its_sandbox_it_keeps_its_conversations_and_is_stopped_with_all_it_started() {
+    let daemon = nap(7404);
+    let more = json!({"sandbox": {}, "home_dirs": [".fake-acp"]});
+    let mut desk = acp_with(&[], more).await;
+    desk.prompt("s", "one", &format!("#spawn {daemon}\n#hold"));
+    while !desk.work().join("held").exists() {
+        tokio::task::yield_now().await;
+    }
+    up(&daemon).await;
+    desk.interrupt("one");
+    assert_eq!(desk.ended("one").await.outcome, Some(Outcome::Stopped));
+    assert_eq!(processes(&daemon), Vec::<i32>::new());
+    desk.kill_runner(2).await;
+    desk.compared(2).await;
+    desk.prompt("s", "two", "#recall");
+    assert_eq!(desk.answer("two").await.texts(), ["2 free small"]);
 }
 
 #[tokio::test]

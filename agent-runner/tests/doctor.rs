@@ -280,7 +280,7 @@ async fn the_working_directory_is_missing_or_not_to_be_written_in() {
 #[tokio::test]
 async fn an_agent_over_acp_is_greeted_and_answers() {
     let place = Place::new();
-    let acp = |args: Value| json!({"kind": "acp", "cmd": fake_acp(), "args": args});
+    let acp = |args: Value| json!({"kind": "acp", "cmd": fake_acp(), "args": args, "home_dirs": [".fake-acp"]});
     let found = place.examine(acp(json!([])), &[]).await;
     assert_eq!((found.code, found.failed()), (Some(0), vec![]));
     assert!(found.of("cli").to_string().contains("speaks ACP, fake-acp"));

@@ -54,6 +54,7 @@ impl Agent {
         };
         let mut options: Value = options;
         options["kind"] = json!("acp");
+        options["sandbox"] = json!("off");
         (Desk::start(options).await, model)
     }
 

@@ -234,6 +234,7 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         "append_system_prompt": agent.append_system_prompt,
         "max_context_tokens": agent.max_context_tokens,
         "plugin_dirs": agent.plugin_dirs,
+        "home_dirs": agent.home_dirs,
         "auth_method": agent.auth_method,
         "env": env,
         "tools": tools,

@@ -24,6 +24,8 @@ pub struct Cage {
     kernel: Kernel,
     claude: bool,
     plugins: Vec<PathBuf>,
+    /// Directories of the agent's own below its home.
+    homes: Vec<String>,
     state_dir: PathBuf,
     /// Where the agents' directories for temporary files are.
     scratches: PathBuf,
@@ -63,6 +65,7 @@ impl Cage {
             kernel,
             claude: options.kind == AgentKind::ClaudeCode,
             plugins: options.plugin_dirs.iter().map(PathBuf::from).collect(),
+            homes: options.home_dirs.clone(),
             state_dir: options.state_dir.clone(),
             scratches: scratches.to_owned(),
         }))
@@ -102,6 +105,14 @@ impl Cage {
         let scratch = self.scratches.join(name);
         let short: String = name.chars().take(8).collect();
         let socket = self.scratches.join(format!("{short}.model"));
+        let home = environment.get("HOME").map(PathBuf::from);
+        let below = |home: PathBuf| self.homes.iter().map(move |dir| home.join(dir));
+        let homes: Vec<PathBuf> = home.into_iter().flat_map(below).collect();
+        for dir in &homes {
+            if let Err(error) = make(dir) {
+                tracing::warn!(dir = %dir.display(), %error, "a directory for the agent cannot be made");
+            }
+        }
         let inmate = Inmate {
             program,
             work_dir,
@@ -109,7 +120,7 @@ impl Cage {
             claude: self.claude,
             model_port,
             read: &self.plugins,
-            write: &[],
+            write: &homes,
             state_dir: &self.state_dir,
             scratch: &scratch,
             socket: &socket,

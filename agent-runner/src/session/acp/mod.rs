@@ -532,6 +532,12 @@ impl Session for AcpSession {
                 self.heard(cx);
             }
             Event::Exited(exit) => self.exited(&exit, cx),
+            Event::Refused(text) => {
+                if let Some(turn) = &mut self.turn {
+                    let at = turn.prompt.at.clone();
+                    turn.clock.show(&at, TurnEvent::Note { text }, cx);
+                }
+            }
             Event::Output(_)
             | Event::Written(_)
             | Event::Read { .. }

@@ -35,6 +35,8 @@ struct Preset {
     args: &'static [&'static str],
     /// How it is installed.
     install: &'static str,
+    /// Where it keeps its login and its conversations, below its home.
+    homes: &'static [&'static str],
 }
 
 static OVER_ACP: [Preset; 3] = [
@@ -44,18 +46,26 @@ static OVER_ACP: [Preset; 3] = [
         program: "codex-acp",
         args: &[],
         install: "npm install -g @agentclientprotocol/codex-acp",
+        homes: &[".codex"],
     },
     Preset {
         kind: "gemini",
         program: "gemini",
         args: &["--acp"],
         install: "npm install -g @google/gemini-cli",
+        homes: &[".gemini"],
     },
     Preset {
         kind: "opencode",
         program: "opencode",
         args: &["acp"],
         install: "npm install -g opencode-ai",
+        homes: &[
+            ".config/opencode",
+            ".local/share/opencode",
+            ".local/state/opencode",
+            ".cache/opencode",
+        ],
     },
 ];
 
@@ -102,6 +112,9 @@ impl Build<'_, '_> {
                 .iter()
                 .map(PathBuf::from)
                 .collect(),
+            home_dirs: preset.map_or_else(Vec::new, |preset| {
+                preset.homes.iter().map(|dir| (*dir).to_owned()).collect()
+            }),
             env: options.env("env"),
             auth: auth?,
             auth_method: text("auth_method"),

@@ -175,6 +175,8 @@ pub struct Agent {
     pub max_context_tokens: Option<u32>,
     /// Directories of plugins: whole paths.
     pub plugin_dirs: Vec<PathBuf>,
+    /// Where it keeps what is its own, below its home, as far as that is known.
+    pub home_dirs: Vec<String>,
     /// More environment. Any value may be a key.
     pub env: BTreeMap<String, Secret>,
     /// How it gets at its model.
