@@ -25,8 +25,9 @@ use crate::claude::argv::{self, Start};
 use crate::claude::fault;
 use crate::claude::lines::{self, Line};
 use crate::daemon::own;
+use crate::home::{self, CONFIG_DIR};
 use crate::model::{Limits, ModelProxy, Upstream};
-use crate::options::{AgentKind, Login, Options};
+use crate::options::{AgentKind, Login, Options, VolumeScope};
 use crate::process::cage::{self, Cage};
 use crate::process::pump::{self, Framing, Hold, Order};
 use crate::process::spawn::{self, Spawn};
@@ -45,6 +46,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const EVENTS: usize = 8;
 /// The longest version that is shown, in bytes.
 const VERSION_BYTES: usize = 80;
+/// The name of the session of that turn.
+const SESSION: &str = "doctor";
 const PROMPT: &str = "This is a test of the connection. Answer with the one word: ok";
 /// Parts of the names of variables that hold keys.
 const KEYS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSW", "AUTH", "CREDENTIAL"];
@@ -66,7 +69,7 @@ pub(crate) async fn examine(options: Options, doctor: &mut Doctor) {
         match Agent::new(options, there, cage).await {
             Ok(agent) => try_out(&agent, there, doctor).await,
             Err(why) => {
-                let advice = "mend api_key, base_url or proxy in [projects.agent.options]";
+                let advice = "mend api_key, base_url, proxy or volume in [projects.agent.options]";
                 doctor.find(Finding::fail("login", why, advice));
             }
         }
@@ -94,6 +97,12 @@ async fn try_out(agent: &Agent, there: bool, doctor: &mut Doctor) {
         return;
     };
     doctor.fact("version", &version);
+    if there {
+        for remark in home::said(&agent.options, SESSION).remarks {
+            let advice = "mend the file, or the key in [projects.agent.options]";
+            doctor.find(Finding::warn("texts", remark, advice));
+        }
+    }
     if there && !doctor.manner().offline {
         let found = agent.login().await;
         doctor.find(found);
@@ -209,6 +218,10 @@ impl Agent {
             true => argv::environment(&options, &start, own),
             false => argv::base_environment(&options, own),
         };
+        if options.volume.is_some() {
+            home::make(&options, SESSION)?;
+            home::furnish(&options, SESSION, &mut environment);
+        }
         environment.insert(sweep::MARK.into(), mark.clone());
         if claude && !options.env.contains_key("CLAUDE_CODE_MAX_RETRIES") {
             // A person waits for the answer.
@@ -290,6 +303,7 @@ impl Agent {
             lock: None,
             model_port: self.model.as_ref().map(ModelProxy::port),
             cage: self.cage.as_ref(),
+            volume: home::volume(&self.options, SESSION).as_deref(),
         }
         .start()?;
         let claim = Claim {
@@ -329,18 +343,28 @@ impl Agent {
         let file = projects.and_then(|dir| tail::find(&dir, &self.start.session));
         // What cannot be taken away is one small file too many.
         let _ = file.map(fs::remove_file);
+        if self.options.volume_scope == VolumeScope::Session
+            && let Some(volume) = home::volume(&self.options, SESSION)
+        {
+            let _ = fs::remove_dir_all(volume);
+        }
     }
 
     fn judge(&self, fault: &Fault) -> Finding {
         let program = self.options.program();
         let (who, dir) = (user(), self.work_dir.display());
+        // A login is kept where the configuration is.
+        let lead = match (&self.options.volume, self.environment.get(CONFIG_DIR)) {
+            (Some(_), Some(dir)) => format!("{CONFIG_DIR}={dir} "),
+            _ => String::new(),
+        };
         match fault {
             Fault::LoggedOut { words } => match self.options.login() {
                 Login::Stored => Finding::fail(
                     "login",
                     format!("it is not logged in: {words}"),
                     format!(
-                        "run  {program}  in a terminal as {who} and type /login; or give it a key: \
+                        "run  {lead}{program}  in a terminal as {who} and type /login; or give it a key: \
                          api_key = \"${{ANTHROPIC_API_KEY}}\" in [projects.agent.options]"
                     ),
                 ),

@@ -26,6 +26,7 @@ pub mod claude;
 pub mod daemon;
 mod doctor;
 pub mod jail;
+pub mod home;
 pub mod model;
 pub mod options;
 pub mod process;

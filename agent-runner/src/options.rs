@@ -28,6 +28,17 @@ pub enum AgentKind {
     Command,
 }
 
+/// Whose a volume is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VolumeScope {
+    /// The project's: all sessions share it.
+    #[default]
+    Project,
+    /// Each session has one of its own.
+    Session,
+}
+
 /// How an agent gets at its model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
@@ -76,6 +87,14 @@ pub struct Options {
     pub base_url: Option<String>,
     /// A proxy for the way there; its address may hold a password.
     pub proxy: Option<SecretString>,
+    /// Load the project's own settings, hooks, servers, commands and skills.
+    pub trust_project: bool,
+    /// A directory that outlives sessions, as the agent's home ([`crate::home`]). Made if missing.
+    pub volume: Option<PathBuf>,
+    /// Whose it is.
+    pub volume_scope: VolumeScope,
+    /// A file with the agent's persona, in the volume or else in the work dir.
+    pub persona: Option<String>,
     /// Tools that need no question.
     pub allowed_tools: Vec<String>,
     /// Tools that are refused.
@@ -136,6 +155,10 @@ impl Default for Options {
             oauth_token: None,
             base_url: None,
             proxy: None,
+            trust_project: false,
+            volume: None,
+            volume_scope: VolumeScope::default(),
+            persona: None,
             allowed_tools: Vec::new(),
             disallowed_tools: Vec::new(),
             system_prompt: None,
@@ -191,6 +214,11 @@ impl Options {
         }
     }
 
+    /// Whether the project's own settings are loaded. Not for an agent that has nothing but tools.
+    pub fn trusts_project(&self) -> bool {
+        self.trust_project && !self.tools_only
+    }
+
     /// How long an idle process is kept.
     pub fn idle_close(&self) -> Option<Duration> {
         minutes(self.idle_close_mins)
@@ -232,6 +260,10 @@ const KEYS: &[(&str, Kind)] = &[
     ("oauth_token", Kind::Text),
     ("base_url", Kind::Address(&["https://", "http://"])),
     ("proxy", Kind::Address(&["http://", "https://"])),
+    ("trust_project", Kind::Switch),
+    ("volume", Kind::Text),
+    ("volume_scope", Kind::Text),
+    ("persona", Kind::Text),
     ("allowed_tools", Kind::Texts),
     ("disallowed_tools", Kind::Texts),
     ("system_prompt", Kind::Text),
@@ -301,6 +333,12 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
         Some("acp" | "command") => {}
         Some(_) => problems.push(OptionProblem::new("kind", "is claudecode, acp or command")),
     }
+    if known["volume_scope"]
+        .as_str()
+        .is_some_and(|scope| !["project", "session"].contains(&scope))
+    {
+        problems.push(OptionProblem::new("volume_scope", "is project or session"));
+    }
     for key in ["api_key", "oauth_token"] {
         let is_secret = |text: &str| {
             let text = text.trim();
@@ -328,7 +366,7 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
     if homes.is_some_and(|dirs| !dirs.iter().all(below)) {
         problems.push(OptionProblem::new("home_dirs", "are paths below the home"));
     }
-    for key in ["work_dir", "state_dir"] {
+    for key in ["work_dir", "state_dir", "volume"] {
         if known[key]
             .as_str()
             .is_some_and(|path| !path.is_empty() && !path.starts_with('/'))

@@ -13,6 +13,7 @@ mod queue;
 mod run;
 mod status;
 mod tree;
+mod volume;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -120,6 +121,11 @@ enum Command {
         #[command(flatten)]
         at: Where,
     },
+    /// The volumes of agents: their configuration, memory and history.
+    Volume {
+        #[command(subcommand)]
+        command: volume::VolumeCommand,
+    },
     /// The hub's role; the monitor starts it.
     #[command(hide = true)]
     Hub,
@@ -178,6 +184,7 @@ fn main() -> ExitCode {
             command: QueueCommand::Retry { reply, at },
         } => queue::retry(&places(&at), reply),
         Command::Sessions { json, at } => queue::sessions(&places(&at), json),
+        Command::Volume { command } => volume::volume(command),
         // Its errors are in the log already.
         Command::Hub => {
             Ok(hub::run::run().map_or_else(|e| ExitCode::from(e.code()), |()| ExitCode::SUCCESS))

@@ -21,6 +21,7 @@ use supervisor_config::{
 };
 
 use crate::places::{self, Places};
+use crate::volume;
 
 /// The largest file that a spool keeps, bytes: what is larger is refused where it comes in.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -247,7 +248,13 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         "agents_memory_mb": agent.memory_mb.unwrap_or(0),
         "reserve_memory_mb": agent.reserve_memory_mb.unwrap_or(0),
         "state_dir": state_dir.join("runner").join(&project.name),
+        "trust_project": agent.trust_project,
+        "persona": agent.persona,
     });
+    if let Some(volume) = &agent.volume {
+        options["volume"] = json!(volume::path(state_dir, &volume.name));
+        options["volume_scope"] = volume.scope.name().into();
+    }
     match &agent.auth {
         Auth::Login { token: None } => {}
         Auth::Login { token: Some(token) } => {
@@ -316,6 +323,15 @@ fn hub_plan(
             Auth::Login { token: Some(_) } => told::Login::Token,
             Auth::Key { .. } => told::Login::Key,
         },
+        login_command: login_command(project, &places.state_dir),
+        trust_project: (project.agent.kind == AgentKind::ClaudeCode && !project.agent.tools_only)
+            .then_some(project.agent.trust_project),
+        volume: project
+            .agent
+            .volume
+            .as_ref()
+            .map(|volume| volume.name.clone())
+            .unwrap_or_default(),
         mode: project.agent.mode_name().to_owned(),
         model: project.agent.model.clone().unwrap_or_default(),
         modes: match project.agent.kind {
@@ -436,6 +452,21 @@ fn footer(project: &Project) -> told::Footer {
             true => places::short(&project.agent.work_dir),
             false => String::new(),
         },
+    }
+}
+
+/// What starts the agent's program for a login: one is kept where the configuration is.
+fn login_command(project: &Project, state_dir: &Path) -> String {
+    let agent = &project.agent;
+    match &agent.volume {
+        Some(volume) => format!(
+            "CLAUDE_CONFIG_DIR={} {}",
+            volume::path(state_dir, &volume.name)
+                .join(".claude")
+                .display(),
+            agent.cmd
+        ),
+        None => agent.cmd.clone(),
     }
 }
 

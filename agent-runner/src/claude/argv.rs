@@ -103,6 +103,10 @@ pub struct Start {
     pub model: String,
     /// Rules that people have allowed for good.
     pub granted: Vec<String>,
+    /// What follows the system prompt beside what is configured ([`crate::home`]).
+    pub words: Vec<String>,
+    /// A directory that is the agent's beside its work dir.
+    pub volume: Option<PathBuf>,
 }
 
 /// The arguments after the program's name.
@@ -125,10 +129,16 @@ pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
     add(&["--replay-user-messages"]);
     // `-p` skips the question of trust; without these the project's hooks and servers would run.
     // An agent that has nothing but tools has no settings of its user's either: hooks are programs.
-    let sources = if options.tools_only { "" } else { "user" };
-    add(&["--setting-sources", sources, "--strict-mcp-config"]);
-    if options.tools_only {
-        add(&["--tools", ""]);
+    match (options.tools_only, options.trusts_project()) {
+        (true, _) => add(&[
+            "--setting-sources",
+            "",
+            "--strict-mcp-config",
+            "--tools",
+            "",
+        ]),
+        (false, false) => add(&["--setting-sources", "user", "--strict-mcp-config"]),
+        (false, true) => add(&["--setting-sources", "user,project,local"]),
     }
     add(&[
         if start.resume {
@@ -156,11 +166,21 @@ pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
     one("--model", &set(&start.model, &options.model), &mut argv);
     one("--effort", &options.reasoning_effort, &mut argv);
     one("--system-prompt", &options.system_prompt, &mut argv);
+    let configured = options.append_system_prompt.iter();
+    let words: Vec<&str> = configured
+        .chain(&start.words)
+        .map(String::as_str)
+        .filter(|words| !words.is_empty())
+        .collect();
     one(
         "--append-system-prompt",
-        &options.append_system_prompt,
+        &Some(words.join("\n\n")),
         &mut argv,
     );
+    if let Some(volume) = &start.volume {
+        let volume = volume.to_string_lossy().into_owned();
+        argv.extend(["--add-dir".to_owned(), volume]);
+    }
     for dir in &options.plugin_dirs {
         argv.extend(["--plugin-dir".to_owned(), dir.clone()]);
     }
@@ -346,6 +366,44 @@ mod tests {
             made.contains("--setting-sources user --strict-mcp-config"),
             "{made}"
         );
+    }
+
+    #[test]
+    fn a_projects_own_files_are_loaded_only_if_it_is_trusted() {
+        let mut trusted = Options {
+            trust_project: true,
+            ..Options::default()
+        };
+        let argv = arguments(&trusted, &start(false, false)).join(" ");
+        assert!(
+            argv.contains("--setting-sources user,project,local"),
+            "{argv}"
+        );
+        assert!(!argv.contains("--strict-mcp-config"), "{argv}");
+        trusted.tools_only = true;
+        let argv = arguments(&trusted, &start(false, false)).join(" ");
+        assert!(
+            argv.contains("--setting-sources  --strict-mcp-config"),
+            "{argv}"
+        );
+    }
+
+    #[test]
+    fn all_that_is_appended_is_one_argument() {
+        let options = Options {
+            append_system_prompt: Some("be brief".into()),
+            ..Options::default()
+        };
+        let start = Start {
+            words: vec!["be kind".into(), "be quick".into()],
+            volume: Some("/v".into()),
+            ..start(false, false)
+        };
+        let argv = arguments(&options, &start);
+        assert!(argv.contains(&"be brief\n\nbe kind\n\nbe quick".to_owned()));
+        assert!(argv.join(" ").contains("--add-dir /v"));
+        let argv = arguments(&Options::default(), &super::Start::default()).join(" ");
+        assert!(!argv.contains("--append-system-prompt") && !argv.contains("--add-dir"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::Shell;
 use crate::berths::Memory;
 use crate::claude::argv;
 use crate::claude::transcript::{self, Reading};
+use crate::home;
 use crate::model::ModelProxy;
 use crate::process::memory;
 use crate::process::pump::{self, Framing, Order};
@@ -33,7 +34,7 @@ impl Shell {
                 prompt,
                 known,
             } => {
-                let (locks, projects) = (self.locks.clone(), self.projects());
+                let (locks, projects) = (self.locks.clone(), self.projects(&session));
                 let taken = Arc::clone(&self.taken);
                 self.answer(launch, move || {
                     Event::Prepared(locks.take(&session).and_then(|lock| {
@@ -83,12 +84,13 @@ impl Shell {
             }
             Effect::Await {
                 launch,
+                session,
                 agent_session,
                 id,
             } => {
                 if !self.tails.contains_key(&launch)
                     && let Some(file) = self
-                        .projects()
+                        .projects(&session)
                         .and_then(|dir| tail::find(&dir, &agent_session))
                 {
                     self.tails.insert(launch, Tail::new(file));
@@ -121,11 +123,12 @@ impl Shell {
             }
             Effect::Read {
                 launch,
+                session,
                 agent_session,
                 prompt,
                 known,
             } => {
-                let projects = self.projects();
+                let projects = self.projects(&session);
                 self.answer(launch, move || {
                     let file = projects.and_then(|dir| tail::find(&dir, &agent_session));
                     let reading =
@@ -181,9 +184,18 @@ impl Shell {
 
     fn launch(&mut self, launch: u64, session: &str, what: What) {
         let mut claim = self.locks.claim(session);
+        if let Err(words) = home::make(&self.options, session) {
+            return self.tell(launch, Event::NotLaunched(Fault::Agent { words }));
+        }
+        let volume = home::volume(&self.options, session);
         let (arguments, mut environment, framing, input) = match what {
             What::Claude(mut start) => {
                 start.granted = self.grants.rules().to_vec();
+                let said = home::said(&self.options, session);
+                self.remark(said.remarks);
+                start.words = said.words;
+                // Without tools there is nothing to be done there.
+                start.volume = volume.clone().filter(|_| !self.options.tools_only);
                 (
                     argv::arguments(&self.options, &start),
                     argv::environment(&self.options, &start, own),
@@ -211,6 +223,7 @@ impl Shell {
             }
         };
         environment.insert(sweep::MARK.into(), claim.mark.clone());
+        home::furnish(&self.options, session, &mut environment);
         if let Some(model) = &self.model {
             match model.grant(launch) {
                 Ok(token) => model.lead(&token, &mut environment),
@@ -228,6 +241,7 @@ impl Shell {
             lock: self.lock_of(launch),
             model_port: self.model.as_ref().map(ModelProxy::port),
             cage: self.cage.as_ref(),
+            volume: volume.as_deref(),
         };
         match spawn.start() {
             Ok((child, jail)) => {
@@ -245,9 +259,10 @@ impl Shell {
         }
     }
 
-    /// Where session files are.
-    fn projects(&self) -> Option<PathBuf> {
-        let environment: BTreeMap<String, String> = argv::base_environment(&self.options, own);
+    /// Where the files of a session are.
+    fn projects(&self, session: &str) -> Option<PathBuf> {
+        let mut environment: BTreeMap<String, String> = argv::base_environment(&self.options, own);
+        home::furnish(&self.options, session, &mut environment);
         argv::projects_dir(&environment)
     }
 }

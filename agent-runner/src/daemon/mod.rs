@@ -26,6 +26,7 @@ use crate::doctor;
 use crate::jail::denial::{self, Refusal};
 use crate::jail::kernel::System;
 use crate::jail::{Jail, own as jailed};
+use crate::home;
 use crate::model::{self, ModelProxy, Upstream};
 use crate::options::{self, AgentKind, Options};
 use crate::process::cage::{self, Cage};
@@ -116,6 +117,8 @@ impl Peer for AgentRunner {
         };
         // Orphans of agents come to us, so that their end can be seen to.
         nix::sys::prctl::set_child_subreaper(true).map_err(|e| Stop::Failed(e.into()))?;
+        let held = home::hold(&options);
+        let _volume = held.map_err(|e| failed("cannot hold the volume for the runner in", e))?;
         let model = model_proxy(&options).await?;
         let told = options.clone();
         let cage = tokio::task::spawn_blocking(move || {
@@ -180,6 +183,8 @@ struct Shell {
     /// What a process or a look at a file came to, on the way to the runner.
     inbox: mpsc::Receiver<(u64, Event)>,
     outbox: mpsc::Sender<(u64, Event)>,
+    /// What a person should know of the last start's texts.
+    remarks: Vec<String>,
     /// Locks that were taken and wait for their agent.
     taken: Arc<std::sync::Mutex<HashMap<u64, File>>>,
     /// What people have allowed for good.
@@ -227,6 +232,7 @@ impl Shell {
             last_refusal: String::new(),
             inbox,
             outbox,
+            remarks: Vec::new(),
             taken: Arc::default(),
             holds: HashMap::new(),
             tails: HashMap::new(),
@@ -486,6 +492,17 @@ impl Shell {
         self.show();
     }
 
+    /// Takes note of what is wrong with the agent's texts: in the log once, in the status as long
+    /// as it is so.
+    fn remark(&mut self, remarks: Vec<String>) {
+        if self.remarks != remarks {
+            remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+            self.remarks = remarks;
+            // Shown at the end of this step.
+            self.status = (usize::MAX, 0, 0);
+        }
+    }
+
     fn show(&mut self) {
         let (live, busy) = self.runner.counts();
         let counts = (live, busy, self.runner.waiting());
@@ -504,6 +521,16 @@ impl Shell {
             words.push_str("; sandbox: ");
             words.push_str(sandbox);
             words.push_str(&self.last_refusal);
+            if self.options.kind == AgentKind::ClaudeCode && !self.options.tools_only {
+                words.push_str(match self.options.trusts_project() {
+                    true => "; project's files trusted",
+                    false => "; of the project's files CLAUDE.md only",
+                });
+            }
+            for remark in &self.remarks {
+                words.push_str("; ");
+                words.push_str(remark);
+            }
             self.life.status(&words);
         }
     }

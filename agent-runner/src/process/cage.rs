@@ -99,6 +99,7 @@ impl Cage {
         environment: &mut BTreeMap<String, String>,
         mark: &str,
         model_port: Option<u16>,
+        volume: Option<&Path>,
     ) -> Result<Ready, Fault> {
         let fault = |words: String| Fault::Agent { words };
         let name = mark.rsplit('/').next().unwrap_or(mark);
@@ -113,6 +114,8 @@ impl Cage {
                 tracing::warn!(dir = %dir.display(), %error, "a directory for the agent cannot be made");
             }
         }
+        let volume = volume.map(Path::to_owned);
+        let writable: Vec<PathBuf> = homes.into_iter().chain(volume).collect();
         let inmate = Inmate {
             program,
             work_dir,
@@ -120,7 +123,7 @@ impl Cage {
             claude: self.claude,
             model_port,
             read: &self.plugins,
-            write: &homes,
+            write: &writable,
             state_dir: &self.state_dir,
             scratch: &scratch,
             socket: &socket,

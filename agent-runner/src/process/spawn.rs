@@ -36,6 +36,8 @@ pub struct Spawn<'a> {
     pub model_port: Option<u16>,
     /// How it is jailed; none = it is not.
     pub cage: Option<&'a Cage>,
+    /// A directory that is its own beside the working directory: it may write there.
+    pub volume: Option<&'a Path>,
 }
 
 impl Spawn<'_> {
@@ -73,6 +75,7 @@ impl Spawn<'_> {
                 &mut environment,
                 &mark,
                 self.model_port,
+                self.volume,
             )?;
             told = ready.told;
             jail = Some(ready.jail);

@@ -36,7 +36,7 @@ pub struct Image {
 /// What the shell is to do. A launch is one start of one process, named by a number that is never
 /// used again.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
+#[allow(
     clippy::large_enum_variant,
     reason = "most of them are words to the hub, and each is done at once"
 )]
@@ -103,6 +103,8 @@ pub enum Effect {
     Await {
         /// Which.
         launch: u64,
+        /// The session.
+        session: String,
         /// The agent's id of the session.
         agent_session: String,
         /// What to look for.
@@ -145,6 +147,8 @@ pub enum Effect {
     Read {
         /// Which.
         launch: u64,
+        /// The session.
+        session: String,
         /// The agent's id of the session.
         agent_session: String,
         /// The prompt.

@@ -148,6 +148,15 @@ pub struct Project {
     /// How it gets at its model, for words to people.
     #[serde(default)]
     pub login: Login,
+    /// What starts its program for a login; empty = its program alone.
+    #[serde(default)]
+    pub login_command: String,
+    /// Whether its project's own settings are loaded; absent = it knows no such thing.
+    #[serde(default)]
+    pub trust_project: Option<bool>,
+    /// The name of its volume; may be empty.
+    #[serde(default)]
+    pub volume: String,
     /// Its mode, for `/status`; may be empty.
     #[serde(default)]
     pub mode: String,

@@ -182,7 +182,7 @@ pub enum Text<'a> {
         words: &'a str,
         /// How it was to get at its model.
         login: Login,
-        /// Its program.
+        /// What starts its program, for a login.
         cmd: &'a str,
     },
     /// The agent failed.
@@ -252,6 +252,10 @@ pub enum Text<'a> {
         used: &'a str,
         /// How the agent gets at its model.
         login: Login,
+        /// Whether the project's own settings are loaded, if the agent knows such.
+        trust: Option<bool>,
+        /// The name of the agent's volume; may be empty.
+        volume: &'a str,
     },
     /// `/list`.
     Sessions {

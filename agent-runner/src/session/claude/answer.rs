@@ -83,6 +83,7 @@ impl ClaudeSession {
                 let agent_session = self.agent_session.clone();
                 cx.does(Effect::Await {
                     launch,
+                    session: self.name.clone(),
                     agent_session,
                     id,
                 });
@@ -146,6 +147,7 @@ impl ClaudeSession {
         turn.stage = Stage::Read(outcome);
         cx.does(Effect::Read {
             launch: self.launch,
+            session: self.name.clone(),
             agent_session: self.agent_session.clone(),
             prompt: turn.prompt.prompt_id.clone(),
             known: turn.said.clone(),

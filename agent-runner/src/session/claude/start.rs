@@ -47,6 +47,7 @@ impl ClaudeSession {
                     turn.stage = Stage::Checked;
                     cx.does(Effect::Read {
                         launch: *launch,
+                        session: self.name.clone(),
                         agent_session: self.agent_session.clone(),
                         prompt: turn.prompt.prompt_id.clone(),
                         known: turn.said.clone(),
@@ -133,7 +134,10 @@ impl ClaudeSession {
             revive: turn.revived,
             mode: self.set.0.clone(),
             model: self.set.1.clone(),
-            granted: Vec::new(), // known where it is started
+            // Known where it is started.
+            granted: Vec::new(),
+            words: Vec::new(),
+            volume: None,
         };
         tracing::info!(
             resume = start.resume,

@@ -15,7 +15,7 @@ const PRESETS: [&str; 4] = ["git", "rust", "node", "python"];
 
 /// Options that mean nothing to an agent over ACP, and those that mean nothing to a plain command
 /// beside them.
-const CLAUDE_ONLY: [&str; 7] = [
+const CLAUDE_ONLY: [&str; 9] = [
     "reasoning_effort",
     "allowed_tools",
     "disallowed_tools",
@@ -23,6 +23,8 @@ const CLAUDE_ONLY: [&str; 7] = [
     "append_system_prompt",
     "plugin_dir",
     "oauth_token",
+    "trust_project",
+    "persona",
 ];
 const NO_COMMANDS: [&str; 3] = ["mode", "model", "max_context_tokens"];
 
@@ -92,6 +94,7 @@ impl Build<'_, '_> {
         self.without_effect(options, kind);
         let mode = self.mode(options, kind);
         let auth = self.auth(options);
+        let volume = self.volume(options, kind, auth.as_ref());
         let text = |name| options.text(name).map(str::to_owned);
         let agent = Agent {
             kind,
@@ -105,7 +108,7 @@ impl Build<'_, '_> {
             allowed_tools: options.list("allowed_tools").to_vec(),
             disallowed_tools: options.list("disallowed_tools").to_vec(),
             system_prompt: text("system_prompt"),
-            append_system_prompt: text("append_system_prompt"),
+            append_system_prompt: self.appended(options),
             max_context_tokens: options.nonzero("max_context_tokens", 0),
             plugin_dirs: options
                 .list("plugin_dir")
@@ -118,6 +121,9 @@ impl Build<'_, '_> {
             env: options.env("env"),
             auth: auth?,
             auth_method: text("auth_method"),
+            trust_project: options.bool("trust_project").unwrap_or(false),
+            volume,
+            persona: self.persona(options),
             timeout_mins: options.nonzero("timeout_mins", 0),
             sandbox: self.sandbox(section),
             max_agents: section.nonzero("max_agents", 0),

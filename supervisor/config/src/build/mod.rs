@@ -6,6 +6,7 @@
 
 mod agent;
 mod auth;
+mod home;
 mod platform;
 mod project;
 mod settings;

@@ -181,6 +181,14 @@ impl Build<'_, '_> {
                     .error(options.at(key), &options.path(key), why);
             }
         }
+        if agent.trust_project {
+            let why = "does not go with tools_only: a project's hooks and servers are programs; take it out";
+            self.problems.error(
+                options.at("trust_project"),
+                &options.path("trust_project"),
+                why,
+            );
+        }
         if !agent.args.is_empty() && !options.written("args") {
             let why = "has arguments, which do not go with tools_only: they could give the agent more than its tools";
             self.problems

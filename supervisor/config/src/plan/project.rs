@@ -125,6 +125,34 @@ impl Mode {
     }
 }
 
+/// A directory that outlives sessions and is an agent's home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name: letters, digits, `-`, `_`, `.`, no `.` first, at most 64.
+    pub name: String,
+    /// Whose it is.
+    pub scope: VolumeScope,
+}
+
+/// Whose a volume is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeScope {
+    /// All sessions share it.
+    Project,
+    /// Each session has one of its own in it.
+    Session,
+}
+
+impl VolumeScope {
+    /// Its name in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Session => "session",
+        }
+    }
+}
+
 /// How an agent gets at its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
@@ -183,6 +211,12 @@ pub struct Agent {
     pub auth: Auth,
     /// How an agent that asks for it is logged in, by its own id of the method.
     pub auth_method: Option<String>,
+    /// Load the project's own settings, hooks, servers, commands and skills.
+    pub trust_project: bool,
+    /// The directory that is its home, if it has one.
+    pub volume: Option<Volume>,
+    /// A file with its persona, in the volume or else in the work dir.
+    pub persona: Option<String>,
     /// Its longest turn in minutes; none: the general one.
     pub timeout_mins: Option<u32>,
     /// What it may see and reach; none: everything that its user may.

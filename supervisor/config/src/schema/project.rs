@@ -470,6 +470,26 @@ pub(crate) static AGENT_OPTIONS: Table = table(
             Kind::SecretUrl(&["http", "https"]),
             "an HTTP proxy on the way there, for `auth = \"key\"`",
         ),
+        ours(
+            "trust_project",
+            Kind::Bool,
+            "load the project's own settings, hooks, `.mcp.json`, commands and skills; default false: of its files only `CLAUDE.md` is read",
+        ),
+        ours(
+            "volume",
+            Kind::Text,
+            "the name of a directory that is kept as the agent's home: configuration, memory, history",
+        ),
+        ours(
+            "volume_scope",
+            Kind::Choice(&[("project", "project"), ("session", "session")]),
+            "`project` (default): all sessions share the volume; `session`: each has one of its own in it",
+        ),
+        ours(
+            "persona",
+            Kind::Text,
+            "a file of the volume, or else of the work dir, that is appended to the system prompt",
+        ),
         same(
             "auth_method",
             Kind::Text,

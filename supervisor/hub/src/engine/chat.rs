@@ -256,6 +256,8 @@ impl Engine {
             mode: &set(&session.mode, &project.mode),
             used: &crate::used::in_words(&session.used),
             login: project.login,
+            trust: project.trust_project,
+            volume: &project.volume,
         };
         self.notice(place, &status, lang, now)
     }

@@ -282,7 +282,10 @@ impl Engine {
             Fault::LoggedOut { words } => Text::AgentLoggedOut {
                 words,
                 login: agent.login,
-                cmd: &agent.agent,
+                cmd: match agent.login_command.as_str() {
+                    "" => &agent.agent,
+                    command => command,
+                },
             },
             Fault::Agent { words } => Text::AgentError { words },
             Fault::TimedOut { minutes } => Text::TurnTimedOut {

@@ -319,6 +319,29 @@ pub(super) fn logged_out(words: &str, login: Login, cmd: &str, lang: Lang) -> St
     }
 }
 
+/// Which of its project's files the agent loads, and its volume: a line each, where there is
+/// something to say.
+pub(super) fn home(trust: Option<bool>, volume: &str, lang: Lang) -> String {
+    let mut home = match trust {
+        None => String::new(),
+        Some(false) => both!(
+            lang,
+            "\nProject's files: CLAUDE.md only",
+            "\n项目文件：仅 CLAUDE.md"
+        ),
+        Some(true) => both!(
+            lang,
+            "\nProject's files: trusted, with settings, hooks, servers, commands and skills",
+            "\n项目文件：受信任，包括设置、钩子、服务器、命令和技能"
+        ),
+    };
+    if !volume.is_empty() {
+        let volume = line(volume);
+        home += &both!(lang, "\nVolume: {volume}", "\n数据卷：{volume}");
+    }
+    home
+}
+
 /// How the agent gets at its model, and whether it can read that.
 pub(super) fn login(login: Login, lang: Lang) -> String {
     match login {

@@ -223,6 +223,8 @@ fn status(runner_up: bool, running_secs: Option<usize>, stopping: bool) -> Text<
         mode: "plan",
         used: "21k/200k tokens (10 %)",
         login: Login::Key,
+        trust: Some(!runner_up),
+        volume: "shop",
     }
 }
 

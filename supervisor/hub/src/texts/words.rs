@@ -262,8 +262,11 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             mode,
             used,
             login,
+            trust,
+            volume,
         } => {
             let login = parts::login(login, lang);
+            let home = parts::home(trust, volume, lang);
             let doing = doing(runner_up, running_secs, stopping, lang);
             let (project, agent, session) = (line(project), line(agent), code(session));
             let (model, mode) = (or_default(model, lang), or_default(mode, lang));
@@ -274,9 +277,9 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             both!(
                 lang,
                 "Project: {project}\nAgent: {agent}, {doing}\nQueue: {queued}\nModel: {model}\n\
-                 Mode: {mode}\nLogin: {login}\nSession: {session}{used}",
+                 Mode: {mode}\nLogin: {login}{home}\nSession: {session}{used}",
                 "项目：{project}\n助手：{agent}，{doing}\n排队：{queued}\n模型：{model}\n\
-                 模式：{mode}\n登录：{login}\n会话：{session}{used}"
+                 模式：{mode}\n登录：{login}{home}\n会话：{session}{used}"
             )
         }
         Text::Sessions { sessions } => parts::sessions(sessions, lang),
