@@ -35,6 +35,7 @@ use crate::process::sweep::{self, Claim};
 use crate::process::tail;
 use crate::session::{Event, Exit};
 use crate::text;
+use crate::workspace::Beside;
 
 /// How long the program may take to say its version.
 const VERSION: Duration = Duration::from_secs(20);
@@ -296,6 +297,7 @@ impl Agent {
         framing: Framing,
     ) -> Result<(Hold, mpsc::Receiver<(u64, Event)>), Fault> {
         let (child, _) = Spawn {
+            beside: Beside::default(),
             program: self.options.program(),
             arguments,
             environment: &self.environment,

@@ -25,8 +25,8 @@ pub mod board;
 pub mod claude;
 pub mod daemon;
 mod doctor;
-pub mod jail;
 pub mod home;
+pub mod jail;
 pub mod model;
 pub mod options;
 pub mod process;
@@ -35,5 +35,6 @@ pub mod session;
 mod text;
 mod tls;
 pub mod tools;
+pub mod workspace;
 
 pub use daemon::main;

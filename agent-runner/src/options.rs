@@ -61,6 +61,17 @@ impl Login {
     }
 }
 
+/// Where the sessions of a project work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Workspace {
+    /// All in the work directory.
+    #[default]
+    Shared,
+    /// Each in a git worktree of its own ([`crate::workspace`]).
+    Worktree,
+}
+
 /// The options of one project's agent.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -121,6 +132,8 @@ pub struct Options {
     pub home_dirs: Vec<String>,
     /// How an ACP agent is logged in, by its own id of it; none: it is logged in already.
     pub auth_method: Option<String>,
+    /// Whether each session has a git worktree of its own.
+    pub workspace: Workspace,
     /// The most agent processes at a time; 0 = as many as there is memory for.
     pub max_agents: usize,
     /// The most memory of all agents together, MiB; 0 = no bound of their own.
@@ -172,6 +185,7 @@ impl Default for Options {
             plugin_dirs: Vec::new(),
             home_dirs: Vec::new(),
             auth_method: None,
+            workspace: Workspace::default(),
             max_agents: 0,
             agents_memory_mb: 0,
             reserve_memory_mb: 512,
@@ -277,6 +291,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("plugin_dirs", Kind::Texts),
     ("home_dirs", Kind::Texts),
     ("auth_method", Kind::Text),
+    ("workspace", Kind::Text),
     ("max_agents", Kind::Number(0, 10_000)),
     ("agents_memory_mb", Kind::Number(0, MIB)),
     ("reserve_memory_mb", Kind::Number(0, MIB)),
@@ -365,6 +380,12 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
     let homes = known["home_dirs"].as_array();
     if homes.is_some_and(|dirs| !dirs.iter().all(below)) {
         problems.push(OptionProblem::new("home_dirs", "are paths below the home"));
+    }
+    if !matches!(
+        known["workspace"].as_str(),
+        None | Some("shared" | "worktree")
+    ) {
+        problems.push(OptionProblem::new("workspace", "is shared or worktree"));
     }
     for key in ["work_dir", "state_dir", "volume"] {
         if known[key]

@@ -4,7 +4,7 @@
 //! Promises: the same attempt is run once however often it is asked for; a turn that was stopped
 //! before its prompt came never runs; what the hub does not know of is ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -57,6 +57,8 @@ pub struct Runner {
     owners: BTreeMap<u64, String>,
     launches: u64,
     draining: bool,
+    /// Sessions that were closed and whose process is not gone yet.
+    closed: BTreeSet<String>,
     /// Who waits for room for a process.
     queue: Queue,
     /// When each session's process was started.
@@ -96,6 +98,7 @@ impl Runner {
             owners: BTreeMap::new(),
             launches: 0,
             draining: false,
+            closed: BTreeSet::new(),
             queue: Queue::default(),
             since: BTreeMap::new(),
             reading: None,
@@ -153,6 +156,15 @@ impl Runner {
         self.sessions.retain(|_, session| !session.is_over());
         self.owners
             .retain(|_, session| self.sessions.contains_key(session));
+        let sessions = &self.sessions;
+        self.closed.retain(|session| {
+            let gone = !sessions.contains_key(session);
+            if gone {
+                let session = session.clone();
+                effects.push(Effect::Tidy { session });
+            }
+            !gone
+        });
         Ok(effects)
     }
 
@@ -293,6 +305,7 @@ impl Runner {
                 }
             }
             Body::CloseSession(CloseSession { session }) => {
+                self.closed.insert(session.clone());
                 if let Some(session) = self.sessions.get_mut(&session) {
                     session.close(&mut cx!(self, now, effects));
                 }
@@ -365,6 +378,7 @@ impl Runner {
             return;
         }
         let name = prompt.session.clone();
+        self.closed.remove(&name);
         let session =
             self.sessions
                 .entry(name.clone())

@@ -34,6 +34,7 @@ fn starts(desk: &Desk) -> usize {
         .count(|event| matches!(event, Event::Started(_)))
 }
 
+// pitfall: the environment is an allow-list; RESUME_INTERRUPTED_TURN only for a start that sends an open turn again
 #[tokio::test]
 async fn turns_of_a_session_share_a_process() {
     let desk = Desk::claude().await;
@@ -59,6 +60,7 @@ async fn turns_of_a_session_share_a_process() {
     );
 }
 
+// pitfall: a turn survives kill -9: never persisted, interrupted, completed
 #[tokio::test]
 async fn an_agent_that_is_killed_at_any_point_says_everything_once() {
     let desk = Desk::claude().await;
@@ -94,6 +96,7 @@ fn alive(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
+// pitfall: SIGKILL of the runner: claude would finish the turn alone
 #[tokio::test]
 async fn agents_die_with_their_runner() {
     let mut desk = Desk::claude().await;
@@ -105,6 +108,7 @@ async fn agents_die_with_their_runner() {
     desk.control.ledger().wait_for(gone, SOON).await.unwrap();
 }
 
+// pitfall: it buffers without limit when not drained: always drain
 #[tokio::test]
 async fn a_hub_that_is_away_at_any_point_misses_nothing() {
     let desk = Desk::claude().await;
@@ -141,6 +145,7 @@ async fn twenty_sessions_at_once_are_all_answered() {
     assert_eq!(starts(&desk), 5);
 }
 
+// pitfall: questions are withdrawn when their process is gone
 #[tokio::test]
 async fn a_question_is_asked_and_answered() {
     let desk = Desk::start(json!({"cmd": fake_claude()})).await;
@@ -197,6 +202,7 @@ async fn a_question_is_asked_and_answered() {
     assert!(desk.work().join("later").exists());
 }
 
+// pitfall: echo only the suggestion that was approved
 #[tokio::test]
 async fn always_is_exactly_what_was_shown_and_outlives_runner_and_agent() {
     let mut desk = Desk::start(json!({"cmd": fake_claude()})).await;
@@ -220,6 +226,7 @@ async fn always_is_exactly_what_was_shown_and_outlives_runner_and_agent() {
     desk.answer("four").await;
 }
 
+// pitfall: a child that ignores TERM, and any setsid grandchild, survives an interrupt
 #[tokio::test]
 async fn stop_leaves_nothing_running() {
     let desk = Desk::claude().await;
@@ -245,6 +252,7 @@ async fn stop_leaves_nothing_running() {
     assert_eq!(desk.answer("next").await.texts(), ["You said: hello"]);
 }
 
+// pitfall: a stopped turn comes back to life with RESUME_INTERRUPTED_TURN
 #[tokio::test]
 async fn a_stopped_turn_stays_stopped_whatever_dies_afterwards() {
     let mut desk = Desk::claude().await;
@@ -268,6 +276,7 @@ async fn a_stopped_turn_stays_stopped_whatever_dies_afterwards() {
     assert!(!desk.work().join("effect").exists());
 }
 
+// pitfall: no lock of its own: never resume until the old process is gone
 #[tokio::test]
 async fn what_an_agent_left_behind_is_ended_before_the_session_goes_on() {
     let mut desk = Desk::claude().await;
@@ -286,6 +295,7 @@ async fn what_an_agent_left_behind_is_ended_before_the_session_goes_on() {
     assert!(processes(&nap(7020)).is_empty());
 }
 
+// pitfall: SIGTERM orphans the children of Bash; a drain closes stdin
 #[tokio::test]
 async fn a_drain_in_mid_turn_ends_soon_and_the_next_runner_goes_on() {
     let mut desk = Desk::claude().await;
@@ -328,6 +338,7 @@ async fn an_agent_that_is_logged_out_is_told_from_other_faults() {
     );
 }
 
+// pitfall: session_state_changed is the best busy signal, and older versions lack it
 #[tokio::test]
 async fn older_versions_are_served_too() {
     for version in ["2.1.197", "older"] {

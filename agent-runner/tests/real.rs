@@ -325,3 +325,35 @@ async fn an_agent_that_has_only_tools_does_nothing_else() {
         assert!(!told.contains(canary) && !said.contains(canary), "{canary}");
     }
 }
+
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn a_session_in_a_worktree_is_resumed_there_even_after_it_was_closed() {
+    let (mut desk, _model) =
+        real_with(json!({"workspace": "worktree", "mode": "acceptEdits"})).await;
+    let git = |arguments: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        let who = ["-c", "user.name=T", "-c", "user.email=t@example.org"];
+        git.arg("-C").arg(desk.work()).args(who).args(arguments);
+        assert!(git.status().unwrap().success(), "{arguments:?}");
+    };
+    git(&["init", "-q"]);
+    std::fs::write(desk.work().join("file"), "base\n").unwrap();
+    git(&["add", "file"]);
+    git(&["commit", "-qm", "base"]);
+    let tree = desk.work().join(".bulkhead/worktrees/s");
+    let edit = json!({"file_path": tree.join("new"), "content": "mine\n"});
+    desk.prompt("s", "one", &format!("#tool Write {edit}\n#say done"));
+    desk.answer("one").await;
+    assert_eq!(std::fs::read_to_string(tree.join("new")).unwrap(), "mine\n");
+    assert!(!desk.work().join("new").exists());
+    std::fs::remove_file(tree.join("new")).unwrap();
+    desk.close("s");
+    desk.worktrees(<[_]>::is_empty).await;
+    assert!(!tree.exists());
+    // Resumed where it began, which is there again.
+    desk.kill_runner(2).await;
+    desk.prompt("s", "two", "hello");
+    assert_eq!(desk.answer("two").await.texts(), ["You said: hello"]);
+    assert!(tree.join("file").exists());
+}

@@ -3,10 +3,21 @@
 
 mod support;
 
+use std::path::Path;
+
 use fake_claude::Event;
-use ipc_schema::TurnEvent;
+use ipc_schema::{Fault, Outcome, TurnEvent};
 use serde_json::json;
 use support::{Desk, fake_claude};
+
+fn git(dir: &Path, arguments: &[&str]) -> String {
+    let mut git = std::process::Command::new("git");
+    let who = ["-c", "user.name=T", "-c", "user.email=t@example.org"];
+    git.arg("-C").arg(dir).args(who).args(arguments);
+    let output = git.output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
 
 /// The most agents that lived at a time.
 fn peak(desk: &Desk) -> usize {
@@ -51,4 +62,117 @@ async fn more_sessions_than_agents_may_run_are_all_answered_in_turn() {
         assert_eq!(turn.texts(), [format!("{n} in round 2")]);
     }
     assert!(peak(&desk) <= 2, "{} lived at once", peak(&desk));
+}
+
+/// A runner whose sessions have a worktree each, in a repository with one file.
+async fn apart(more: serde_json::Value) -> Desk {
+    let mut options = json!({"workspace": "worktree"});
+    options
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let desk = Desk::start(options).await;
+    let work = desk.work();
+    git(&work, &["init", "-q"]);
+    std::fs::write(work.join("file"), "base\n").unwrap();
+    git(&work, &["add", "file"]);
+    git(&work, &["commit", "-qm", "base"]);
+    desk
+}
+
+#[tokio::test]
+async fn two_sessions_of_a_repository_do_not_overwrite_each_others_files() {
+    let mut desk = apart(json!({
+        "cmd": fake_claude(), "allowed_tools": ["Bash"],
+        // It would count as work.
+        "env": {"FAKE_CLAUDE_TOOL_LOG": "/dev/null"},
+    }))
+    .await;
+    let tree = |desk: &Desk, session: &str| desk.work().join(".bulkhead/worktrees").join(session);
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    for session in ["a", "b", "c"] {
+        desk.prompt(session, session, "#tool Bash cat file > was\n#say done");
+    }
+    for session in ["a", "b", "c"] {
+        desk.answer(session).await;
+        assert_eq!(read(&tree(&desk, session).join("was")), "base\n");
+        let text = format!("#tool Bash echo {session} > file; rm was\n#say done");
+        desk.prompt(session, &format!("{session}2"), &text);
+        desk.answer(&format!("{session}2")).await;
+    }
+    assert_eq!(read(&desk.work().join("file")), "base\n");
+    for session in ["a", "b", "c"] {
+        assert_eq!(
+            read(&tree(&desk, session).join("file")),
+            format!("{session}\n")
+        );
+    }
+    // The same place after a new start: it resumes, which it can nowhere else.
+    desk.kill_runner(2).await;
+    desk.prompt(
+        "a",
+        "a3",
+        "#tool Bash git add -A; git -c user.name=A -c user.email=a@b commit -qm a\n#say done",
+    );
+    desk.answer("a3").await;
+    desk.worktrees(|trees| trees.len() == 3).await;
+
+    // Closed: what is clean goes, what is not stays and says why.
+    desk.prompt("c", "c3", "#tool Bash git checkout -q file\n#say done");
+    desk.answer("c3").await;
+    for session in ["a", "b", "c"] {
+        desk.close(session);
+    }
+    let kept = |tree: &ipc_schema::Worktree| tree.kept;
+    let trees = desk
+        .worktrees(|trees| trees.len() == 2 && trees.iter().all(kept))
+        .await;
+    let told: Vec<_> = trees
+        .iter()
+        .map(|tree| (tree.session.as_str(), tree.changes, tree.commits))
+        .collect();
+    assert_eq!(told, [("a", 0, 1), ("b", 1, 0)]);
+    assert!(!tree(&desk, "c").exists());
+    assert_eq!(
+        git(
+            &desk.work(),
+            &[
+                "branch",
+                "--list",
+                "bulkhead/*",
+                "--format=%(refname:short)"
+            ]
+        ),
+        "bulkhead/a\nbulkhead/b"
+    );
+    // Who comes back to a session that is closed finds its past.
+    desk.prompt("c", "c4", "hello again");
+    desk.answer("c4").await;
+    assert!(tree(&desk, "c").join("file").exists());
+}
+
+#[tokio::test]
+async fn plain_commands_have_worktrees_too_and_without_a_repository_it_is_said() {
+    let script = "pwd; test -f file";
+    let command = json!({"kind": "command", "cmd": "/bin/sh", "args": ["-c", script]});
+    let desk = apart(command.clone()).await;
+    desk.prompt("s", "t", "hi");
+    let turn = desk.answer("t").await;
+    assert!(
+        turn.texts()[0].ends_with("/work/.bulkhead/worktrees/s"),
+        "{turn:?}"
+    );
+
+    let mut none = command;
+    none["workspace"] = json!("worktree");
+    let desk = Desk::start(none).await;
+    desk.prompt("s", "t", "hi");
+    let turn = desk.ended("t").await;
+    let Some(Outcome::Failed {
+        fault: Fault::Agent { words },
+    }) = turn.outcome
+    else {
+        panic!("{turn:?}")
+    };
+    assert!(words.contains("needs a git repository"), "{words}");
 }

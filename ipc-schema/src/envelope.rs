@@ -84,6 +84,9 @@ pub enum Body {
     /// Hub → runner: that is committed.
     UnpromptedKept(UnpromptedKept),
 
+    /// Runner → hub: where the project's sessions work.
+    Worktrees(Worktrees),
+
     /// A kind that this version does not know. Never sent.
     #[serde(other)]
     Unknown,
@@ -100,6 +103,7 @@ impl Body {
                 | Body::Deliver(_)
                 | Body::TurnUpdate(_)
                 | Body::Unprompted(_)
+                | Body::Worktrees(_)
         )
     }
 

@@ -22,6 +22,7 @@ mod handshake;
 mod inbound;
 mod link_key;
 mod turn;
+mod workspace;
 
 pub use blob::{BlobGet, BlobGone, BlobKept, BlobRef, BlobSegment, MAX_SEGMENT};
 pub use codec::{Decoder, FrameError, MAX_FRAME, encode};
@@ -44,3 +45,4 @@ pub use turn::{
     QuestionKind, Standing, TurnEvent, TurnRef, TurnStanding, TurnUpdate, TurnsAnswer, Unprompted,
     UnpromptedKept, UpdatesKept,
 };
+pub use workspace::{Worktree, Worktrees};

@@ -126,6 +126,11 @@ enum Command {
         #[command(subcommand)]
         command: volume::VolumeCommand,
     },
+    /// The directories of sessions that have one of their own.
+    Workspace {
+        #[command(subcommand)]
+        command: WorkspaceCommand,
+    },
     /// The hub's role; the monitor starts it.
     #[command(hide = true)]
     Hub,
@@ -134,6 +139,18 @@ enum Command {
     Launch {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
+    },
+}
+
+#[derive(Subcommand)]
+enum WorkspaceCommand {
+    /// List them, with what is kept for the work in it.
+    List {
+        /// One JSON document.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        at: Where,
     },
 }
 
@@ -183,6 +200,9 @@ fn main() -> ExitCode {
         Command::Queue {
             command: QueueCommand::Retry { reply, at },
         } => queue::retry(&places(&at), reply),
+        Command::Workspace {
+            command: WorkspaceCommand::List { json, at },
+        } => queue::workspaces(&places(&at), json),
         Command::Sessions { json, at } => queue::sessions(&places(&at), json),
         Command::Volume { command } => volume::volume(command),
         // Its errors are in the log already.

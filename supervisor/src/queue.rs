@@ -1,4 +1,4 @@
-//! `bulkhead queue` and `bulkhead sessions`: the operator's view of the spool.
+//! `bulkhead queue`, `sessions` and `workspace`: what an operator asks of the hub.
 
 use std::process::ExitCode;
 
@@ -82,6 +82,41 @@ pub(crate) fn sessions(places: &Places, json: bool) -> Result<ExitCode> {
                 session.instance,
                 session.conversation,
                 session.agent_session
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists the worktrees of sessions.
+pub(crate) fn workspaces(places: &Places, json: bool) -> Result<ExitCode> {
+    let answer = ask(places, &Ask::Workspaces)?;
+    let Answer::Workspaces { worktrees } = &answer else {
+        bail!("the hub answered something else")
+    };
+    if json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&answer)?));
+    } else if worktrees.is_empty() {
+        print("no session has a directory of its own\n");
+    } else {
+        for tree in worktrees {
+            let state = match tree.kept {
+                true => format!(
+                    "closed and kept: {} files not committed, {} commits on no other branch",
+                    tree.changes, tree.commits
+                ),
+                false => "open".to_owned(),
+            };
+            print(&format!(
+                "{}  {}  {}  {}\n    {state}\n",
+                tree.session, tree.project, tree.branch, tree.path
+            ));
+        }
+        if let Some(tree) = worktrees.iter().find(|tree| tree.kept) {
+            print(&format!(
+                "\nA kept one goes by itself once its session is closed again with nothing left in it, or by \
+                 hand: git -C {} worktree remove {}\n",
+                tree.path, tree.path
             ));
         }
     }

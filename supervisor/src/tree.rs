@@ -17,7 +17,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use supervisor_config::{
     AgentKind, Auth, DisplayMode, Mode, Plan, Platform, ProgressStyle, Project, RateLimit, Reply,
-    Sandbox, Secret, Users,
+    Sandbox, Secret, Users, Workspace,
 };
 
 use crate::places::{self, Places};
@@ -244,6 +244,10 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         "idle_close_mins": project.agent_idle_close_mins.unwrap_or(0),
         "turn_idle_timeout_mins": plan.idle_timeout_mins.unwrap_or(0),
         "max_turn_time_mins": agent.timeout_mins.or(plan.max_turn_time_mins).unwrap_or(0),
+        "workspace": match agent.workspace {
+            Workspace::Shared => "shared",
+            Workspace::Worktree => "worktree",
+        },
         "max_agents": agent.max_agents.unwrap_or(0),
         "agents_memory_mb": agent.memory_mb.unwrap_or(0),
         "reserve_memory_mb": agent.reserve_memory_mb.unwrap_or(0),
@@ -338,6 +342,7 @@ fn hub_plan(
             AgentKind::ClaudeCode => Mode::ALL.map(|mode| mode.name().to_owned()).into(),
             AgentKind::Acp | AgentKind::Command => Vec::new(),
         },
+        compacts: project.agent.kind != AgentKind::Command,
         history_max_len: project.display.history_max_len,
         footer: footer(project),
         display: told::Display {

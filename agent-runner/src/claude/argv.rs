@@ -107,6 +107,8 @@ pub struct Start {
     pub words: Vec<String>,
     /// A directory that is the agent's beside its work dir.
     pub volume: Option<PathBuf>,
+    /// Directories beside the working directory that it may use.
+    pub beside: Vec<PathBuf>,
 }
 
 /// The arguments after the program's name.
@@ -183,6 +185,9 @@ pub fn arguments(options: &Options, start: &Start) -> Vec<String> {
     }
     for dir in &options.plugin_dirs {
         argv.extend(["--plugin-dir".to_owned(), dir.clone()]);
+    }
+    for dir in &start.beside {
+        argv.extend(["--add-dir".to_owned(), dir.display().to_string()]);
     }
     // A rule may hold a comma, so it does not go the way of the configured tools. Settings of the
     // operator's own go first: there can be one only.
@@ -349,6 +354,7 @@ mod tests {
         assert!(!arguments(&options, &start).join(" ").contains(settings));
     }
 
+    // pitfall: -p skips workspace trust; --session-id of an existing session and --resume of a missing one exit 1
     #[test]
     fn a_session_is_made_once_and_then_resumed() {
         let options = Options::default();

@@ -211,6 +211,7 @@ fn what_a_session_has_used_is_told_before_the_end_of_each_turn() {
     }
 }
 
+// pitfall: API failures are subtype success with is_error; api_retry is told in words
 #[test]
 fn errors_of_the_api_are_failures_whatever_their_subtype() {
     for name in ["error-400", "error-429", "error-500", "error-529"] {
@@ -257,6 +258,7 @@ fn an_interrupt_ends_the_turn_and_withdraws_its_question() {
     assert_eq!(played("interrupt-idle")[0].overs, [Over::Answered]);
 }
 
+// pitfall: updatedInput is required on allow; AskUserQuestion and ExitPlanMode arrive as can_use_tool
 #[test]
 fn questions_are_answered_in_the_clis_own_words() {
     for name in [
@@ -304,6 +306,7 @@ fn questions_are_answered_in_the_clis_own_words() {
     );
 }
 
+// pitfall: a uuid is deduplicated, live and after resume: only a replay echo comes
 #[test]
 fn a_prompt_that_the_cli_knows_is_told_as_known() {
     // The first process was killed after the result, before it was idle.
@@ -334,6 +337,7 @@ fn a_turn_that_was_cut_off_goes_on_in_the_next_process() {
     }
 }
 
+// pitfall: background work can start a turn nobody asked for
 #[test]
 fn work_in_the_background_speaks_to_nobodys_question() {
     for replay in played("background-tool") {
@@ -376,6 +380,7 @@ fn fresh() -> (Protocol, Instant) {
     )
 }
 
+// pitfall: stdout runs ahead of the session file
 #[test]
 fn text_is_content_once_the_message_after_it_is_written_down() {
     let (mut protocol, now) = fresh();
@@ -403,6 +408,7 @@ fn text_is_content_once_the_message_after_it_is_written_down() {
     assert_eq!(acts, [Act::Content(two), Act::Over(Over::Answered)]);
 }
 
+// pitfall: can_use_tool has no time-out of its own
 #[test]
 fn a_question_nobody_answers_is_denied_at_its_deadline() {
     let (mut protocol, now) = fresh();

@@ -179,10 +179,14 @@ impl Question {
 
     /// The line that denies, with a reason for the agent.
     pub fn denial(&self, why: &str) -> String {
-        let message = if why.trim().is_empty() {
-            "The user does not allow this. Do not try it again another way; ask what to do instead."
-        } else {
-            why
+        let message = match (why.trim(), &self.about) {
+            ("", About::Plan { .. }) => {
+                "The user does not want this plan carried out yet. Keep planning; ask what to change."
+            }
+            ("", _) => {
+                "The user does not allow this. Do not try it again another way; ask what to do instead."
+            }
+            (why, _) => why,
         };
         response(
             &self.request,

@@ -105,7 +105,7 @@ impl Shell {
                     .as_str()
                     .unwrap_or_default()
                     .to_owned();
-                let work_dir = self.options.work_dir.clone();
+                let work_dir = self.spaces.dir(session);
                 let (one, uploads) = (Arc::clone(&self.calls.one), self.calls.outbox.clone());
                 tokio::spawn(async move {
                     let Ok(permit) = one.acquire_owned().await else {

@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipc_schema::{Body, Fault};
 use worker_kit::link::NotSent;
 
-use super::Shell;
+use super::{Shell, files};
 use crate::berths::Memory;
 use crate::claude::argv;
 use crate::claude::transcript::{self, Reading};
@@ -35,6 +35,7 @@ impl Shell {
                 known,
             } => {
                 let (locks, projects) = (self.locks.clone(), self.projects(&session));
+                let spaces = self.spaces.clone();
                 let taken = Arc::clone(&self.taken);
                 self.answer(launch, move || {
                     Event::Prepared(locks.take(&session).and_then(|lock| {
@@ -44,6 +45,9 @@ impl Shell {
                                 .map_err(|words| Fault::Agent { words })?,
                             _ => Reading::ABSENT,
                         };
+                        spaces
+                            .ensure(&session, file.is_some())
+                            .map_err(|words| Fault::Agent { words })?;
                         if let Ok(mut taken) = taken.lock() {
                             taken.insert(launch, lock);
                         }
@@ -59,7 +63,17 @@ impl Shell {
                 launch,
                 session,
                 what,
-            } => self.launch(launch, &session, what),
+            } => match &what {
+                // No lock is taken for it, so this is where its directory is seen to.
+                What::Command { .. } if self.spaces.wanted() || self.spaces.has(&session) => {
+                    let spaces = self.spaces.clone();
+                    self.placing.insert(launch, (session.clone(), what));
+                    self.answer(launch, move || {
+                        Event::Placed(spaces.ensure(&session, false))
+                    });
+                }
+                _ => self.launch(launch, &session, what),
+            },
             Effect::Write { launch, line } => {
                 let mut bytes = line.into_bytes();
                 bytes.push(b'\n');
@@ -71,7 +85,13 @@ impl Shell {
                     hold.nudge();
                 }
             }
-            Effect::Kill { launch } => self.order(launch, Order::Kill),
+            Effect::Kill { launch } => {
+                if self.placing.remove(&launch).is_some() {
+                    let words = "it was ended before it began".into();
+                    self.tell(launch, Event::NotLaunched(Fault::Agent { words }));
+                }
+                self.order(launch, Order::Kill);
+            }
             Effect::Sweep { launch } => {
                 let claim = self.holds.get(&launch).map(|(_, claim)| claim.clone());
                 self.answer(launch, move || {
@@ -98,6 +118,20 @@ impl Shell {
                 if let Some(tail) = self.tails.get_mut(&launch) {
                     tail.wait_for(id);
                 }
+            }
+            Effect::Tidy { session } => {
+                if !self.spaces.has(&session) {
+                    return;
+                }
+                let (locks, spaces) = (self.locks.clone(), self.spaces.clone());
+                self.answer(0, move || {
+                    // Whoever holds the lock is at work in it again.
+                    if let Some(lock) = locks.try_take(&session) {
+                        spaces.close(&session);
+                        drop(lock);
+                    }
+                    Event::Swept
+                });
             }
             Effect::Measure { agents } => {
                 let all = agents.then(|| self.locks.all());
@@ -155,6 +189,45 @@ impl Shell {
         }
     }
 
+    /// The directory of a program is there, or not.
+    pub(super) fn placed(&mut self, launch: u64, placed: Result<(), String>) {
+        let Some((session, what)) = self.placing.remove(&launch) else {
+            return;
+        };
+        match placed {
+            Ok(()) => self.launch(launch, &session, what),
+            Err(words) => self.tell(launch, Event::NotLaunched(Fault::Agent { words })),
+        }
+        self.tell_worktrees();
+    }
+
+    /// Removes what has lain in the work directory for too long.
+    pub(super) fn clean(&self) {
+        let (locks, spaces) = (self.locks.clone(), self.spaces.clone());
+        let work_dir = self.options.work_dir.clone();
+        self.answer(0, move || {
+            let now = SystemTime::now();
+            files::clean(&work_dir, now);
+            spaces.sweep(now, |session| locks.try_take(session).is_none());
+            Event::Swept
+        });
+    }
+
+    /// Tells the hub of the worktrees, if that is due.
+    pub(super) fn tell_worktrees(&mut self) {
+        let news = match std::mem::take(&mut self.untold) {
+            true => Some(self.spaces.told()).filter(|told| {
+                // Who has none and has never had any is no news.
+                self.spaces.wanted() || !told.worktrees.is_empty()
+            }),
+            false => self.spaces.news(),
+        };
+        if let Some(news) = news {
+            let sent = self.link.send(Body::Worktrees(news), "");
+            self.untold = matches!(sent, Err(NotSent::Full));
+        }
+    }
+
     fn order(&self, launch: u64, order: Order) {
         if let Some((hold, _)) = self.holds.get(&launch) {
             hold.order(order);
@@ -196,6 +269,9 @@ impl Shell {
                 start.words = said.words;
                 // Without tools there is nothing to be done there.
                 start.volume = volume.clone().filter(|_| !self.options.tools_only);
+                if self.spaces.has(session) {
+                    start.beside = self.spaces.beside(session).read;
+                }
                 (
                     argv::arguments(&self.options, &start),
                     argv::environment(&self.options, &start, own),
@@ -237,7 +313,8 @@ impl Shell {
             program: self.options.program(),
             arguments: &arguments,
             environment: &environment,
-            work_dir: &self.options.work_dir,
+            work_dir: &self.spaces.dir(session),
+            beside: self.spaces.beside(session),
             lock: self.lock_of(launch),
             model_port: self.model.as_ref().map(ModelProxy::port),
             cage: self.cage.as_ref(),

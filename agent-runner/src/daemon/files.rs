@@ -1,7 +1,8 @@
 //! Files that came with a prompt: fetched from the hub piece by piece and laid into the work
 //! directory before the agent has the prompt.
 //!
-//! They lie in `.bulkhead/attachments/TURN/`, which git is told to ignore, and go after a week. One
+//! They lie in `.bulkhead/attachments/TURN/` of the work directory, which git is told to ignore, and go
+//! after a week ([`clean`], which the shell calls now and then). One
 //! file is fetched at a time; one that cannot be had is named to the agent, and the turn goes on.
 //! What was under way when the link fell is forgotten: the hub sends its prompt again.
 
@@ -18,9 +19,10 @@ use ipc_schema::{BlobGet, BlobRef, BlobSegment, Prompt};
 use sha2::{Digest as _, Sha256};
 
 use crate::session::Image;
+use crate::workspace;
 
 /// Where files lie, from the work directory.
-const PLACE: &str = ".bulkhead/attachments";
+pub(super) const PLACE: &str = ".bulkhead/attachments";
 /// How long they stay.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The largest picture that goes to the model as one, bytes; the API takes no larger.
@@ -47,6 +49,8 @@ pub(super) struct Files {
 
 #[derive(Debug)]
 struct Waiting {
+    /// Files are named by their whole path: the agent works somewhere else.
+    whole: bool,
     prompt: Prompt,
     trace: String,
     left: VecDeque<BlobRef>,
@@ -73,11 +77,18 @@ impl Files {
         }
     }
 
-    /// Takes a prompt that has files with it; what to ask the hub for.
-    pub(super) fn take(&mut self, mut prompt: Prompt, trace: String) -> Option<BlobGet> {
+    /// Takes a prompt that has files with it; what to ask the hub for. `whole` = the agent is told
+    /// whole paths.
+    pub(super) fn take(
+        &mut self,
+        mut prompt: Prompt,
+        trace: String,
+        whole: bool,
+    ) -> Option<BlobGet> {
         let left = std::mem::take(&mut prompt.attachments).into();
         let first = self.waiting.is_empty();
         self.waiting.push_back(Waiting {
+            whole,
             prompt,
             trace,
             left,
@@ -86,9 +97,6 @@ impl Files {
             images: Vec::new(),
             laid: 0,
         });
-        if first {
-            clean(&self.work_dir.join(PLACE), SystemTime::now());
-        }
         first.then(|| self.next()).flatten()
     }
 
@@ -207,10 +215,11 @@ impl Files {
             let _ = fs::remove_file(&current.path);
             return waiting.missing(&current.blob, "its content is not what was announced");
         }
-        let shown = current
-            .path
-            .strip_prefix(&work_dir)
-            .unwrap_or(&current.path);
+        let shown = match waiting.whole {
+            true => Err(()),
+            false => current.path.strip_prefix(&work_dir).map_err(drop),
+        };
+        let shown = shown.unwrap_or(&current.path);
         let kind = match current.blob.mime.as_str() {
             "" => String::new(),
             mime => format!("{}, ", line(mime)),
@@ -261,14 +270,11 @@ fn begin(
     blob: &BlobRef,
     laid: usize,
 ) -> io::Result<(PathBuf, File)> {
+    workspace::ours(work_dir)?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)?;
-    let ignore = work_dir.join(".bulkhead/.gitignore");
-    if !ignore.exists() {
-        fs::write(&ignore, "*\n")?;
-    }
     let name = safe(&blob.name);
     let name = match laid {
         0 => name,
@@ -311,7 +317,8 @@ fn line(text: &str) -> String {
 }
 
 /// Removes what has lain there for too long. Best effort: what stays is tried again next time.
-fn clean(place: &Path, now: SystemTime) {
+pub(super) fn clean(work_dir: &Path, now: SystemTime) {
+    let place = work_dir.join(PLACE);
     let Ok(turns) = fs::read_dir(place) else {
         return;
     };
@@ -375,6 +382,7 @@ mod tests {
         let mut get = files.take(
             prompt("t1", vec![notes.clone(), image.clone(), gone.clone()]),
             "tr".into(),
+            false,
         );
         let mut pieces = 0;
         while let Some(asked) = get.take() {
@@ -406,12 +414,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut files = Files::new(dir.path().into());
         let bytes = b"x".as_slice();
-        let first = files.take(prompt("t1", vec![blob("a", "", bytes)]), String::new());
-        let second = files.take(prompt("t2", vec![blob("a", "", bytes)]), String::new());
+        let first = files.take(
+            prompt("t1", vec![blob("a", "", bytes)]),
+            String::new(),
+            true,
+        );
+        let second = files.take(
+            prompt("t2", vec![blob("a", "", bytes)]),
+            String::new(),
+            false,
+        );
         assert!(first.is_some() && second.is_none());
         assert_eq!(files.piece(&answer(&first.unwrap(), bytes, 9)), None);
         let (complete, next) = files.complete().unwrap();
         assert_eq!(complete.prompt.at.turn, "t1");
+        let whole = dir.path().join(PLACE).join("t1/a");
+        assert!(complete.prompt.text.contains(&whole.display().to_string()));
         assert!(next.is_some(), "the second begins");
         files.forget();
         assert_eq!(files.piece(&answer(&next.unwrap(), bytes, 9)), None);
@@ -424,7 +442,7 @@ mod tests {
         let mut files = Files::new(dir.path().into());
         let claimed = blob("a", "", b"abc");
         let get = files
-            .take(prompt("t1", vec![claimed]), String::new())
+            .take(prompt("t1", vec![claimed]), String::new(), false)
             .unwrap();
         assert_eq!(files.piece(&answer(&get, b"abd", 9)), None);
         let (complete, _) = files.complete().unwrap();
@@ -451,13 +469,14 @@ mod tests {
     #[test]
     fn old_files_go() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("t1")).unwrap();
+        let laid = dir.path().join(PLACE).join("t1");
+        fs::create_dir_all(&laid).unwrap();
         clean(dir.path(), SystemTime::now());
-        assert!(dir.path().join("t1").exists());
+        assert!(laid.exists());
         clean(
             dir.path(),
             SystemTime::now() + KEPT + Duration::from_secs(60),
         );
-        assert!(!dir.path().join("t1").exists());
+        assert!(!laid.exists());
     }
 }

@@ -23,20 +23,22 @@ use self::files::Files;
 use self::grants::Grants;
 use crate::claude::argv;
 use crate::doctor;
+use crate::home;
 use crate::jail::denial::{self, Refusal};
 use crate::jail::kernel::System;
 use crate::jail::{Jail, own as jailed};
-use crate::home;
 use crate::model::{self, ModelProxy, Upstream};
-use crate::options::{self, AgentKind, Options};
+use crate::options::{self, AgentKind, Options, Workspace};
 use crate::process::cage::{self, Cage};
 use crate::process::lock::Locks;
 use crate::process::pump::{Hold, Order};
 use crate::process::tail::Tail;
 use crate::process::{launch, sweep};
 use crate::runner::{Input, Runner};
-use crate::session::{Effect, Event};
+use crate::session::{Effect, Event, What};
 use crate::tools::Catalogue;
+use crate::workspace::Workspaces;
+use crate::workspace::git::{Git, Own};
 
 pub(crate) use effects::own;
 
@@ -46,6 +48,8 @@ const EVENTS: usize = 8;
 const REFUSALS: usize = 256;
 /// No figures of a runner's.
 const NOT_SHOWN: (usize, usize, usize) = (usize::MAX, 0, 0);
+/// Between two looks for what has lain in the work directory for too long.
+const CLEAN: Duration = Duration::from_secs(6 * 3600);
 /// Between two looks at the session files that are watched.
 const LOOK: Duration = Duration::from_millis(50);
 /// Pieces of a file that may wait on the link; whatever else is said is behind no more than these.
@@ -192,6 +196,14 @@ struct Shell {
     /// Prompts that wait for what came with them.
     files: Files,
     calls: Calls,
+    /// Where sessions work that have a directory of their own.
+    spaces: Workspaces,
+    /// Children of ours that are no agents.
+    own: Own,
+    /// Programs that wait for their directory.
+    placing: HashMap<u64, (String, What)>,
+    /// The hub does not know of the worktrees as they are.
+    untold: bool,
     holds: HashMap<u64, (Hold, sweep::Claim)>,
     tails: HashMap<u64, Tail>,
     /// The link took no more: what is kept is said again once it does.
@@ -214,9 +226,18 @@ impl Shell {
         let nonce = format!("{:016x}", context.rng.u64(..));
         let (link, events) = worker_kit::link::start(context.link);
         let (outbox, inbox) = mpsc::channel(EVENTS);
+        let own = Own::default();
+        let agents = argv::base_environment(&options, effects::own);
+        let of_agents = |name: &str| agents.get(name).cloned().unwrap_or_default();
+        let git = Git::new(of_agents("PATH"), of_agents("HOME"), own.clone());
+        let wanted = options.workspace == Workspace::Worktree;
         Shell {
             runner: Runner::new(Arc::clone(&options), tools, nonce),
             calls: Calls::new(),
+            spaces: Workspaces::new(options.work_dir.clone(), wanted, git),
+            own,
+            placing: HashMap::new(),
+            untold: false,
             files: Files::new(options.work_dir.clone()),
             grants: Grants::open(&options.state_dir),
             options,
@@ -247,6 +268,8 @@ impl Shell {
             signal(SignalKind::child()).map_err(|error| Stop::Failed(error.into()))?;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut clean = tokio::time::interval(CLEAN);
+        clean.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let life = self.life.clone();
         let mut end: Option<Instant> = None;
         self.show();
@@ -282,6 +305,7 @@ impl Shell {
                     self.step(Input::Tick);
                 }
                 _ = look.tick(), if watching => self.look(),
+                _ = clean.tick() => self.clean(),
                 () = link.room(256), if self.stalled => {
                     self.stalled = false;
                     self.step(Input::Again);
@@ -289,7 +313,7 @@ impl Shell {
                 _ = children.recv() => {
                     let agents = self.holds.values().map(|(hold, _)| hold.pid);
                     let waited_for: HashSet<i32> = agents.chain(self.calls.pids()).collect();
-                    sweep::reap(&waited_for);
+                    self.own.with(|own| sweep::reap(&waited_for, own));
                 }
                 Some(upload) = self.calls.inbox.recv() => self.calls.uploads.take(upload),
                 () = link.room(AHEAD), if self.calls.uploads.waits() => self.upload(),
@@ -333,6 +357,7 @@ impl Shell {
                     _ => self.calls.uploads.pause(),
                 }
                 self.stalled = false;
+                self.untold = true;
                 self.files.forget();
                 self.step(Input::Link);
             }
@@ -341,7 +366,8 @@ impl Shell {
                 trace,
                 ..
             }) if !prompt.attachments.is_empty() => {
-                let get = self.files.take(prompt, trace);
+                let whole = self.spaces.wanted() || self.spaces.has(&prompt.session);
+                let get = self.files.take(prompt, trace, whole);
                 self.fetch(get);
             }
             LinkEvent::Got(Envelope {
@@ -447,6 +473,9 @@ impl Shell {
         if let Event::Called { call, .. } = event {
             self.calls.end(launch, call);
         }
+        if let Event::Placed(placed) = event {
+            return self.placed(launch, placed);
+        }
         if matches!(event, Event::Exited(_) | Event::NotLaunched(_)) {
             if let Some(model) = &self.model {
                 model.revoke(launch);
@@ -490,6 +519,7 @@ impl Shell {
             self.effect(effect);
         }
         self.show();
+        self.tell_worktrees();
     }
 
     /// Takes note of what is wrong with the agent's texts: in the log once, in the status as long

@@ -16,6 +16,7 @@ use crate::jail::options::{Mode, Sandbox};
 use crate::jail::policy::{self, Decided, Inmate, Kernel, Lack};
 use crate::jail::{Jail, Net};
 use crate::options::{AgentKind, Options};
+use crate::workspace::Beside;
 
 /// How the runner jails its agents.
 #[derive(Debug, Clone)]
@@ -100,6 +101,7 @@ impl Cage {
         mark: &str,
         model_port: Option<u16>,
         volume: Option<&Path>,
+        beside: &Beside,
     ) -> Result<Ready, Fault> {
         let fault = |words: String| Fault::Agent { words };
         let name = mark.rsplit('/').next().unwrap_or(mark);
@@ -115,15 +117,17 @@ impl Cage {
             }
         }
         let volume = volume.map(Path::to_owned);
-        let writable: Vec<PathBuf> = homes.into_iter().chain(volume).collect();
+        let read = [self.plugins.as_slice(), &beside.read].concat();
+        let own: Vec<PathBuf> = homes.into_iter().chain(volume).collect();
+        let write = [own.as_slice(), &beside.write].concat();
         let inmate = Inmate {
             program,
             work_dir,
             environment,
             claude: self.claude,
             model_port,
-            read: &self.plugins,
-            write: &writable,
+            read: &read,
+            write: &write,
             state_dir: &self.state_dir,
             scratch: &scratch,
             socket: &socket,

@@ -82,6 +82,12 @@ impl Locks {
         }
     }
 
+    /// Takes the lock of a session, if nobody holds it.
+    pub fn try_take(&self, session: &str) -> Option<File> {
+        let file = open(self.claim(session).lock.as_deref()?).ok()?;
+        file.try_lock().is_ok().then_some(file)
+    }
+
     /// Takes the lock of a session, ending whatever holds it, and then whatever else its last agent
     /// left behind. Blocks for seconds at most.
     ///

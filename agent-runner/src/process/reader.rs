@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(all(b"").await, []);
     }
 
+    // pitfall: lines of 16 MB and more
     #[tokio::test]
     async fn a_line_without_end_is_passed_over_and_not_kept() {
         let mut bytes = vec![b'x'; LINE_BYTES * 2];

@@ -14,6 +14,7 @@ use nix::unistd::{AccessFlags, access};
 use super::cage::Cage;
 use super::{launch, sweep};
 use crate::jail::Jail;
+use crate::workspace::Beside;
 
 /// The number under which an agent holds its lock.
 const LOCK_FD: i32 = 3;
@@ -34,6 +35,8 @@ pub struct Spawn<'a> {
     /// The port of 127.0.0.1 that it must be able to reach, whatever else it may not: the way to its
     /// model.
     pub model_port: Option<u16>,
+    /// What it uses beside its working directory.
+    pub beside: Beside,
     /// How it is jailed; none = it is not.
     pub cage: Option<&'a Cage>,
     /// A directory that is its own beside the working directory: it may write there.
@@ -76,6 +79,7 @@ impl Spawn<'_> {
                 &mark,
                 self.model_port,
                 self.volume,
+                &self.beside,
             )?;
             told = ready.told;
             jail = Some(ready.jail);

@@ -182,10 +182,10 @@ pub fn name(pid: i32) -> String {
 
 /// Reaps what was left to us by parents that died (we are the subreaper), but for `agents`, which
 /// are waited for where they were started.
-pub fn reap(agents: &HashSet<i32>) {
+pub fn reap(agents: &HashSet<i32>, own: &HashSet<i32>) {
     let me = std::process::id().cast_signed();
     for orphan in processes().iter().filter(|p| p.zombie && p.parent == me) {
-        if !agents.contains(&orphan.pid) {
+        if !agents.contains(&orphan.pid) && !own.contains(&orphan.pid) {
             // Nothing is to be learned from how it ended.
             let _ = waitpid(Pid::from_raw(orphan.pid), Some(WaitPidFlag::WNOHANG));
         }

@@ -29,6 +29,7 @@ fn a_turn_starts_an_agent_and_the_next_finds_it_warm() {
     assert_eq!(world.runner.counts(), (1, 1));
 }
 
+// pitfall: input while busy merges or is injected: one message in flight, the next only on idle
 #[test]
 fn prompts_wait_for_the_turn_before_them() {
     let (mut world, launch) = running();
@@ -76,6 +77,7 @@ fn an_agent_that_dies_is_continued_and_says_each_block_once() {
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Done));
 }
 
+// pitfall: completed before the kill: the answer is read from the session file
 #[test]
 fn an_agent_that_died_after_its_answer_is_not_started_again() {
     let (mut world, launch) = running();
@@ -214,6 +216,7 @@ fn stop_interrupts_and_ends_once_nothing_is_left() {
     );
 }
 
+// pitfall: hard stop: interrupt, SIGINT, kill everything
 #[test]
 fn an_agent_that_does_not_heed_an_interrupt_is_killed_within_a_second() {
     let (mut world, launch) = running();
@@ -289,6 +292,7 @@ fn a_turn_prepared_for_a_stopped_one_is_prepared_anew() {
     assert_eq!(world.texts(&at(2, 2)), ["two"]);
 }
 
+// pitfall: a stall in mid-stream is not bounded by the CLI
 #[test]
 fn silence_ends_a_turn_unless_a_person_is_asked() {
     let (mut world, launch) = running();

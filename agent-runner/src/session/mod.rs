@@ -133,6 +133,12 @@ pub enum Effect {
         /// In the agent's words.
         rules: Vec<String>,
     },
+    /// The session is closed and nothing of it runs: what was made for it goes, if nothing is lost
+    /// with it.
+    Tidy {
+        /// Which.
+        session: String,
+    },
     /// Look how the memory stands; [`Event::Measured`] follows.
     Measure {
         /// The agents' own too, which takes longer.
@@ -204,6 +210,8 @@ pub enum Event {
     },
     /// Whatever it had started is gone.
     Swept,
+    /// A directory for a program to work in is there, or why not; for the shell alone.
+    Placed(Result<(), String>),
     /// How the memory stands; of no start.
     Measured(Memory),
     /// A tool is done.

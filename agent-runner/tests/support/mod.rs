@@ -19,8 +19,8 @@ use std::time::Duration;
 use fake_claude::ClaudeControl;
 use fake_hub::{FakeHub, Seen};
 use ipc_schema::{
-    Body, Decide, Decision, Fault, Interrupt, OpenTurns, Outcome, Prompt, Question, Standing,
-    TurnEvent, TurnRef, TurnUpdate, UnpromptedKept, UpdatesKept,
+    Body, CloseSession, Decide, Decision, Fault, Interrupt, OpenTurns, Outcome, Prompt, Question,
+    Standing, TurnEvent, TurnRef, TurnUpdate, UnpromptedKept, UpdatesKept, Worktree,
 };
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -60,6 +60,7 @@ struct Mind {
     /// Session → the agent's own id of it, where the runner has told one.
     sessions: BTreeMap<String, String>,
     unprompted: Vec<String>,
+    worktrees: Vec<Worktree>,
     complaints: Vec<String>,
     answers: usize,
 }
@@ -332,6 +333,31 @@ impl Desk {
         self.mind.lock().unwrap().unprompted.clone()
     }
 
+    /// Waits until the runner's worktrees are like that.
+    pub async fn worktrees(&self, like: impl Fn(&[Worktree]) -> bool) -> Vec<Worktree> {
+        let mut changed = self.changed.clone();
+        let found = async {
+            loop {
+                changed.borrow_and_update();
+                let now = self.mind.lock().unwrap().worktrees.clone();
+                if like(&now) {
+                    return now;
+                }
+                changed.changed().await.unwrap();
+            }
+        };
+        match tokio::time::timeout(SOON, found).await {
+            Ok(found) => found,
+            Err(_) => panic!("{:#?}\n{}", self.mind.lock().unwrap(), self.log()),
+        }
+    }
+
+    /// The hub lets a session go.
+    pub fn close(&self, session: &str) {
+        let session = session.to_owned();
+        self.hub.say(Body::CloseSession(CloseSession { session }));
+    }
+
     pub fn pid(&self) -> i32 {
         self.runner.id().unwrap().cast_signed()
     }
@@ -459,6 +485,10 @@ fn react(mind: &mut Mind, seen: Seen) -> Vec<Body> {
         Body::Unprompted(said) => {
             mind.unprompted.push(said.text);
             vec![Body::UnpromptedKept(UnpromptedKept { id: said.id })]
+        }
+        Body::Worktrees(told) => {
+            mind.worktrees = told.worktrees;
+            Vec::new()
         }
         Body::Nack(nack) => {
             mind.complaints.push(nack.why);

@@ -533,6 +533,19 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
             "unprompted_kept",
             Body::UnpromptedKept(UnpromptedKept { id: "u1".into() }),
         ),
+        (
+            "worktrees",
+            Body::Worktrees(Worktrees {
+                worktrees: vec![Worktree {
+                    session: "s1".into(),
+                    path: "/w/.bulkhead/worktrees/s1".into(),
+                    branch: "bulkhead/s1".into(),
+                    kept: true,
+                    changes: 2,
+                    commits: 1,
+                }],
+            }),
+        ),
     ];
     bodies
         .into_iter()

@@ -12,6 +12,12 @@ use unicode_normalization::UnicodeNormalization as _;
 pub fn read(message: &str, question: &QuestionKind) -> Option<Decision> {
     let said = normalise(message);
     match question {
+        QuestionKind::Permission { .. } | QuestionKind::Plan { .. }
+            if reason(message).is_some() =>
+        {
+            let why = reason(message)?;
+            Some(Decision::Deny { why })
+        }
         QuestionKind::Permission { always, .. } => match verdict(&said)? {
             Verdict::Allow => Some(Decision::Allow),
             Verdict::Deny => Some(deny()),
@@ -27,17 +33,27 @@ pub fn read(message: &str, question: &QuestionKind) -> Option<Decision> {
             options,
             multiple,
         } => {
-            let chosen = chosen(
-                &said,
-                options.iter().map(|option| &*option.label),
-                *multiple,
-            )?;
+            let labels = options.iter().map(|option| &*option.label);
+            let chosen = chosen(&said, labels, *multiple)
+                .or_else(|| own_words(message, &["0", "other", "其他"]))?;
             Some(Decision::Answers {
                 answers: BTreeMap::from([(text.clone(), chosen)]),
             })
         }
         QuestionKind::Unknown => None,
     }
+}
+
+/// A denial with a reason: "2: too slow". A reason never approves anything.
+fn reason(message: &str) -> Option<String> {
+    own_words(message, &["2", "deny", "拒绝"])
+}
+
+/// What somebody wrote behind one of these words and a colon.
+fn own_words(message: &str, words: &[&str]) -> Option<String> {
+    let (word, own) = message.split_once([':', '：'])?;
+    let own = own.trim();
+    (words.contains(&normalise(word).as_str()) && !own.is_empty()).then(|| own.to_owned())
 }
 
 fn deny() -> Decision {
@@ -111,6 +127,27 @@ mod tests {
 
     const ALLOW: Option<Decision> = Some(Decision::Allow);
     const ALWAYS: Option<Decision> = Some(Decision::AllowAlways);
+
+    #[test]
+    fn a_denial_may_have_a_reason() {
+        let deny = |why: &str| Some(Decision::Deny { why: why.into() });
+        let plan = QuestionKind::Plan { text: "1".into() };
+        for question in [&permission(true), &plan] {
+            assert_eq!(
+                read("2: Use the other one", question),
+                deny("Use the other one")
+            );
+            assert_eq!(
+                read(" ２： 太慢了\n换一个", question),
+                deny("太慢了\n换一个")
+            );
+            assert_eq!(read("Deny: no", question), deny("no"));
+            // Only a no has reasons.
+            for said in ["1: go", "allow: go", "3: go", "because: 2", "2 no", "2:"] {
+                assert_eq!(read(said, question), None, "{said}");
+            }
+        }
+    }
 
     #[test]
     fn every_form_that_a_phone_types() {
@@ -203,6 +240,12 @@ mod tests {
             Some(Decision::Answers { answers }) => answers.get("Which DB?").cloned(),
             _ => None,
         };
+        assert_eq!(
+            answer("0: Both, Please", false).as_deref(),
+            Some("Both, Please")
+        );
+        assert_eq!(answer("其他：都要", true).as_deref(), Some("都要"));
+        assert_eq!(answer("3: x", false), None);
         assert_eq!(answer("1", false).as_deref(), Some("SQLite"));
         assert_eq!(answer("postgres", false).as_deref(), Some("Postgres"));
         assert_eq!(answer("1, 2", true).as_deref(), Some("SQLite, Postgres"));

@@ -28,6 +28,8 @@ pub enum Command {
     Mode(String),
     /// The session's model; empty = which is it?
     Model(String),
+    /// Make the conversation shorter; with what is to be kept, if anything was said of it.
+    Compact(String),
     /// One of the operator's prompts, with what followed its name.
     Prompt {
         /// Its name.
@@ -58,6 +60,7 @@ impl Command {
             Command::History(_) => "history",
             Command::Mode(_) => "mode",
             Command::Model(_) => "model",
+            Command::Compact(_) => "compact",
             Command::Prompt { name, .. } => name,
             Command::Unknown { nearest, .. } => nearest,
         }
@@ -65,8 +68,9 @@ impl Command {
 }
 
 /// The hub's own, in the order of `/help`.
-pub const BUILT_IN: [&str; 10] = [
-    "new", "list", "switch", "stop", "status", "history", "mode", "model", "whoami", "help",
+pub const BUILT_IN: [&str; 11] = [
+    "new", "list", "switch", "stop", "status", "history", "mode", "model", "compact", "whoami",
+    "help",
 ];
 
 /// Reads a message; `None` = a prompt. `aliases` maps names to names, `prompts` names the
@@ -95,6 +99,7 @@ pub fn read<'a>(
         "history" => Command::History(args.trim().parse().ok()),
         "mode" => Command::Mode(args.trim().to_owned()),
         "model" => Command::Model(args.trim().to_owned()),
+        "compact" => Command::Compact(args.trim().to_owned()),
         name if prompts.contains(&name) => Command::Prompt {
             name: name.to_owned(),
             args: args.to_owned(),
@@ -247,7 +252,7 @@ mod tests {
         for prompt in [
             "hello",
             "/etc/hosts is broken",
-            "/compact",
+            "/context",
             "/",
             "",
             "new",

@@ -38,6 +38,8 @@ pub enum Ask {
     },
     /// The sessions last used.
     Sessions,
+    /// The directories of sessions that have one of their own.
+    Workspaces,
 }
 
 /// An answer.
@@ -65,6 +67,11 @@ pub enum Answer {
     Sessions {
         /// Last used first.
         sessions: Vec<SessionLine>,
+    },
+    /// To [`Ask::Workspaces`].
+    Workspaces {
+        /// By project and session.
+        worktrees: Vec<WorktreeLine>,
     },
     /// The question could not be read.
     Error {
@@ -120,6 +127,25 @@ pub struct SessionLine {
     pub used_at: u64,
 }
 
+/// A worktree of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorktreeLine {
+    /// The project.
+    pub project: String,
+    /// The session.
+    pub session: String,
+    /// Its branch.
+    pub branch: String,
+    /// The whole path.
+    pub path: String,
+    /// Its session was closed, and it stays because of what is in it.
+    pub kept: bool,
+    /// Files that were not committed then.
+    pub changes: u64,
+    /// Commits that were on no other branch then.
+    pub commits: u64,
+}
+
 /// Answers one question; runs between two batches of the hub's loop.
 pub fn answer(engine: &mut Engine, ask: Ask, now: u64) -> Result<Answer, SpoolError> {
     Ok(match ask {
@@ -141,6 +167,20 @@ pub fn answer(engine: &mut Engine, ask: Ask, now: u64) -> Result<Answer, SpoolEr
         Ask::Requeue { reply } => Answer::Requeued {
             chunks: engine.requeue(&reply, now)?,
         },
+        Ask::Workspaces => {
+            let line = |(project, tree): (String, ipc_schema::Worktree)| WorktreeLine {
+                project,
+                session: tree.session,
+                branch: tree.branch,
+                path: tree.path,
+                kept: tree.kept,
+                changes: tree.changes,
+                commits: tree.commits,
+            };
+            Answer::Workspaces {
+                worktrees: engine.worktrees().into_iter().map(line).collect(),
+            }
+        }
         Ask::Sessions => {
             let line = |s: spool::Session| SessionLine {
                 id: s.id,

@@ -22,11 +22,14 @@ mod progress;
 mod questions;
 mod runner;
 mod sessions;
+mod worktrees;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use ipc_schema::{Activity, Body, Capabilities, CommandSpec, CursorKept, CursorPut, Nack};
+use ipc_schema::{
+    Activity, Body, Capabilities, CommandSpec, CursorKept, CursorPut, Nack, Worktree,
+};
 use spool::{Spool, SpoolError, Turn};
 
 use self::blobs::Incoming;
@@ -142,6 +145,8 @@ pub struct Engine {
     quiet: HashMap<Lane, String>,
     /// Files that are being handed over, by peer.
     incoming: HashMap<String, Vec<Incoming>>,
+    /// The worktrees of each runner's sessions, as it said last.
+    worktrees: HashMap<String, Vec<Worktree>>,
     dirty_sessions: BTreeSet<String>,
     dirty_lanes: BTreeSet<Lane>,
     out: Vec<Out>,
@@ -189,6 +194,7 @@ impl Engine {
             live: HashMap::new(),
             quiet: HashMap::new(),
             incoming: HashMap::new(),
+            worktrees: HashMap::new(),
             dirty_sessions: BTreeSet::new(),
             dirty_lanes: BTreeSet::new(),
             out: Vec::new(),
@@ -323,6 +329,7 @@ impl Engine {
             Body::BlobGet(get) => self.blob_get(peer, id, get),
             Body::TurnsAnswer(answer) if !is_worker => self.turns_answer(peer, answer, now),
             Body::TurnUpdate(update) if !is_worker => self.turn_update(peer, id, update, now),
+            Body::Worktrees(told) if !is_worker => self.worktrees_told(peer, told, now),
             Body::Unprompted(said) if !is_worker => self.unprompted(peer, said, now),
             Body::Nack(nack) => {
                 tracing::warn!(peer, why = %nack.why, "the peer could not use an envelope");

@@ -32,7 +32,8 @@ pub fn menu(plan: &Plan, project: &Project) -> Vec<CommandSpec> {
         options: vec![option("text", "What to do it with", "补充内容")],
         private: false,
     });
-    let built_in = BUILT_IN.into_iter().map(|name| CommandSpec {
+    let built_in = BUILT_IN.into_iter().filter(|name| there_is(name, project));
+    let built_in = built_in.map(|name| CommandSpec {
         name: name.to_owned(),
         about: about(name, Lang::En),
         about_zh: about(name, Lang::Zh),
@@ -44,6 +45,11 @@ pub fn menu(plan: &Plan, project: &Project) -> Vec<CommandSpec> {
         .chain(own.filter(|spec| !BUILT_IN.contains(&spec.name.as_str())))
         .filter(|spec| !off(&spec.name))
         .collect()
+}
+
+/// Whether one of the hub's own commands means anything to a project's agent.
+pub fn there_is(name: &str, project: &Project) -> bool {
+    name != "compact" || project.compacts
 }
 
 fn options(name: &str, project: &Project) -> Vec<CommandOption> {
@@ -60,6 +66,7 @@ fn options(name: &str, project: &Project) -> Vec<CommandOption> {
             choices: project.modes.iter().take(25).cloned().collect(),
             ..option("mode", "The mode to go to", "要切换到的模式")
         }],
+        "compact" => vec![option("keep", "What to keep", "需要保留的内容")],
         "model" => vec![option("model", "The model to use", "要使用的模型")],
         _ => Vec::new(),
     }
@@ -104,6 +111,7 @@ mod tests {
         let project = Project {
             disabled_commands: vec!["history".into()],
             modes: vec!["default".into(), "plan".into()],
+            compacts: true,
             ..Project::default()
         };
         let menu = menu(&plan, &project);
@@ -111,8 +119,8 @@ mod tests {
         assert_eq!(
             names,
             [
-                "new", "list", "switch", "stop", "status", "mode", "model", "whoami", "help",
-                "review", "tidy"
+                "new", "list", "switch", "stop", "status", "mode", "model", "compact", "whoami",
+                "help", "review", "tidy"
             ]
         );
         let spec = |name: &str| menu.iter().find(|spec| spec.name == name).unwrap();

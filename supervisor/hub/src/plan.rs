@@ -172,6 +172,9 @@ pub struct Project {
     /// The modes that a session can be put into; empty = there are none to choose from.
     #[serde(default)]
     pub modes: Vec<String>,
+    /// Its agent can make its conversation shorter.
+    #[serde(default)]
+    pub compacts: bool,
     /// The longest entry of `/history`, in characters; absent = all of it.
     #[serde(default)]
     pub history_max_len: Option<u32>,

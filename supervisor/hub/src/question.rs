@@ -64,7 +64,7 @@ pub fn controls(about: &QuestionKind, words: impl Fn(Button) -> String) -> Vec<C
         }
         QuestionKind::Plan { .. } => vec![
             button(ALLOW, Button::CarryOut, Tone::Good),
-            button(DENY, Button::Deny, Tone::Bad),
+            button(DENY, Button::KeepPlanning, Tone::Neutral),
         ],
         QuestionKind::Choice {
             options, multiple, ..

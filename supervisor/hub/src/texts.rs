@@ -256,7 +256,20 @@ pub enum Text<'a> {
         trust: Option<bool>,
         /// The name of the agent's volume; may be empty.
         volume: &'a str,
+        /// The branch of the session's own worktree; may be empty.
+        branch: &'a str,
     },
+    /// A closed session's worktree stays, because of what is in it.
+    WorktreeKept {
+        /// Its branch.
+        branch: &'a str,
+        /// Files that are not committed.
+        changes: u64,
+        /// Commits that are on no other branch.
+        commits: u64,
+    },
+    /// `/compact`, for an agent that cannot.
+    NoCompact,
     /// `/list`.
     Sessions {
         /// Titles, ages in seconds, and whether it is the current one; the last used first.
@@ -371,6 +384,8 @@ pub enum Button {
     Always,
     /// The plan is good.
     CarryOut,
+    /// The plan is not good yet.
+    KeepPlanning,
     /// The list's hint.
     Choose,
 }

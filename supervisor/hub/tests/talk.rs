@@ -245,7 +245,9 @@ fn the_menu_names_what_may_be_used() {
         .into_iter()
         .map(|spec| spec.name)
         .collect();
-    assert_eq!(names, hub::command::BUILT_IN);
+    let mut all = hub::command::BUILT_IN.to_vec();
+    all.retain(|name| *name != "compact");
+    assert_eq!(names, all, "its agent cannot do the other");
     assert!(desk.engine.menu("nobody").is_empty());
 }
 
@@ -419,4 +421,52 @@ fn the_status_says_what_the_session_has_used() {
     desk.update(&prompt.at, 2, usage);
     let status = said(&mut desk, inbound("e2", "ann", "/status")).remove(0);
     assert!(status.contains("20k/200k tokens (10 %), opus"), "{status}");
+}
+
+#[test]
+fn compact_is_a_turn_where_the_agent_can_and_a_word_where_it_cannot() {
+    let mut desk = Desk::linked();
+    let told = said(&mut desk, inbound("e1", "ann", "/compact keep names"));
+    assert_eq!(told, [en(Text::NoCompact)]);
+    let mut can = plan();
+    can.projects.get_mut("demo").unwrap().compacts = true;
+    let mut desk = Desk::linked_with(can);
+    let out = desk.says("e1", "/compact keep names");
+    assert_eq!(prompts(&out)[0].text, "/compact keep names");
+}
+
+#[test]
+fn a_worktree_is_shown_and_one_that_is_kept_is_told_once() {
+    let mut desk = Desk::linked();
+    let prompt = turn(&mut desk, "e1", "mend", "done");
+    let tree = Worktree {
+        session: prompt.session.clone(),
+        path: "/w/t".into(),
+        branch: "bulkhead/t".into(),
+        ..Worktree::default()
+    };
+    let kept = Worktree {
+        kept: true,
+        changes: 2,
+        commits: 1,
+        ..tree.clone()
+    };
+    let tell = |desk: &mut Desk, tree: &Worktree| {
+        let worktrees = vec![tree.clone()];
+        let out = desk.got(RUNNER, Body::Worktrees(Worktrees { worktrees }));
+        desk.post_all(out)
+    };
+    // What a hub hears first is no news.
+    assert_eq!(tell(&mut desk, &kept), Vec::<String>::new());
+    assert_eq!(tell(&mut desk, &tree), Vec::<String>::new());
+    let status = said(&mut desk, inbound("e2", "ann", "/status")).remove(0);
+    assert!(status.contains("Worktree: `bulkhead/t`"), "{status}");
+    let told = en(Text::WorktreeKept {
+        branch: "bulkhead/t",
+        changes: 2,
+        commits: 1,
+    });
+    assert_eq!(tell(&mut desk, &kept), [told]);
+    assert_eq!(tell(&mut desk, &kept), Vec::<String>::new());
+    assert_eq!(desk.engine.worktrees(), [("demo".to_owned(), kept)]);
 }

@@ -543,6 +543,7 @@ impl Session for AcpSession {
             | Event::Read { .. }
             | Event::Swept
             | Event::Called { .. }
+            | Event::Placed(_)
             | Event::Measured(_) => {}
         }
     }

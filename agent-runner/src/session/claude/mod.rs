@@ -317,7 +317,7 @@ impl Session for ClaudeSession {
                 tracing::warn!("the agent printed a line of more than 16 MiB; it is passed over");
                 self.heard(cx);
             }
-            Event::Output(_) | Event::Measured(_) => {}
+            Event::Output(_) | Event::Placed(_) | Event::Measured(_) => {}
             Event::Exited(exit) => self.exited(&exit, cx),
             Event::Written(ids) => {
                 if let Life::Live(_, protocol) = &mut self.life {

@@ -135,9 +135,7 @@ impl ClaudeSession {
             mode: self.set.0.clone(),
             model: self.set.1.clone(),
             // Known where it is started.
-            granted: Vec::new(),
-            words: Vec::new(),
-            volume: None,
+            ..Start::default()
         };
         tracing::info!(
             resume = start.resume,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Build;
 use crate::context::Place;
 use crate::nearest;
-use crate::plan::{Agent, AgentKind, Mode, Sandbox};
+use crate::plan::{Agent, AgentKind, Mode, Sandbox, Workspace};
 use crate::problems::shown;
 use crate::value::none_of;
 use crate::walk::Section;
@@ -90,6 +90,7 @@ impl Build<'_, '_> {
         );
         let options = section.table("options")?;
         let work_dir = self.work_dir(options, project);
+        let at_work = work_dir.clone();
         let (cmd, args) = self.command(options, kind, preset, &work_dir);
         self.without_effect(options, kind);
         let mode = self.mode(options, kind);
@@ -126,6 +127,7 @@ impl Build<'_, '_> {
             persona: self.persona(options),
             timeout_mins: options.nonzero("timeout_mins", 0),
             sandbox: self.sandbox(section),
+            workspace: self.workspace(section, kind, &at_work),
             max_agents: section.nonzero("max_agents", 0),
             memory_mb: section.nonzero("agents_memory_mb", 0),
             reserve_memory_mb: section.nonzero("reserve_memory_mb", 512),
@@ -277,6 +279,29 @@ impl Build<'_, '_> {
             }
         }
         work_dir
+    }
+
+    /// Worktrees need a repository. Whether it has a commit is seen when one is made.
+    fn workspace(&mut self, section: &Section, kind: AgentKind, work_dir: &Path) -> Workspace {
+        if section.text("workspace") != Some("worktree") {
+            return Workspace::Shared;
+        }
+        if kind == AgentKind::Acp {
+            let why = "worktrees are for agents of type `claudecode` and `command` in this version";
+            self.problems
+                .error(section.at("workspace"), &section.path("workspace"), why);
+        }
+        let there = |dir: &Path| !matches!((self.cx.place)(&dir.join(".git")), Place::Missing);
+        let whole = !work_dir.as_os_str().is_empty();
+        if whole && !work_dir.ancestors().any(there) {
+            let shown = work_dir.display();
+            let why = format!(
+                "{shown} is in no git repository, and without one there are no worktrees: make one with  git -C {shown} init  and commit, or write workspace = \"shared\""
+            );
+            self.problems
+                .error(section.at("workspace"), &section.path("workspace"), why);
+        }
+        Workspace::Worktree
     }
 
     fn command(

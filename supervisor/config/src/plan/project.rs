@@ -172,6 +172,16 @@ pub enum Auth {
     },
 }
 
+/// Where the sessions of a project work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Workspace {
+    /// All in its work directory.
+    Shared,
+    /// Each in a git worktree of its own.
+    Worktree,
+}
+
 /// The agent of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
@@ -221,6 +231,8 @@ pub struct Agent {
     pub timeout_mins: Option<u32>,
     /// What it may see and reach; none: everything that its user may.
     pub sandbox: Option<Sandbox>,
+    /// Where its sessions work.
+    pub workspace: Workspace,
     /// The most processes at a time; none: as many as there is memory for.
     pub max_agents: Option<u32>,
     /// The most memory of all its processes together, MiB.

@@ -185,6 +185,11 @@ pub(crate) static AGENT: Table = table(
             "what the agent may see and reach; without it an agent is in a sandbox all the same, with the defaults. `\"off\"`: none, and `status` says so",
         ),
         ours(
+            "workspace",
+            Kind::Choice(&[("shared", "shared"), ("worktree", "worktree")]),
+            "`shared` (default): all sessions work in `work_dir`; `worktree`: each has a git worktree and a branch `bulkhead/SESSION` of its own, in `.bulkhead/worktrees` of `work_dir`",
+        ),
+        ours(
             "max_agents",
             Kind::Int {
                 min: 0,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use supervisor_config::{AgentKind, Sandbox, Secret};
+use supervisor_config::{AgentKind, Place, Sandbox, Secret, Workspace};
 
 use crate::{GOOD, WEIBO, bent, context, expect, good, run};
 
@@ -42,6 +42,37 @@ fn the_machine_around_a_project_is_looked_at() {
     for part in ["in none of /w, PATH", "cargo install --path workers/weibo"] {
         expect(&weibo, &bare, &[("5 warning", "npm"), ("8 error", part)]);
     }
+}
+
+#[test]
+fn worktrees_need_a_repository() {
+    let worktree = bent("\"claudecode\"", "\"claudecode\"\nworkspace = \"worktree\"");
+    let mut cx = context();
+    assert_eq!(
+        good(&worktree).projects[0].agent.workspace,
+        Workspace::Worktree
+    );
+    // Anywhere above will do.
+    cx.place = Box::new(
+        |path| match path.ends_with(".git") && path != Path::new("/srv/.git") {
+            true => Place::Missing,
+            false => Place::Directory,
+        },
+    );
+    expect(&worktree, &cx, &[]);
+    cx.place = Box::new(|path| match path.ends_with(".git") {
+        true => Place::Missing,
+        false => Place::Directory,
+    });
+    expect(
+        &worktree,
+        &cx,
+        &[(
+            "5 error projects[0].agent.workspace: ",
+            "git -C /srv/web init",
+        )],
+    );
+    expect(GOOD, &cx, &[]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use spool::{Conversation, SpoolError, Turn, TurnState};
 use super::Engine;
 use super::outbox::Place;
 use crate::command::{self, BUILT_IN, Command};
+use crate::menu;
 use crate::plan::Rate;
 use crate::roles;
 use crate::texts::{Lang, Text, say};
@@ -79,6 +80,8 @@ impl Engine {
             Command::Model(wanted) => {
                 self.model_command(&wanted, conversation, &message.sender, place, lang, now)
             }
+            // One that the agent can carry out is a turn.
+            Command::Compact(_) => self.notice(place, &Text::NoCompact, lang, now),
             Command::Status => self.status_command(conversation, place, lang, now),
             Command::Help | Command::Prompt { .. } => {
                 self.help_command(conversation, &message.sender.id, place, lang, now)
@@ -113,7 +116,9 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         let may = |name: &&str| self.may(&conversation.project, user, name);
-        let built_in: Vec<&str> = BUILT_IN.into_iter().filter(may).collect();
+        let project = self.plan.projects.get(&conversation.project);
+        let means = |name: &&str| project.is_some_and(|project| menu::there_is(name, project));
+        let built_in: Vec<&str> = BUILT_IN.into_iter().filter(means).filter(may).collect();
         let commands = self.plan.commands.iter();
         let own: Vec<(&str, &str)> = commands
             .map(|command| (command.name.as_str(), command.description.as_str()))
@@ -258,6 +263,10 @@ impl Engine {
             login: project.login,
             trust: project.trust_project,
             volume: &project.volume,
+            branch: &self
+                .worktree(&project.runner, &session.id)
+                .map(|tree| tree.branch.clone())
+                .unwrap_or_default(),
         };
         self.notice(place, &status, lang, now)
     }

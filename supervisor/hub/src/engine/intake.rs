@@ -111,6 +111,9 @@ impl Engine {
                 return self.notice(&place, &Text::CommandDisabled { name }, lang, now);
             }
             Some(Command::Prompt { name, args }) => self.expand(&name, &args),
+            Some(Command::Compact(args)) if self.compacts(&project) => {
+                format!("/compact {args}").trim_end().to_owned()
+            }
             Some(known) => return self.obey(known, &conversation, &message, &place, lang, now),
             None => message.text.clone(),
         };
@@ -275,6 +278,11 @@ impl Engine {
         };
         self.spool.put_session(&session)?;
         Ok(session)
+    }
+
+    /// Whether the project's agent can make its conversation shorter.
+    fn compacts(&self, project: &str) -> bool {
+        self.plan.projects.get(project).is_some_and(|p| p.compacts)
     }
 
     /// What stands against running this message, if anything.

@@ -19,6 +19,7 @@ pub(super) fn button(button: Button, lang: Lang) -> String {
         Button::Deny => both!(lang, "Deny", "拒绝"),
         Button::Always => both!(lang, "Always allow this", "总是允许"),
         Button::CarryOut => both!(lang, "Carry it out", "执行"),
+        Button::KeepPlanning => both!(lang, "Keep planning", "继续完善"),
         Button::Choose => both!(lang, "Choose", "请选择"),
     }
 }
@@ -144,13 +145,13 @@ pub(super) fn permission(
         (None, By::Pressing) => String::new(),
         (Some(always), By::Typing) => both!(
             lang,
-            "Reply 1 to allow, 2 to deny, 3 to always allow ({always}).",
-            "回复 1 允许，2 拒绝，3 总是允许（{always}）。"
+            "Reply 1 to allow, 2 to deny (or 2: and why), 3 to always allow ({always}).",
+            "回复 1 允许，2 拒绝（也可以回复“2：原因”），3 总是允许（{always}）。"
         ),
         (None, By::Typing) => both!(
             lang,
-            "Reply 1 to allow, 2 to deny.",
-            "回复 1 允许，2 拒绝。"
+            "Reply 1 to allow, 2 to deny (or 2: and why).",
+            "回复 1 允许，2 拒绝（也可以回复“2：原因”）。"
         ),
     };
     format!("{ask}\n{detail}{answer}")
@@ -178,15 +179,24 @@ pub(super) fn choice(
         text.push('\n');
     }
     if by == By::Pressing {
+        text.push_str(&both!(
+            lang,
+            "Or reply 0: and your own words.",
+            "也可以回复“0：您的回答”。"
+        ));
         return text;
     }
     text.push_str(&match multiple {
         true => both!(
             lang,
-            "Reply with one number, or several with commas between them.",
-            "请回复一个数字，多选时用逗号分隔。"
+            "Reply with one number, several with commas between them, or 0: and your own words.",
+            "请回复一个数字，多选时用逗号分隔；也可以回复“0：您的回答”。"
         ),
-        false => both!(lang, "Reply with a number.", "请回复一个数字。"),
+        false => both!(
+            lang,
+            "Reply with a number, or 0: and your own words.",
+            "请回复一个数字，也可以回复“0：您的回答”。"
+        ),
     });
     text
 }
@@ -234,6 +244,7 @@ pub fn about(name: &str, lang: Lang) -> String {
         ),
         "mode" => both!(lang, "what the agent may do unasked", "查看或更改权限模式"),
         "model" => both!(lang, "which model answers", "查看或更改模型"),
+        "compact" => both!(lang, "make the conversation shorter", "压缩对话内容"),
         _ => String::new(),
     }
 }

@@ -75,6 +75,7 @@ fn all() -> Vec<Text<'static>> {
         Text::Button(Button::Deny),
         Text::Button(Button::Always),
         Text::Button(Button::CarryOut),
+        Text::Button(Button::KeepPlanning),
         Text::Button(Button::Choose),
         Text::QuestionNotYours,
         Text::QuestionStillOpen,
@@ -172,6 +173,12 @@ fn all() -> Vec<Text<'static>> {
         Text::Lacks(Lack::Other),
         Text::RunnerDown,
         Text::PartFailed,
+        Text::WorktreeKept {
+            branch: "bulkhead/0f3c",
+            changes: 2,
+            commits: 1,
+        },
+        Text::NoCompact,
     ];
     for text in &all {
         match text {
@@ -197,6 +204,7 @@ fn all() -> Vec<Text<'static>> {
             Text::Model { .. } | Text::ModelSet { .. } => {}
             Text::OthersSession { .. } | Text::Lacks(_) => {}
             Text::RunnerDown | Text::PartFailed => {}
+            Text::WorktreeKept { .. } | Text::NoCompact => {}
         }
     }
     all
@@ -225,6 +233,7 @@ fn status(runner_up: bool, running_secs: Option<usize>, stopping: bool) -> Text<
         login: Login::Key,
         trust: Some(!runner_up),
         volume: "shop",
+        branch: "bulkhead/0f3c",
     }
 }
 

@@ -97,8 +97,8 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
                 By::Pressing => String::new(),
                 By::Typing => both!(
                     lang,
-                    "\n\nReply 1 to carry it out, 2 to refuse it.",
-                    "\n\n回复 1 执行，2 拒绝。"
+                    "\n\nReply 1 to carry it out, 2 to keep planning; or 2: and what to change.",
+                    "\n\n回复 1 执行，2 继续完善；也可以回复“2：修改意见”。"
                 ),
             };
             both!(
@@ -264,6 +264,7 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             login,
             trust,
             volume,
+            branch,
         } => {
             let login = parts::login(login, lang);
             let home = parts::home(trust, volume, lang);
@@ -274,14 +275,42 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
                 "" => String::new(),
                 used => both!(lang, "\nUsed: {used}", "\n用量：{used}"),
             };
+            let branch = match branch {
+                "" => String::new(),
+                branch => {
+                    let branch = code(branch);
+                    both!(lang, "\nWorktree: {branch}", "\n工作树：{branch}")
+                }
+            };
             both!(
                 lang,
                 "Project: {project}\nAgent: {agent}, {doing}\nQueue: {queued}\nModel: {model}\n\
-                 Mode: {mode}\nLogin: {login}{home}\nSession: {session}{used}",
+                 Mode: {mode}\nLogin: {login}{home}\nSession: {session}{branch}{used}",
                 "项目：{project}\n助手：{agent}，{doing}\n排队：{queued}\n模型：{model}\n\
-                 模式：{mode}\n登录：{login}{home}\n会话：{session}{used}"
+                 模式：{mode}\n登录：{login}{home}\n会话：{session}{branch}{used}"
             )
         }
+        Text::WorktreeKept {
+            branch,
+            changes,
+            commits,
+        } => {
+            let branch = code(branch);
+            both!(
+                lang,
+                "The directory of the session that was closed is kept, because there may be work in it: \
+                 {changes} files not committed, {commits} commits on no other branch.\n\
+                 Its branch is {branch}; `bulkhead workspace list` shows where it is.",
+                "已关闭会话的工作目录已保留，其中可能有未完成的工作：\
+                 {changes} 个文件未提交，{commits} 个提交不在其他分支上。\n\
+                 分支为 {branch}；可用 `bulkhead workspace list` 查看位置。"
+            )
+        }
+        Text::NoCompact => both!(
+            lang,
+            "This project's agent cannot make its conversation shorter.\n/new starts an empty one.",
+            "这个项目的助手无法压缩对话。\n发送 /new 可开始新会话。"
+        ),
         Text::Sessions { sessions } => parts::sessions(sessions, lang),
         Text::NoSuchSession => both!(
             lang,
