@@ -297,7 +297,7 @@ impl Agent {
         framing: Framing,
     ) -> Result<(Hold, mpsc::Receiver<(u64, Event)>), Fault> {
         let (child, _) = Spawn {
-            beside: Beside::default(),
+            beside: Beside::default().and(home::volume(&self.options, SESSION)),
             program: self.options.program(),
             arguments,
             environment: &self.environment,
@@ -305,7 +305,6 @@ impl Agent {
             lock: None,
             model_port: self.model.as_ref().map(ModelProxy::port),
             cage: self.cage.as_ref(),
-            volume: home::volume(&self.options, SESSION).as_deref(),
         }
         .start()?;
         let claim = Claim {

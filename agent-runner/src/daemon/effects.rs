@@ -314,11 +314,10 @@ impl Shell {
             arguments: &arguments,
             environment: &environment,
             work_dir: &self.spaces.dir(session),
-            beside: self.spaces.beside(session),
+            beside: self.spaces.beside(session).and(volume),
             lock: self.lock_of(launch),
             model_port: self.model.as_ref().map(ModelProxy::port),
             cage: self.cage.as_ref(),
-            volume: volume.as_deref(),
         };
         match spawn.start() {
             Ok((child, jail)) => {

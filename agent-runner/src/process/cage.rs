@@ -100,7 +100,6 @@ impl Cage {
         environment: &mut BTreeMap<String, String>,
         mark: &str,
         model_port: Option<u16>,
-        volume: Option<&Path>,
         beside: &Beside,
     ) -> Result<Ready, Fault> {
         let fault = |words: String| Fault::Agent { words };
@@ -116,10 +115,8 @@ impl Cage {
                 tracing::warn!(dir = %dir.display(), %error, "a directory for the agent cannot be made");
             }
         }
-        let volume = volume.map(Path::to_owned);
         let read = [self.plugins.as_slice(), &beside.read].concat();
-        let own: Vec<PathBuf> = homes.into_iter().chain(volume).collect();
-        let write = [own.as_slice(), &beside.write].concat();
+        let write = [homes.as_slice(), &beside.write].concat();
         let inmate = Inmate {
             program,
             work_dir,

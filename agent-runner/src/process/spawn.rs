@@ -39,8 +39,6 @@ pub struct Spawn<'a> {
     pub beside: Beside,
     /// How it is jailed; none = it is not.
     pub cage: Option<&'a Cage>,
-    /// A directory that is its own beside the working directory: it may write there.
-    pub volume: Option<&'a Path>,
 }
 
 impl Spawn<'_> {
@@ -78,7 +76,6 @@ impl Spawn<'_> {
                 &mut environment,
                 &mark,
                 self.model_port,
-                self.volume,
                 &self.beside,
             )?;
             told = ready.told;

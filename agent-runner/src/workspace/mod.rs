@@ -50,6 +50,15 @@ pub struct Beside {
     pub write: Vec<PathBuf>,
 }
 
+impl Beside {
+    /// With a volume, if there is one: the agent may write there.
+    #[must_use]
+    pub fn and(mut self, volume: Option<PathBuf>) -> Beside {
+        self.write.extend(volume);
+        self
+    }
+}
+
 /// The worktrees of one project.
 #[derive(Debug, Clone)]
 pub struct Workspaces {
