@@ -22,6 +22,8 @@ const OTHERS: [&str; 3] = [
 #[tokio::test]
 async fn an_agent_finds_no_secret_but_the_token_of_its_session() {
     let scene = Scene::unready(|setup| {
+        // What is apart must be so without a sandbox; with one, there is hardly anything to look at.
+        setup.agent_table = "sandbox = \"off\"".to_owned();
         setup.agent_options = format!(
             "allowed_tools = [\"Bash\"]\nvolume = \"mine\"\n\
              api_key = \"{KEY}\"\nbase_url = \"http://127.0.0.1:9\""
