@@ -599,6 +599,32 @@ fn a_question_of_a_dead_agent_cannot_be_answered() {
 }
 
 #[test]
+fn a_question_that_nobody_answered_in_time_is_said_to_be_over() {
+    let mut desk = Desk::linked();
+    let prompt = prompts(&desk.says("e1", "one")).remove(0);
+    let about = QuestionKind::Permission {
+        tool: "Bash".into(),
+        detail: "ls".into(),
+        always: None,
+    };
+    let question = Question {
+        question: "q1".into(),
+        about,
+        deadline_ms: 1000,
+    };
+    let out = desk.update(&prompt.at, 1, TurnEvent::Asked(question));
+    desk.post_all(out);
+    let expired = TurnEvent::Withdrawn {
+        question: "q1".into(),
+        expired: true,
+    };
+    let out = desk.update(&prompt.at, 2, expired);
+    assert_eq!(desk.post_all(out), [en(Text::QuestionExpired)]);
+    let out = desk.says("e2", "1");
+    assert!(!kinds(&out).contains(&"decide".to_owned()));
+}
+
+#[test]
 fn a_stranger_is_told_once_a_day_and_never_the_text() {
     let mut desk = Desk::linked();
     let stranger =
