@@ -366,6 +366,18 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
             ));
         }
     }
+    // Addresses are logged and shown.
+    let authority = |url: &str| {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split(['/', '?', '#']).next().map(str::to_owned)
+    };
+    let base_url = known["base_url"].as_str().and_then(authority);
+    if base_url.is_some_and(|authority| authority.contains('@')) {
+        problems.push(OptionProblem::new(
+            "base_url",
+            "has a name or a password in it, which would be shown; write the key into api_key",
+        ));
+    }
     if known["api_key"].is_string() && known["oauth_token"].is_string() {
         problems.push(OptionProblem::new(
             "oauth_token",
@@ -499,6 +511,14 @@ mod tests {
             assert!(told.starts_with("api_key: is empty"), "{told}");
             assert!(!told.contains("canary"), "{told}");
         }
+        let named = json!({"base_url": "https://ann:canary@model.example/v1", "api_key": "x"});
+        let told = problems(with(named)).join("\n");
+        assert!(
+            told.contains("base_url: has a name") && !told.contains("canary"),
+            "{told}"
+        );
+        let plain = json!({"base_url": "https://model.example/v1/@x", "api_key": "x"});
+        assert_eq!(problems(with(plain)), Vec::<String>::new());
         let told = problems(with(json!({"base_url": "ftp://x", "proxy": "x"}))).join("\n");
         assert!(
             told.contains("base_url: ") && told.contains("proxy: "),
