@@ -141,6 +141,9 @@ pub struct Options {
     /// What must be left of the machine's memory when another agent starts, MiB; 0 = it is not looked
     /// at.
     pub reserve_memory_mb: u64,
+    /// Whether the agent may send files of its work dir to the chat; none = unless it has nothing but
+    /// tools ([`Options::sends_files`]).
+    pub send_file: Option<bool>,
     /// The largest file that the agent may send to the chat, bytes; 0 = it cannot send any.
     pub send_file_max_bytes: u64,
     /// Tools of the operator's.
@@ -189,6 +192,7 @@ impl Default for Options {
             max_agents: 0,
             agents_memory_mb: 0,
             reserve_memory_mb: 512,
+            send_file: None,
             send_file_max_bytes: 25 << 20,
             tools: Vec::new(),
             tools_only: false,
@@ -231,6 +235,12 @@ impl Options {
     /// Whether the project's own settings are loaded. Not for an agent that has nothing but tools.
     pub fn trusts_project(&self) -> bool {
         self.trust_project && !self.tools_only
+    }
+
+    /// Whether the agent may send files of its work dir to the chat. One that has nothing but tools is
+    /// for strangers: they would have any of them for the asking, so it must be written out.
+    pub fn sends_files(&self) -> bool {
+        self.send_file_max_bytes > 0 && self.send_file.unwrap_or(!self.tools_only)
     }
 
     /// How long an idle process is kept.
@@ -296,12 +306,13 @@ const KEYS: &[(&str, Kind)] = &[
     ("agents_memory_mb", Kind::Number(0, MIB)),
     ("reserve_memory_mb", Kind::Number(0, MIB)),
     ("tools_only", Kind::Switch),
+    ("send_file", Kind::Switch),
     ("send_file_max_bytes", Kind::Number(0, 1 << 30)),
     ("state_dir", Kind::Required),
 ];
 
-/// Every problem of these options. Nothing is looked up on disk: the agent may be installed, and
-/// its directory made, while the runner runs.
+/// Every problem of these options. Whether the agent and its directory are there is not asked: it may
+/// be installed, and they made, while the runner runs. Where tools are is looked up on disk.
 pub fn check(options: &Value) -> Vec<OptionProblem> {
     let mut known = options.clone();
     let mut problems = Vec::new();

@@ -275,6 +275,7 @@ async fn an_agent_that_has_only_tools_does_nothing_else() {
         format!("#tool Glob {{\"pattern\": \"{path}\"}}"),
         format!("#tool Task {{\"description\": \"d\", \"prompt\": \"#tool Bash {touch}\", \"subagent_type\": \"general-purpose\"}}"),
         "#tool Skill {\"skill\": \"run\"}".to_owned(),
+        "#tool mcp__bulkhead__send_file {\"path\": \"CLAUDE.md\"}".to_owned(),
     ]
     .into_iter()
     .enumerate()

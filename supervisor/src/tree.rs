@@ -240,6 +240,7 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         "env": env,
         "tools": tools,
         "tools_only": agent.tools_only,
+        "send_file": agent.send_file,
         "send_file_max_bytes": send_file_max_bytes,
         "idle_close_mins": project.agent_idle_close_mins.unwrap_or(0),
         "turn_idle_timeout_mins": plan.idle_timeout_mins.unwrap_or(0),

@@ -98,7 +98,7 @@ impl Catalogue {
             }),
             Does::CurrentTime,
         )?;
-        if options.send_file_max_bytes > 0 {
+        if options.sends_files() {
             catalogue.add(
                 SEND_FILE,
                 "Sends a file of the working directory to the chat, where the person can open it.",
@@ -236,17 +236,25 @@ mod tests {
             .collect();
         assert_eq!(names, [CURRENT_TIME, SEND_FILE, "order"]);
         assert!(!list.to_string().contains("hunter2"));
-        let none = Options {
-            send_file_max_bytes: 0,
-            ..Options::default()
-        };
-        assert!(
-            !Catalogue::new(&none)
-                .unwrap()
-                .list()
-                .to_string()
-                .contains(SEND_FILE)
-        );
+    }
+
+    #[test]
+    fn files_are_sent_unless_it_is_refused_and_to_strangers_only_if_it_is_written() {
+        for (written, offered) in [
+            (json!({}), true),
+            (json!({"send_file": false}), false),
+            (json!({"send_file_max_bytes": 0}), false),
+            (json!({"send_file_max_bytes": 0, "send_file": true}), false),
+            (json!({"tools_only": true}), false),
+            (json!({"tools_only": true, "send_file": true}), true),
+        ] {
+            let options: Options = serde_json::from_value(written.clone()).unwrap();
+            let catalogue = Catalogue::new(&options).unwrap();
+            let can = catalogue.check(SEND_FILE, &json!({"path": ".env"})).is_ok();
+            assert_eq!(can, offered, "{written}");
+            let told = catalogue.list().to_string().contains(SEND_FILE);
+            assert_eq!(told, offered, "{written}");
+        }
     }
 
     #[test]

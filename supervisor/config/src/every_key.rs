@@ -47,7 +47,7 @@ TOP: shell shell_profile workspace_idle_timeout_mins webhook bridge management r
 ";
 const OURS: &str = "
 TOP: supervision spool
-[projects.agent]: sandbox workspace max_agents agents_memory_mb reserve_memory_mb tools tools_only
+[projects.agent]: sandbox workspace max_agents agents_memory_mb reserve_memory_mb tools tools_only send_file
 [projects.agent.options]: auth api_key oauth_token base_url proxy trust_project volume volume_scope persona
 [[projects.agent.tools]]: name description input command http secrets timeout_secs max_output_bytes
 [projects.agent.tools.http]: url method headers

@@ -97,6 +97,7 @@ impl Build<'_, '_> {
         let auth = self.auth(options);
         let volume = self.volume(options, kind, auth.as_ref());
         let text = |name| options.text(name).map(str::to_owned);
+        let tools_only = section.bool("tools_only").unwrap_or(false);
         let agent = Agent {
             kind,
             cmd,
@@ -132,7 +133,9 @@ impl Build<'_, '_> {
             memory_mb: section.nonzero("agents_memory_mb", 0),
             reserve_memory_mb: section.nonzero("reserve_memory_mb", 512),
             tools: Vec::new(),
-            tools_only: section.bool("tools_only").unwrap_or(false),
+            tools_only,
+            // Whoever may talk to an agent with nothing but tools would have every file for the asking.
+            send_file: section.bool("send_file").unwrap_or(!tools_only),
         };
         let agent = Agent {
             tools: self.tools(section, &agent.work_dir),

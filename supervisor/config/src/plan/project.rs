@@ -243,6 +243,8 @@ pub struct Agent {
     pub tools: Vec<Tool>,
     /// It has these tools and nothing else.
     pub tools_only: bool,
+    /// It has the tool that sends files of its work directory to the chat.
+    pub send_file: bool,
 }
 
 /// A tool of the operator's for the agent.

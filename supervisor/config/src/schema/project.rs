@@ -223,6 +223,11 @@ pub(crate) static AGENT: Table = table(
             Kind::Bool,
             "the agent has your tools and nothing else: no shell, no files, no network; default false",
         ),
+        ours(
+            "send_file",
+            Kind::Bool,
+            "whether the agent has the tool `send_file`, with which anybody who talks to it can have any file of `work_dir`; default true, with `tools_only` false",
+        ),
         later(
             "provider_refs",
             "providers by name; set `env` in the options instead",

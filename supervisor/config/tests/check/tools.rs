@@ -193,6 +193,11 @@ fn an_agent_that_has_nothing_but_tools_is_given_nothing_else() {
         text.replace("work_dir", &format!("{more}\nwork_dir"))
     };
     assert!(good(&only("")).projects[0].agent.tools_only);
+    let sends = |text: &str| good(text).projects[0].agent.send_file;
+    assert!(!sends(&only("")));
+    let written = only("").replace("tools_only = true", "tools_only = true\nsend_file = true");
+    assert!(sends(&written));
+    assert!(sends(&only("").replace("tools_only = true", "")));
     for (more, key) in [
         ("args = [\"--x\"]", "args"),
         ("cmd = \"claude --x\"", "cmd"),
