@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p bench -- discord          gateway event to Accepted, rate limits, memory, kill to RESUMED
 //! cargo run --release -p bench -- weibo            a drop, long replies, a million messages deduplicated
+//! cargo run --release -p bench -- runner           its own time a turn, memory a session, /stop, kills
 //! cargo run --release -p bench -- tree             latency, throughput, CPU, memory, starts, kills
 //! cargo run --release -p bench -- all
 //! cargo run --release -p bench -- all --short      the same with few rounds: that it runs, not how fast
@@ -11,22 +12,25 @@
 //! Each figure is printed as `min / median / p99 / max` of its `n` rounds, and what exactly was measured stands beside it. The first line
 //! says how the programs were built, how many cores there are and the median of the disk's `fdatasync`, since every message waits for some.
 //! The fakes run in this process and share the machine with what is measured: throughput is that of both together.
+//! With `BULKHEAD_CLAUDE=/path/to/claude`, `runner` also takes the memory of that command line while it is idle.
 //!
 //! Promises: nothing is asserted of a time or a size. What must not happen at all (a message lost, doubled, out of order) is counted and
 //! printed, and the exit code is 1 if it happened or if a figure could not be taken.
 //! Does not: warm caches, pin cores or quiet the machine; run it on an idle one, twice.
 //!
 //! A subject is a file with a function that takes [`Rounds`] and prints through [`report`]; what several need is in `rig`, `worker`,
-//! `side`, `talk`, `procs` and `spool`.
+//! `desk`, `side`, `talk`, `procs` and `spool`.
 
 #![allow(clippy::print_stdout, reason = "a command line's output")]
 
+mod desk;
 mod discord;
 mod disk;
 mod procs;
 mod report;
 mod rig;
 mod rounds;
+mod runner;
 mod side;
 mod spool;
 mod talk;
@@ -66,6 +70,8 @@ enum Subject {
     Discord,
     /// Weibo, through worker and hub
     Weibo,
+    /// The runner, between a hub and agents of the bench's own
+    Runner,
     /// The whole tree
     Tree,
     /// Everything
@@ -102,6 +108,9 @@ fn run(args: &Args) -> Result<bool> {
         }
         if matches!(args.subject, Subject::Weibo | Subject::All) {
             well &= weibo::run(&rounds).await?;
+        }
+        if matches!(args.subject, Subject::Runner | Subject::All) {
+            well &= runner::run(&rounds).await?;
         }
         if matches!(args.subject, Subject::Tree | Subject::All) {
             well &= tree::run(&rounds).await?;

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use fake_claude::{CONTROL, ClaudeControl};
 use fake_discord::{FakeDiscord, Id};
 use fake_weibo::FakeWeibo;
 use harness::{Agent, DEADLINE, Setup, Tree, program};
@@ -79,6 +80,15 @@ impl Stage {
         let mut stage = Stage::new().await?;
         let limit = "[rate_limit]\nmax_messages = 1\nwindow_secs = 86400\n";
         stage.setup.top = [limit, ANYTHING_OUT].concat();
+        Ok(stage)
+    }
+
+    /// The same with agents that stop where `control` holds them.
+    pub(crate) async fn held_by(control: &ClaudeControl) -> Result<Stage> {
+        let mut stage = Stage::new().await?;
+        if let Agent::ClaudeCode { env, .. } = &mut stage.setup.agent {
+            env.push((CONTROL.to_owned(), control.address().to_owned()));
+        }
         Ok(stage)
     }
 

@@ -21,6 +21,10 @@ pub(crate) struct Rounds {
     pub(crate) dedup: usize,
     /// Kills, starts.
     pub(crate) kills: usize,
+    /// Turns that are stopped.
+    pub(crate) stops: usize,
+    /// Numbers of idle sessions whose memory is looked at, rising.
+    pub(crate) sessions: &'static [usize],
     /// Seconds over which idleness is watched.
     pub(crate) idle_s: u64,
 }
@@ -39,6 +43,8 @@ impl Rounds {
                 replies: 2,
                 dedup: 3000,
                 kills: 2,
+                stops: 3,
+                sessions: &[0, 4],
                 idle_s: 1,
             };
         }
@@ -52,6 +58,8 @@ impl Rounds {
             replies: 50,
             dedup: 1_000_000,
             kills: 20,
+            stops: 50,
+            sessions: &[0, 10, 50],
             idle_s: 10,
         }
     }

@@ -10,6 +10,7 @@
 //! | `FAKE_CLAUDE_AS` | the version to be: `2.1.329` (default), `2.1.197`, `older` (no `session_state_changed`) |
 //! | `FAKE_CLAUDE_LOGIN` | `checked`: without a key or stored credentials it is logged out, as the real one |
 //! | `FAKE_CLAUDE_TOOL_LOG` | where runs of tools are written down, instead of [`TOOL_LOG`] in the working directory |
+//! | `FAKE_CLAUDE_TIMES` | where it is noted when prompts are read and results are written: [`moments`] |
 //!
 //! Promises: the rules of the fixtures in `agent-runner/tests/fixtures`, which its tests replay against it.
 //! Does not: talk to a model, load settings, play servers of tools other than the runner's own, subagents, hooks or compaction.
@@ -28,6 +29,7 @@ mod play;
 mod queue;
 mod run;
 mod stop;
+mod times;
 mod tools;
 mod turn;
 mod verbs;
@@ -38,5 +40,6 @@ pub use control::{ClaudeControl, Event, Stand};
 pub use fake_model::script::{Point, prose};
 pub use file::{session_file, slug};
 pub use link::{CONTROL, Hello};
+pub use times::{Moment, TIMES, clock, moments};
 pub use tools::{TOOL_LOG, ToolRun, tool_runs};
 pub use version::Version;

@@ -22,31 +22,44 @@ use crate::file::{SessionFile, session_file};
 use crate::history;
 use crate::lines::Stamp;
 use crate::link::{At, CONTROL, Hello, Link, Said, Told};
+use crate::times::Times;
 use crate::tools::{self, Group, TOOL_LOG};
 
 /// Lines of stdin that may wait for the engine.
 const WAITING_LINES: usize = 1024;
 
+/// What is printed in one go.
+#[derive(Default)]
+struct Text {
+    bytes: Vec<u8>,
+    /// A result is in it.
+    answers: bool,
+}
+
 /// Prints in a thread of its own: a reader that is slow holds up nothing else, as with the real one.
 struct Printer {
-    to: threads::Sender<Vec<u8>>,
+    to: threads::Sender<Text>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Printer {
-    fn start() -> Self {
-        let (to, texts) = threads::channel::<Vec<u8>>();
+    fn start(times: Times) -> Self {
+        let (to, texts) = threads::channel::<Text>();
         let thread = std::thread::spawn(move || {
             let mut out = io::stdout();
             for text in texts {
+                let mut print = || out.write_all(&text.bytes).and_then(|()| out.flush());
                 // A reader that left does not stop the turn.
-                let _ = out.write_all(&text).and_then(|()| out.flush());
+                let _ = match text.answers {
+                    true => times.answer(print),
+                    false => print(),
+                };
             }
         });
         Self { to, thread }
     }
 
-    fn print(&self, text: Vec<u8>) {
+    fn print(&self, text: Text) {
         let _ = self.to.send(text); // the thread lives as long as we do
     }
 
@@ -68,6 +81,7 @@ pub(crate) struct Process {
     link: Option<Link>,
     group: Option<Group>,
     printer: Printer,
+    times: Times,
     to: mpsc::UnboundedSender<Input>,
     inputs: mpsc::UnboundedReceiver<Input>,
 }
@@ -113,6 +127,7 @@ impl Process {
         } else {
             history::History::default()
         };
+        let times = Times::from_environment()?;
         let (to, inputs) = mpsc::unbounded_channel();
         let mut process = Process {
             file: SessionFile::new(path, facts.eager),
@@ -123,7 +138,8 @@ impl Process {
             log,
             link,
             group: None,
-            printer: Printer::start(),
+            printer: Printer::start(times.clone()),
+            times,
             to,
             inputs,
             engine: Engine::new(facts),
@@ -138,7 +154,7 @@ impl Process {
         (mut term, mut int): (Signal, Signal),
         actions: Vec<Action>,
     ) -> io::Result<i32> {
-        let mut stdin = read_stdin();
+        let mut stdin = read_stdin(self.times.clone());
         let mut stdin_open = true;
         let mut ended = self.act(actions).await?;
         while ended.is_none() {
@@ -184,18 +200,19 @@ impl Process {
     /// Does what the engine wants; gives the exit code if that is an end.
     async fn act(&mut self, actions: Vec<Action>) -> io::Result<Option<i32>> {
         let mut actions = VecDeque::from(actions);
-        let mut text = Vec::new();
+        let mut text = Text::default();
         let mut ended = None;
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Print(line) => {
-                    text.extend_from_slice(line.to_string().as_bytes());
-                    text.push(b'\n');
+                    text.answers |= line["type"] == "result";
+                    text.bytes.extend_from_slice(line.to_string().as_bytes());
+                    text.bytes.push(b'\n');
                 }
-                Action::Junk(line) => text.extend_from_slice(format!("{line}\n").as_bytes()),
+                Action::Junk(line) => text.bytes.extend_from_slice(format!("{line}\n").as_bytes()),
                 Action::Flood(bytes) => {
-                    text.resize(text.len() + bytes, b'x');
-                    text.push(b'\n');
+                    text.bytes.resize(text.bytes.len() + bytes, b'x');
+                    text.bytes.push(b'\n');
                 }
                 Action::Row { row, now } => {
                     self.file.add(&row, now)?;
@@ -258,8 +275,8 @@ impl Process {
         Ok(ended)
     }
 
-    fn flush(&self, text: &mut Vec<u8>) {
-        if !text.is_empty() {
+    fn flush(&self, text: &mut Text) {
+        if !text.bytes.is_empty() {
             self.printer.print(std::mem::take(text));
         }
     }
@@ -330,11 +347,12 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 /// The lines of stdin. A thread reads them: a blocking read cannot be given up.
-fn read_stdin() -> mpsc::Receiver<String> {
+fn read_stdin(times: Times) -> mpsc::Receiver<String> {
     let (to, lines) = mpsc::channel(WAITING_LINES);
     std::thread::spawn(move || {
         for line in io::stdin().lock().split(b'\n') {
             let Ok(line) = line else { return };
+            let _ = times.read(&line); // whoever measures finds that a moment is missing
             if to
                 .blocking_send(String::from_utf8_lossy(&line).into_owned())
                 .is_err()

@@ -7,7 +7,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 
 use agent::{SOON, Start};
-use fake_claude::{CONTROL, ClaudeControl, Event, Point, prose, tool_runs};
+use fake_claude::{
+    CONTROL, ClaudeControl, Event, Moment, Point, TIMES, clock, moments, prose, tool_runs,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -747,4 +749,36 @@ async fn what_cannot_be_begun_says_why() {
         (code, words.contains("there are 2.1.329, 2.1.197 and older")),
         (1, true)
     );
+}
+
+#[tokio::test]
+async fn prompts_and_results_are_timed_by_the_clock_of_the_machine() {
+    let Bench {
+        start,
+        control: _control,
+        _dir,
+    } = bench().await;
+    let file = start.cwd.join("times");
+    let start = start.with(TIMES, file.to_str().expect("a path"));
+    let begun = clock().expect("a clock");
+    let mut agent = start.new_session(SESSION);
+    for n in 1..=2 {
+        agent.prompt(&uuid(n), "hello").await;
+        agent.until_type("result").await;
+    }
+    agent.heard().await; // no prompt
+    agent.finish().await;
+    let ended = clock().expect("a clock");
+    let moments = moments(&file).expect("moments");
+    let [
+        Moment::Read(a),
+        Moment::Answered(b),
+        Moment::Read(c),
+        Moment::Answered(d),
+    ] = moments[..]
+    else {
+        panic!("{moments:?}")
+    };
+    let order = [begun, a, b, c, d, ended];
+    assert!(order.is_sorted(), "{order:?}");
 }
