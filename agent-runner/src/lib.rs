@@ -20,6 +20,7 @@
 compile_error!("Bulkhead runs on Linux only: its agents are contained by means of Linux");
 
 pub mod acp;
+pub mod beneath;
 pub mod berths;
 pub mod board;
 pub mod claude;

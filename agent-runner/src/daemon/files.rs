@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use ipc_schema::{BlobGet, BlobRef, BlobSegment, Prompt};
 use sha2::{Digest as _, Sha256};
 
+use crate::beneath::Dir;
 use crate::session::Image;
 use crate::workspace;
 
@@ -317,27 +318,39 @@ fn line(text: &str) -> String {
 }
 
 /// Removes what has lain there for too long. Best effort: what stays is tried again next time.
+///
+/// The place may be anything by now, a link to somewhere else included: only directories that are
+/// named as turns are, in the very place, are ours to remove.
 pub(super) fn clean(work_dir: &Path, now: SystemTime) {
-    let place = work_dir.join(PLACE);
-    let Ok(turns) = fs::read_dir(place) else {
-        return;
+    let place = Dir::open(work_dir).and_then(|dir| dir.below(Path::new(PLACE)));
+    let place = match place {
+        Ok(place) => place,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) => return tracing::warn!(%error, "old attachments are not cleaned up"),
     };
-    for turn in turns.flatten() {
-        let age = turn
-            .metadata()
-            .and_then(|metadata| metadata.modified())
-            .ok()
+    for turn in place.names().into_iter().flatten() {
+        let about = place.about(Path::new(&turn)).ok();
+        let age = about
+            .filter(|about| about.is_dir() && turn.to_str().is_some_and(is_turn))
+            .and_then(|about| about.modified().ok())
             .and_then(|made| now.duration_since(made).ok());
         if age.is_some_and(|age| age > KEPT) {
-            let _ = fs::remove_dir_all(turn.path());
+            let _ = place.remove_all(&turn);
         }
     }
+}
+
+/// Whether it is a turn's name: letters, digits and dashes.
+fn is_turn(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (1..=64).contains(&name.len()) && name.chars().all(plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ipc_schema::TurnRef;
+    use std::os::unix::fs::symlink;
 
     fn blob(name: &str, mime: &str, bytes: &[u8]) -> BlobRef {
         let hash = Sha256::digest(bytes);
@@ -478,5 +491,23 @@ mod tests {
             SystemTime::now() + KEPT + Duration::from_secs(60),
         );
         assert!(!laid.exists());
+    }
+
+    #[test]
+    fn cleaning_up_removes_nothing_of_anybody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for path in ["outside/t1", "work/.bulkhead", "two/.bulkhead/attachments"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        fs::create_dir_all(root.join("two").join(PLACE).join("not.a.turn")).unwrap();
+        symlink("../../outside", root.join("work").join(PLACE)).unwrap();
+        symlink("../../../outside", root.join("two").join(PLACE).join("t2")).unwrap();
+        for work_dir in ["work", "two"] {
+            let late = SystemTime::now() + KEPT + Duration::from_secs(60);
+            clean(&root.join(work_dir), late);
+        }
+        assert!(root.join("outside/t1").exists());
+        assert!(root.join("two").join(PLACE).join("not.a.turn").exists());
     }
 }
