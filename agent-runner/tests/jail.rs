@@ -73,6 +73,7 @@ impl Place {
             model_port: None,
             read: &[],
             write: &[],
+            owned: &[],
             state_dir: &self.at("state"),
             scratch: &self.at("tmp"),
             socket: &self.at("m"),

@@ -1,7 +1,5 @@
 //! What the kernel has for a jail: asked, not guessed from its version.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,10 +9,11 @@ use super::denial::Outside;
 use super::options::Mode;
 use super::policy::{Disk, Kernel};
 use super::{Access, Grant, Jail, Limits, Net, Shape, bubblewrap, fence, presets};
+use crate::beneath;
 use crate::process::launch;
 
 /// What of a file's beginning is looked at.
-const HEAD_BYTES: u64 = 1024;
+const HEAD_BYTES: u64 = 4096;
 
 /// The file tree as it is.
 #[derive(Debug, Clone, Copy)]
@@ -26,14 +25,9 @@ impl Disk for System {
     }
 
     fn head(&self, path: &Path) -> Vec<u8> {
-        let mut head = Vec::new();
-        if path.is_file()
-            && let Ok(file) = File::open(path)
-        {
-            // What cannot be read is no script either.
-            let _ = file.take(HEAD_BYTES).read_to_end(&mut head);
-        }
-        head
+        // What cannot be read is no script either.
+        let file = beneath::regular(path).and_then(|file| beneath::head(&file, HEAD_BYTES));
+        file.unwrap_or_default()
     }
 
     fn exists(&self, path: &Path) -> bool {

@@ -1,7 +1,7 @@
 //! The jail of an agent: what it and everything that it starts may see, reach and use.
 //!
 //! [`policy`] decides, without I/O, from what the operator wrote ([`options`]), the tables in
-//! [`presets`] and what the [`kernel`] has; its word is a [`Jail`], which the runner hands to the
+//! [`presets`] and what the [`kernel`] has ([`repository`]: which repository is the agent's); its word is a [`Jail`], which the runner hands to the
 //! process that becomes the agent. That process closes the jail around itself: [`own`] gives it
 //! namespaces and a file tree of its own, [`view`] builds that tree, [`fence`] is Landlock and
 //! [`seccomp`] the filter of system calls. [`model_port`] leads to a model where
@@ -26,6 +26,7 @@ pub mod options;
 pub mod own;
 pub mod policy;
 pub mod presets;
+pub mod repository;
 pub mod seccomp;
 pub mod view;
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::options::{Mode, Network, Sandbox};
 use super::presets::{self, Open, Place, Preset};
+use super::repository::{self, Trust};
 use super::{Access, Grant, Jail, Limits, Model, Net, Shape};
 
 /// A look at the file tree.
@@ -50,6 +51,9 @@ pub struct Inmate<'a> {
     pub read: &'a [PathBuf],
     /// What it must write beside: a volume.
     pub write: &'a [PathBuf],
+    /// Where agents of its project may have written before, whatever this one may: the project's
+    /// work dir and volume.
+    pub owned: &'a [PathBuf],
     /// The runner's state: never to be opened by the way.
     pub state_dir: &'a Path,
     /// Its own directory for temporary files.
@@ -377,12 +381,15 @@ impl<D: Disk> Opened<'_, D> {
 
     /// Where the repository of a linked working tree is.
     fn git_common(&self) -> Option<PathBuf> {
-        let file = self.inmate.work_dir.join(".git");
-        let said = String::from_utf8(self.disk.head(&file)).ok()?;
-        let dir = said.strip_prefix("gitdir:")?.trim();
-        let dir = self.inmate.work_dir.join(dir);
-        let worktrees = dir.parent()?;
-        (worktrees.file_name()? == "worktrees").then(|| worktrees.parent().map(Path::to_owned))?
+        let state = self.inmate.state_dir.to_owned();
+        let not_above: Vec<PathBuf> = self.variable("HOME").into_iter().chain([state]).collect();
+        let mut nowhere_in = self.inmate.owned.to_owned();
+        nowhere_in.extend([self.inmate.work_dir, self.inmate.state_dir].map(Path::to_owned));
+        let trust = Trust {
+            nowhere_in: &nowhere_in,
+            not_above: &not_above,
+        };
+        repository::of_linked(self.inmate.work_dir, trust, self.disk)
     }
 
     /// The agent's program, with what it is a part of, and who interprets it.
@@ -533,4 +540,4 @@ pub fn walk(path: &Path, disk: &impl Disk) -> Walk {
 
 #[cfg(test)]
 #[path = "policy_tests.rs"]
-mod tests;
+pub(super) mod tests;

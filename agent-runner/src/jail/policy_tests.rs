@@ -2,20 +2,27 @@ use super::*;
 
 /// A file tree of which only what matters is told.
 #[derive(Default)]
-struct Told {
+pub(in crate::jail) struct Told {
     links: BTreeMap<PathBuf, PathBuf>,
     files: BTreeMap<PathBuf, &'static str>,
 }
 
 impl Told {
-    fn link(mut self, at: &str, to: &str) -> Told {
+    pub(in crate::jail) fn link(mut self, at: &str, to: &str) -> Told {
         self.links.insert(at.into(), to.into());
         self
     }
 
-    fn file(mut self, at: &str, head: &'static str) -> Told {
+    pub(in crate::jail) fn file(mut self, at: &str, head: &'static str) -> Told {
         self.files.insert(at.into(), head);
         self
+    }
+
+    pub(in crate::jail) fn repository(self, at: &str) -> Told {
+        let part = |name: &str| format!("{at}/{name}");
+        self.file(&part("HEAD"), "")
+            .file(&part("objects/pack"), "")
+            .file(&part("refs/heads"), "")
     }
 }
 
@@ -83,6 +90,7 @@ impl Case {
             model_port: None,
             read: &[],
             write: &[],
+            owned: &[],
             state_dir: Path::new("/home/me/.local/state/b"),
             scratch: Path::new("/home/me/.local/state/b/tmp/s"),
             socket: Path::new("/home/me/.local/state/b/tmp/m"),
@@ -221,10 +229,13 @@ fn presets_open_their_places_where_the_environment_has_them() {
         },
         ..Case::default()
     };
-    let disk = Told::default().file(
-        "/work/tree/.git",
-        "gitdir: /work/main/.git/worktrees/tree\n",
-    );
+    let disk = Told::default()
+        .repository("/work/main/.git")
+        .file("/work/main/.git/worktrees/tree/gitdir", "/work/tree/.git\n")
+        .file(
+            "/work/tree/.git",
+            "gitdir: /work/main/.git/worktrees/tree\n",
+        );
     let open = case.open(&disk);
     for (path, access) in [
         ("/cargo/registry", Access::Write),
@@ -251,6 +262,43 @@ fn presets_open_their_places_where_the_environment_has_them() {
     ] {
         let open = open.keys().any(|path| Path::new(secret).starts_with(path));
         assert!(!open, "{secret}");
+    }
+}
+
+#[test]
+fn a_tree_that_names_somebody_elses_directory_does_not_open_it() {
+    let case = Case {
+        sandbox: Sandbox {
+            presets: vec![Preset::Git],
+            ..Sandbox::default()
+        },
+        ..Case::default()
+    };
+    for said in [
+        "gitdir: /etc/bulkhead/worktrees/b",
+        "gitdir: /work/main/.git/worktrees/other",
+        "gitdir: /home/me/.local/state/b/worktrees/b",
+        "gitdir: /home/worktrees/b",
+    ] {
+        let disk = Told::default()
+            .repository("/work/main/.git")
+            .file("/work/main/.git/worktrees/other/gitdir", "/other/.git")
+            .repository("/home/me/.local/state/b")
+            .file(
+                "/home/me/.local/state/b/worktrees/b/gitdir",
+                "/work/tree/.git",
+            )
+            .repository("/home")
+            .file("/home/worktrees/b/gitdir", "/work/tree/.git")
+            .file("/work/tree/.git", said);
+        let jail = case.decide(&disk).unwrap().jail;
+        let written = jail
+            .grants
+            .iter()
+            .filter(|grant| grant.access == Access::Write);
+        let written: Vec<_> = written.map(|grant| grant.path.to_str().unwrap()).collect();
+        let usual = ["/home/me/.claude", "/home/me/.claude.json", "/work/tree"];
+        assert_eq!(written, usual, "{said}");
     }
 }
 

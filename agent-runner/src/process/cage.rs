@@ -27,6 +27,8 @@ pub struct Cage {
     plugins: Vec<PathBuf>,
     /// Directories of the agent's own below its home.
     homes: Vec<String>,
+    /// Where agents of the project write, this one or others.
+    owned: Vec<PathBuf>,
     state_dir: PathBuf,
     /// Where the agents' directories for temporary files are.
     scratches: PathBuf,
@@ -67,6 +69,11 @@ impl Cage {
             claude: options.kind == AgentKind::ClaudeCode,
             plugins: options.plugin_dirs.iter().map(PathBuf::from).collect(),
             homes: options.home_dirs.clone(),
+            owned: [Some(&options.work_dir), options.volume.as_ref()]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
             state_dir: options.state_dir.clone(),
             scratches: scratches.to_owned(),
         }))
@@ -125,6 +132,7 @@ impl Cage {
             model_port,
             read: &read,
             write: &write,
+            owned: &self.owned,
             state_dir: &self.state_dir,
             scratch: &scratch,
             socket: &socket,

@@ -90,6 +90,11 @@ impl Git {
         Git { path, home, own }
     }
 
+    /// The agent's home.
+    pub fn home(&self) -> &str {
+        &self.home
+    }
+
     /// Runs a command in a directory; what it printed, without the end of the last line. Blocks.
     ///
     /// # Errors

@@ -10,14 +10,15 @@
 //! resumes only in the directory of its start; a worktree goes only when everything in it is
 //! committed and its commits are on another branch too (what git ignores goes with it), and git
 //! itself has the last word on the first; one that was being made when the runner died is made anew.
+//! What stands in a worktree is its agent's: no link in there is followed, and which repository it
+//! belongs to is found out without it.
 //! Blocks: to be called where that is allowed.
 
 pub mod git;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -26,9 +27,14 @@ use ipc_schema::{Worktree, Worktrees};
 use uuid::Uuid;
 
 use self::git::{Git, GitError, LOOK, WRITE};
+use crate::beneath::{self, Dir};
+use crate::jail::kernel::System;
+use crate::jail::repository::{self, Trust};
 
 /// Where everything of ours lies, from the work directory.
 pub const OURS: &str = ".bulkhead";
+/// The worktrees, in there.
+const TREES: &str = "worktrees";
 /// What the branches begin with.
 const BRANCH: &str = "bulkhead";
 /// Why git finds a worktree locked that is being made.
@@ -74,6 +80,19 @@ pub struct Workspaces {
     known: Arc<Mutex<Known>>,
 }
 
+/// How it stands with a worktree.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// There is none.
+    Absent,
+    /// It was being made when its maker died.
+    Half,
+    /// It is one of the repository's.
+    Whole,
+    /// Something is in its place of which that cannot be said.
+    Foreign,
+}
+
 #[derive(Debug, Default)]
 struct Known {
     worktrees: BTreeMap<String, Worktree>,
@@ -98,17 +117,22 @@ impl Workspaces {
         self.wanted
     }
 
-    fn root(&self) -> PathBuf {
-        self.work_dir.join(OURS).join("worktrees")
-    }
-
     fn tree(&self, session: &str) -> PathBuf {
-        self.root().join(name(session))
+        self.work_dir.join(OURS).join(TREES).join(name(session))
     }
 
-    /// Whether the session has one.
+    /// The directory of the worktrees.
+    fn trees(&self) -> io::Result<Dir> {
+        Dir::open(&self.work_dir)?.below(&Path::new(OURS).join(TREES))
+    }
+
+    /// Whether the session has one. Its directory counts, not what lies in it: an agent that takes
+    /// its `.git` away is not to get the work directory for it.
     pub fn has(&self, session: &str) -> bool {
-        self.tree(session).join(".git").exists()
+        let about = self
+            .trees()
+            .and_then(|trees| trees.about(Path::new(&name(session))));
+        about.is_ok_and(|about| about.is_dir())
     }
 
     /// Where the session's agent works.
@@ -119,9 +143,21 @@ impl Workspaces {
         }
     }
 
-    /// A mark that a session had one which was removed. It would look for its past there.
-    fn gone(&self, session: &str) -> PathBuf {
-        self.root().join(name(session) + GONE)
+    /// Whether there is a mark that a session had one which was removed. It would look for its past
+    /// there.
+    fn is_gone(&self, session: &str) -> bool {
+        let mark = name(session) + GONE;
+        let about = self.trees().and_then(|trees| trees.about(Path::new(&mark)));
+        about.is_ok_and(|about| about.is_file())
+    }
+
+    /// The repository's own directory.
+    fn common(&self) -> Option<PathBuf> {
+        let trust = Trust {
+            nowhere_in: std::slice::from_ref(&self.work_dir),
+            not_above: &[self.git.home().into()],
+        };
+        repository::common(&self.work_dir, trust, &System)
     }
 
     /// What its agent uses beside: of a session with a worktree, the whole of it, its repository, and what
@@ -131,11 +167,9 @@ impl Workspaces {
             return Beside::default();
         }
         let tree = self.tree(session);
-        // `REPOSITORY/.git/worktrees/NAME`
-        let common = git_dir(&tree).and_then(|dir| Some(dir.parent()?.parent()?.to_owned()));
         Beside {
             read: vec![self.work_dir.join(OURS).join("attachments")],
-            write: common.into_iter().chain([tree]).collect(),
+            write: self.common().into_iter().chain([tree]).collect(),
         }
     }
 
@@ -146,9 +180,16 @@ impl Workspaces {
     /// In words for whoever wrote.
     pub fn ensure(&self, session: &str, begun: bool) -> Result<(), String> {
         let there = self.has(session);
-        let gone = self.gone(session);
         let new = self.wanted && !begun;
-        if !there && !new && !gone.exists() {
+        if self.wanted
+            && let Err(error) = self.trees()
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(format!(
+                "the worktrees of this project are out of reach: {error}"
+            ));
+        }
+        if !there && !new && !self.is_gone(session) {
             return Ok(());
         }
         let _alone = self.alone();
@@ -168,39 +209,89 @@ impl Workspaces {
             }
         };
         let tree = self.tree(session);
-        if there && is_half_made(&tree) {
-            tracing::warn!(session, "a worktree was being made when the runner died");
-            self.throw_away(&tree);
+        let name = name(session);
+        match self.state(session) {
+            State::Absent => self.make(session, &tree).map_err(cannot)?,
+            State::Half => {
+                tracing::warn!(session, "a worktree was being made when the runner died");
+                self.throw_away(session);
+                self.make(session, &tree).map_err(cannot)?;
+            }
+            State::Whole => {}
+            State::Foreign => return Err(self.foreign(&tree)),
         }
-        if !tree.join(".git").exists() {
-            self.make(session, &tree).map_err(cannot)?;
+        let place = self.trees().and_then(|trees| {
             // Kept if it cannot be removed, which does no harm.
-            let _ = fs::remove_file(&gone);
-        }
-        // An untracked directory is in no commit.
-        let inside = tree.join(prefix);
-        let place = fs::create_dir_all(&inside).and_then(|()| touch(&tree.join(".git")));
-        place.map_err(|error| format!("{}: {error}", inside.display()))?;
-        let worktree = Worktree {
-            session: session.to_owned(),
-            path: tree.display().to_string(),
-            branch: branch(session),
-            ..Worktree::default()
-        };
-        self.known().put(worktree);
+            let _ = trees.remove_file(OsStr::new(&(name.clone() + GONE)));
+            // An untracked directory is in no commit.
+            let tree = trees.make(Path::new(&name))?;
+            if !prefix.as_os_str().is_empty() {
+                tree.make(&prefix)?;
+            }
+            tree.regular(Path::new(".git"))?
+                .set_modified(SystemTime::now())
+        });
+        place.map_err(|error| format!("{}: {error}", tree.join(prefix).display()))?;
+        self.known().put(self.about(session, &tree));
         Ok(())
+    }
+
+    /// How it stands with a session's worktree.
+    fn state(&self, session: &str) -> State {
+        let tree = self
+            .trees()
+            .and_then(|trees| trees.below(Path::new(&name(session))));
+        let tree = match tree {
+            Ok(tree) => tree,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return State::Absent,
+            Err(_) => return State::Foreign,
+        };
+        let kept = self
+            .common()
+            .and_then(|common| repository::kept_of(&self.tree(session), &common, &System));
+        let Some(kept) = kept else {
+            // Git makes the directory, then `.git`, then what is in it: nothing is lost yet.
+            let begun = |name: OsString| {
+                let about = tree.about(Path::new(&name));
+                name == ".git" && about.is_ok_and(|about| about.is_file())
+            };
+            return match tree.names().is_ok_and(|mut names| names.all(begun)) {
+                true => State::Half,
+                false => State::Foreign,
+            };
+        };
+        let locked = beneath::regular(&kept.join("locked"))
+            .and_then(|file| beneath::head(&file, 4096))
+            .unwrap_or_default();
+        match String::from_utf8_lossy(&locked).trim() {
+            MAKING | "initializing" => State::Half,
+            _ => State::Whole,
+        }
+    }
+
+    fn foreign(&self, tree: &Path) -> String {
+        let (tree, work_dir) = (tree.display(), self.work_dir.display());
+        format!(
+            "the worktree {tree} does not belong to the repository of {work_dir}, or can not be \
+             shown to: its .git was changed or removed, or that of {work_dir} is a link. Run  git \
+             -C {work_dir} worktree repair  or save what is of use in it and remove it"
+        )
     }
 
     fn make(&self, session: &str, tree: &Path) -> Result<(), GitError> {
         let io = |error: io::Error| GitError::Said(error.to_string());
         let ours = ours(&self.work_dir).map_err(io)?;
         // Where what comes with messages lies: an agent is told of it before anything came.
-        for dir in [self.root(), ours.join("attachments")] {
-            fs::create_dir_all(dir).map_err(io)?;
+        for dir in [TREES, "attachments"] {
+            ours.make(Path::new(dir)).map_err(io)?;
         }
         let run = |arguments: &[&str], limit| self.git.run(&self.work_dir, arguments, limit);
         run(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], LOOK)
             .map_err(|_| GitError::Said("there is no commit yet".into()))?;
+        if self.common().is_none() {
+            let words = "its .git is a link, or names a repository that does not name it back";
+            return Err(GitError::Said(words.into()));
+        }
         // Somebody may have removed one by hand.
         run(&["worktree", "prune"], LOOK)?;
         let branch = branch(session);
@@ -214,18 +305,24 @@ impl Workspaces {
         }
         let made = run(&add, WRITE).and_then(|_| run(&["worktree", "unlock", &path], LOOK));
         if made.is_err() {
-            self.throw_away(tree);
+            self.throw_away(session);
         }
         made.map(drop)
     }
 
     /// Removes what nobody has worked in.
-    fn throw_away(&self, tree: &Path) {
+    fn throw_away(&self, session: &str) {
+        if !self.has(session) {
+            return;
+        }
+        let tree = self.tree(session);
         let path = tree.to_string_lossy();
         let remove = ["worktree", "remove", "--force", "--force", &*path];
         if self.git.run(&self.work_dir, &remove, WRITE).is_err() {
             // Git may not know of it yet; what cannot be removed is in the way of the next try.
-            let _ = fs::remove_dir_all(tree);
+            let _ = self
+                .trees()
+                .and_then(|trees| trees.remove_all(OsStr::new(&name(session))));
         }
     }
 
@@ -236,7 +333,10 @@ impl Workspaces {
         }
         let _alone = self.alone();
         let tree = self.tree(session);
-        let removed = self.remove(session, &tree);
+        let removed = match self.state(session) {
+            State::Foreign => Err(GitError::Said(self.foreign(&tree))),
+            _ => self.remove(session, &tree),
+        };
         let mut known = self.known();
         match removed {
             Ok(None) => {
@@ -299,7 +399,15 @@ impl Workspaces {
                 ..self.about(session, tree)
             }));
         }
-        fs::write(self.gone(session), "").map_err(|error| GitError::Said(error.to_string()))?;
+        let mark = self
+            .trees()
+            .and_then(|trees| trees.create(&(name(session) + GONE)));
+        match mark {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(GitError::Said(error.to_string()));
+            }
+            _ => {}
+        }
         let path = tree.to_string_lossy();
         let remove = ["worktree", "remove", &*path];
         self.git.run(&self.work_dir, &remove, WRITE)?;
@@ -311,33 +419,33 @@ impl Workspaces {
     /// Looks at what lies there, and closes what nobody has used for long. `used` = a session that
     /// is in use now.
     pub fn sweep(&self, now: SystemTime, used: impl Fn(&str) -> bool) {
-        let Ok(entries) = fs::read_dir(self.root()) else {
+        let Ok(trees) = self.trees() else {
             return;
         };
-        for entry in entries.flatten() {
-            let Ok(session) = entry.file_name().into_string() else {
+        let age = |path: &Path| {
+            let since = trees.about(path).and_then(|about| about.modified()).ok()?;
+            now.duration_since(since).ok()
+        };
+        for entry in trees.names().into_iter().flatten() {
+            let Some(session) = entry.to_str() else {
                 continue;
             };
-            let age = |path: &Path| {
-                let since = fs::metadata(path).and_then(|meta| meta.modified()).ok()?;
-                now.duration_since(since).ok()
-            };
             if session.ends_with(GONE) {
-                if age(&entry.path()).is_some_and(|age| age > MARKED) {
-                    let _ = fs::remove_file(entry.path());
+                if age(Path::new(session)).is_some_and(|age| age > MARKED) {
+                    let _ = trees.remove_file(&entry);
                 }
                 continue;
             }
-            let mark = entry.path().join(".git");
-            if !mark.exists() || used(&session) {
+            let mark = Path::new(session).join(".git");
+            if trees.about(&mark).is_err() || used(session) {
                 continue;
             }
             if age(&mark).is_some_and(|age| age > KEPT) {
-                self.close(&session);
+                self.close(session);
             } else {
                 let mut known = self.known();
-                if !known.worktrees.contains_key(&session) {
-                    known.put(self.about(&session, &entry.path()));
+                if !known.worktrees.contains_key(session) {
+                    known.put(self.about(session, &self.tree(session)));
                 }
             }
         }
@@ -381,16 +489,13 @@ impl Known {
 /// Makes the directory of ours in a work directory, which git is told to ignore.
 ///
 /// # Errors
-/// What the system says.
-pub fn ours(work_dir: &Path) -> io::Result<PathBuf> {
-    let dir = work_dir.join(OURS);
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir)?;
-    let ignore = dir.join(".gitignore");
-    if !ignore.exists() {
-        fs::write(&ignore, "*\n")?;
+/// If a link is in its place, in words; else what the system says.
+pub fn ours(work_dir: &Path) -> io::Result<Dir> {
+    let dir = Dir::open(work_dir)?.make(Path::new(OURS))?;
+    match dir.create(".gitignore") {
+        Ok(mut ignore) => ignore.write_all(b"*\n")?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
     }
     Ok(dir)
 }
@@ -411,30 +516,12 @@ fn branch(session: &str) -> String {
     format!("{BRANCH}/{}", name(session))
 }
 
-/// Whether it was being made when its maker died.
-fn is_half_made(tree: &Path) -> bool {
-    let Some(git_dir) = git_dir(tree) else {
-        return true;
-    };
-    let locked = fs::read_to_string(git_dir.join("locked"));
-    locked.is_ok_and(|why| why.trim() == MAKING || why.trim() == "initializing")
-}
-
-/// What git keeps of a worktree.
-fn git_dir(tree: &Path) -> Option<PathBuf> {
-    let said = fs::read_to_string(tree.join(".git")).ok()?;
-    Some(said.trim().strip_prefix("gitdir: ")?.into())
-}
-
-fn touch(path: &Path) -> io::Result<()> {
-    let file = fs::File::options().append(true).open(path)?;
-    file.set_modified(SystemTime::now())
-}
-
 #[cfg(test)]
 mod tests {
     use super::git::tests::{git, repository};
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
 
     struct Repo {
         dir: tempfile::TempDir,
@@ -581,6 +668,79 @@ mod tests {
         fs::remove_dir_all(&tree).unwrap();
         repo.spaces.ensure("s", false).unwrap();
         assert!(tree.join("file").exists());
+    }
+
+    #[test]
+    fn a_tree_does_not_say_which_repository_is_written() {
+        let repo = Repo::new();
+        repo.spaces.ensure("s", false).unwrap();
+        let (tree, git) = (repo.spaces.tree("s"), repo.dir.path().join(".git"));
+        assert_eq!(repo.spaces.beside("s").write, [git.clone(), tree.clone()]);
+        let outside = tempfile::tempdir().unwrap();
+        repository(outside.path());
+        let place = outside.path().join(".git/worktrees/s");
+        fs::create_dir_all(&place).unwrap();
+        let named = format!("gitdir: {}\n", place.display());
+        for said in [named.as_str(), "gitdir: /etc/bulkhead/a/b", ""] {
+            fs::write(tree.join(".git"), said).unwrap();
+            assert_eq!(repo.spaces.beside("s").write, [git.clone(), tree.clone()]);
+            let why = repo.spaces.ensure("s", true).unwrap_err();
+            assert!(why.contains("worktree repair"), "{why}");
+            // What an agent did is not thrown away for it, nor git run in there.
+            repo.spaces.close("s");
+            assert!(tree.join("file").exists());
+        }
+        // Nor does who removes it get the work directory.
+        fs::remove_file(tree.join(".git")).unwrap();
+        assert_eq!(repo.spaces.dir("s"), tree);
+        assert!(repo.spaces.ensure("s", true).is_err());
+        repo.git(repo.dir.path(), &["worktree", "repair"]);
+        repo.spaces.ensure("s", true).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_or_an_endless_file_in_place_of_dot_git_holds_nobody_up() {
+        let repo = Repo::new();
+        repo.spaces.ensure("s", false).unwrap();
+        let dot_git = repo.spaces.tree("s").join(".git");
+        fs::remove_file(&dot_git).unwrap();
+        symlink("/dev/zero", &dot_git).unwrap();
+        assert!(repo.spaces.ensure("s", true).is_err());
+        fs::remove_file(&dot_git).unwrap();
+        nix::unistd::mkfifo(&dot_git, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(repo.spaces.ensure("s", true).is_err());
+        repo.spaces.sweep(SystemTime::now() + 2 * KEPT, |_| false);
+        assert!(repo.spaces.has("s"));
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_worktrees_leads_nowhere() {
+        for place in [".bulkhead", ".bulkhead/worktrees"] {
+            let repo = Repo::new();
+            let outside = tempfile::tempdir().unwrap();
+            fs::create_dir_all(outside.path().join("worktrees/s")).unwrap();
+            fs::write(outside.path().join("worktrees/s.gone"), "").unwrap();
+            fs::write(outside.path().join("worktrees/s/work"), "").unwrap();
+            let link = repo.dir.path().join(place);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            let to = match place.contains('/') {
+                true => outside.path().join("worktrees"),
+                false => outside.path().to_owned(),
+            };
+            symlink(to, link).unwrap();
+            assert!(!repo.spaces.has("s"));
+            assert_eq!(repo.spaces.dir("s"), repo.dir.path());
+            let why = repo.spaces.ensure("s", false).unwrap_err();
+            assert!(why.contains("symbolic link"), "{why}");
+            assert!(repo.spaces.ensure("s", true).is_err());
+            repo.spaces.throw_away("s");
+            repo.spaces.sweep(SystemTime::now() + 2 * MARKED, |_| false);
+            for kept in ["worktrees/s/work", "worktrees/s.gone"] {
+                assert!(outside.path().join(kept).exists(), "{kept}");
+            }
+            let entries = fs::read_dir(outside.path()).unwrap().count();
+            assert_eq!(entries, 1, "nothing new lies there");
+        }
     }
 
     #[test]
