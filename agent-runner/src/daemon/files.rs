@@ -5,11 +5,14 @@
 //! after a week ([`clean`], which the shell calls now and then). One
 //! file is fetched at a time; one that cannot be had is named to the agent, and the turn goes on.
 //! What was under way when the link fell is forgotten: the hub sends its prompt again.
+//!
+//! Agents write in the work directory, while a file comes too. So the place is held open, no link in
+//! it is followed, and what goes to the model as a picture is read from the very file that was made.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +21,7 @@ use base64::engine::general_purpose::STANDARD;
 use ipc_schema::{BlobGet, BlobRef, BlobSegment, Prompt};
 use sha2::{Digest as _, Sha256};
 
-use crate::beneath::Dir;
+use crate::beneath::{self, Dir};
 use crate::session::Image;
 use crate::workspace;
 
@@ -58,13 +61,16 @@ struct Waiting {
     current: Option<Incoming>,
     lines: Vec<String>,
     images: Vec<Image>,
-    laid: usize,
+    /// The names of its files, in its directory.
+    names: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Incoming {
     blob: BlobRef,
-    path: PathBuf,
+    /// Where it lies, and under which name.
+    place: Dir,
+    name: String,
     file: File,
     hasher: Sha256,
     got: u64,
@@ -96,7 +102,7 @@ impl Files {
             current: None,
             lines: Vec::new(),
             images: Vec::new(),
-            laid: 0,
+            names: Vec::new(),
         });
         first.then(|| self.next()).flatten()
     }
@@ -136,7 +142,7 @@ impl Files {
             .current
             .take_if(|current| current.blob.sha256 == sha256)?;
         // Half a file is worse than none.
-        let _ = fs::remove_file(&current.path);
+        let _ = current.place.remove_file(OsStr::new(&current.name));
         waiting.missing(&current.blob, why);
         self.next()
     }
@@ -175,10 +181,10 @@ impl Files {
             return None;
         }
         while let Some(blob) = waiting.left.pop_front() {
-            let directory = self.work_dir.join(PLACE).join(&waiting.prompt.at.turn);
-            let begun = begin(&self.work_dir, &directory, &blob, waiting.laid);
-            waiting.laid += 1;
-            let (path, file) = match begun {
+            let name = waiting.name(&blob);
+            let begun = begin(&self.work_dir, &waiting.prompt.at.turn, &name);
+            waiting.names.push(name.clone());
+            let (place, file) = match begun {
                 Ok(begun) => begun,
                 Err(error) => {
                     waiting.missing(&blob, &error.to_string());
@@ -187,7 +193,8 @@ impl Files {
             };
             let incoming = waiting.current.insert(Incoming {
                 blob,
-                path,
+                place,
+                name,
                 file,
                 hasher: Sha256::new(),
                 got: 0,
@@ -203,24 +210,24 @@ impl Files {
         let Some(waiting) = self.waiting.front_mut() else {
             return;
         };
-        let Some(current) = waiting.current.take() else {
+        let Some(mut current) = waiting.current.take() else {
             return;
         };
-        let hash: String = current
-            .hasher
+        let hash: String = std::mem::take(&mut current.hasher)
             .finalize()
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
         if hash != current.blob.sha256 {
-            let _ = fs::remove_file(&current.path);
+            let _ = current.place.remove_file(OsStr::new(&current.name));
             return waiting.missing(&current.blob, "its content is not what was announced");
         }
+        let below = Path::new(PLACE).join(&waiting.prompt.at.turn);
         let shown = match waiting.whole {
-            true => Err(()),
-            false => current.path.strip_prefix(&work_dir).map_err(drop),
+            true => work_dir.join(below),
+            false => below,
         };
-        let shown = shown.unwrap_or(&current.path);
+        let shown = shown.join(&current.name);
         let kind = match current.blob.mime.as_str() {
             "" => String::new(),
             mime => format!("{}, ", line(mime)),
@@ -232,7 +239,7 @@ impl Files {
         ));
         if IMAGES.contains(&current.blob.mime.as_str())
             && current.blob.size <= LARGEST_IMAGE
-            && let Ok(bytes) = fs::read(&current.path)
+            && let Ok(bytes) = current.read()
         {
             waiting.images.push(Image {
                 media_type: current.blob.mime,
@@ -243,6 +250,15 @@ impl Files {
 }
 
 impl Waiting {
+    /// A name for a file: two files of one name are two files.
+    fn name(&self, blob: &BlobRef) -> String {
+        let name = safe(&blob.name);
+        let others = (self.names.len()..).map(|n| format!("{n}-{name}"));
+        let mut names = std::iter::once(name.clone()).chain(others);
+        let free = names.find(|name| !self.names.contains(name));
+        free.unwrap_or(name)
+    }
+
     fn missing(&mut self, blob: &BlobRef, why: &str) {
         tracing::warn!(
             turn = self.prompt.at.turn,
@@ -256,6 +272,12 @@ impl Waiting {
 }
 
 impl Incoming {
+    /// What was laid down, or by now somebody else made of it; no more than was announced.
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        self.file.rewind()?;
+        beneath::head(&self.file, self.blob.size)
+    }
+
     fn ask(&self) -> BlobGet {
         BlobGet {
             sha256: self.blob.sha256.clone(),
@@ -264,33 +286,17 @@ impl Incoming {
     }
 }
 
-/// Makes the place of a file and the file.
-fn begin(
-    work_dir: &Path,
-    directory: &Path,
-    blob: &BlobRef,
-    laid: usize,
-) -> io::Result<(PathBuf, File)> {
+/// Makes the place of a turn's files and a file in it, instead of what has its name there: of an
+/// attempt before, or laid by somebody else.
+fn begin(work_dir: &Path, turn: &str, name: &str) -> io::Result<(Dir, File)> {
     workspace::ours(work_dir)?;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    let name = safe(&blob.name);
-    let name = match laid {
-        0 => name,
-        // Two files of one name are two files.
-        n if directory.join(&name).exists() => format!("{n}-{name}"),
-        _ => name,
-    };
-    let path = directory.join(name);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)?;
-    Ok((path, file))
+    let place = Dir::open(work_dir)?.make(&Path::new(PLACE).join(turn))?;
+    match place.remove_file(OsStr::new(name)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = place.create(name)?;
+    Ok((place, file))
 }
 
 /// A name that somebody else made up, as a file's name: no way out of the directory, nothing that a
@@ -350,6 +356,7 @@ fn is_turn(name: &str) -> bool {
 mod tests {
     use super::*;
     use ipc_schema::TurnRef;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     fn blob(name: &str, mime: &str, bytes: &[u8]) -> BlobRef {
@@ -461,6 +468,84 @@ mod tests {
         let (complete, _) = files.complete().unwrap();
         assert!(complete.prompt.text.contains("could not be had"));
         assert!(!dir.path().join(".bulkhead/attachments/t1/a").exists());
+    }
+
+    #[test]
+    fn what_comes_is_written_through_no_link() {
+        let bytes = b"words".as_slice();
+        for (planted, to, at) in [
+            ("authorized_keys", "keys", "t1/a"),
+            ("a place", "dir", "t1"),
+            ("all places", "dir", ""),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (root, work) = (dir.path(), dir.path().join("work"));
+            fs::create_dir_all(work.join(".bulkhead")).unwrap();
+            fs::create_dir(root.join("dir")).unwrap();
+            fs::write(root.join("keys"), "mine").unwrap();
+            symlink(root.join("new"), work.join(".bulkhead/.gitignore")).unwrap();
+            let link = work.join(PLACE).join(at);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            let link = link.components().collect::<PathBuf>();
+            symlink(root.join(to), &link).unwrap();
+            let mut files = Files::new(work.clone());
+            let get = files.take(
+                prompt("t1", vec![blob("a", "", bytes)]),
+                String::new(),
+                false,
+            );
+            if let Some(get) = get {
+                files.piece(&answer(&get, bytes, 9));
+            }
+            let (complete, _) = files.complete().unwrap();
+            let missing = complete
+                .prompt
+                .text
+                .contains("could not be had: there is a");
+            assert_eq!(missing, to == "dir", "{planted}: {}", complete.prompt.text);
+            assert_eq!(fs::read(root.join("keys")).unwrap(), b"mine", "{planted}");
+            assert_eq!(fs::read_dir(root.join("dir")).unwrap().count(), 0);
+            assert!(!root.join("new").exists());
+        }
+    }
+
+    #[test]
+    fn a_picture_is_what_was_laid_whatever_lies_in_its_place() {
+        let bytes = b"no real png".as_slice();
+        for planted in ["/dev/zero", "secret", "pipe"] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("secret"), "canary").unwrap();
+            let mut files = Files::new(dir.path().into());
+            let image = blob("a.png", "image/png", bytes);
+            let get = files.take(prompt("t1", vec![image]), String::new(), false);
+            let laid = dir.path().join(PLACE).join("t1/a.png");
+            fs::remove_file(&laid).unwrap();
+            match planted {
+                "pipe" => nix::unistd::mkfifo(&laid, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+                to => symlink(dir.path().join(to), &laid).unwrap(),
+            }
+            files.piece(&answer(&get.unwrap(), bytes, 99));
+            let (complete, _) = files.complete().unwrap();
+            assert_eq!(complete.images[0].data, STANDARD.encode(bytes), "{planted}");
+        }
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_two_and_one_that_comes_again_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join(PLACE).join("t1");
+        for _ in 0..2 {
+            let mut files = Files::new(dir.path().into());
+            let all = ["a", "1-a", "a"].map(|name| blob(name, "", name.as_bytes()));
+            let mut get = files.take(prompt("t1", all.to_vec()), String::new(), false);
+            for name in ["a", "1-a", "a"] {
+                get = files.piece(&answer(&get.unwrap(), name.as_bytes(), 9));
+            }
+            assert!(files.complete().is_some());
+            let laid = |name: &str| fs::read_to_string(place.join(name)).unwrap();
+            assert_eq!([laid("a"), laid("1-a"), laid("2-a")], ["a", "1-a", "a"]);
+            assert_eq!(fs::read_dir(&place).unwrap().count(), 3);
+        }
     }
 
     #[test]
