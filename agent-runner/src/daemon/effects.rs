@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use ipc_schema::{Body, Fault};
 use worker_kit::link::NotSent;
 
 use super::{Shell, files};
+use crate::beneath;
 use crate::berths::Memory;
 use crate::claude::argv;
 use crate::claude::transcript::{self, Reading};
@@ -354,9 +355,39 @@ pub(crate) fn own(name: &str) -> Option<String> {
     })
 }
 
+/// The largest session file that is read, bytes: far more than any has, far less than an agent could
+/// make one seem to have.
+const SESSION_FILE: u64 = 1 << 30;
+
 fn read(file: PathBuf, prompt: &str, known: &BTreeSet<String>) -> Result<Reading, String> {
-    let reading = File::open(&file).and_then(|opened| {
-        transcript::read(BufReader::with_capacity(1 << 16, opened), prompt, known)
+    let reading = beneath::regular(&file).and_then(|opened| {
+        if opened.metadata()?.len() > SESSION_FILE {
+            let words = "it is larger than 1 GiB. Move it away; the session begins anew then";
+            return Err(io::Error::other(words));
+        }
+        let opened = BufReader::with_capacity(1 << 16, opened.take(SESSION_FILE));
+        transcript::read(opened, prompt, known)
     });
     reading.map_err(|error| format!("the session file {}: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_file_that_is_none_is_told_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s.jsonl");
+        let why = || read(file.clone(), "p", &BTreeSet::new()).unwrap_err();
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(why().contains("no regular file"));
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        assert!(why().contains("symbolic link"));
+        std::fs::remove_file(&file).unwrap();
+        let large = File::create(&file).unwrap();
+        large.set_len(1 << 40).unwrap();
+        assert!(why().contains("larger than 1 GiB"));
+    }
 }

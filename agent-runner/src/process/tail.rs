@@ -1,8 +1,12 @@
 //! The end of a session file, watched for ids that are to appear in it.
+//!
+//! It is the agent's file: only a regular one is read, and never waited for.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use crate::beneath;
 
 /// How far back the first look goes: what is waited for was printed a moment ago.
 const BACK: u64 = 1 << 20;
@@ -68,7 +72,7 @@ impl Tail {
     }
 
     fn read(&mut self) -> io::Result<()> {
-        let mut file = File::open(&self.path)?;
+        let mut file = beneath::regular(&self.path)?;
         let length = file.metadata()?.len();
         let at = self.at.unwrap_or(length.saturating_sub(BACK));
         file.seek(SeekFrom::Start(at))?;
@@ -88,7 +92,11 @@ pub fn find(projects: &Path, agent_session: &str) -> Option<PathBuf> {
     let candidates = fs::read_dir(projects).ok()?.filter_map(Result::ok);
     candidates
         .map(|dir| dir.path().join(&name))
-        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .filter_map(|path| {
+            let about = fs::symlink_metadata(&path).ok()?;
+            let modified = about.modified().ok()?;
+            about.is_file().then_some((modified, path))
+        })
         .max()
         .map(|(_, path)| path)
 }
@@ -96,7 +104,12 @@ pub fn find(projects: &Path, agent_session: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write as _;
+    use std::os::unix::fs::symlink;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
 
     #[test]
     fn ids_are_found_when_they_appear_even_if_cut() {
@@ -126,5 +139,28 @@ mod tests {
         fs::write(&file, "").unwrap();
         assert_eq!(find(dir.path(), "s"), Some(file));
         assert_eq!(find(&dir.path().join("no"), "s"), None);
+    }
+
+    #[test]
+    fn a_pipe_or_a_link_in_its_place_is_no_session_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("-a");
+        fs::create_dir(&place).unwrap();
+        let secret = dir.path().join("secret");
+        fs::write(&secret, "id-one").unwrap();
+        let file = place.join("s.jsonl");
+        let looks = || {
+            let mut tail = Tail::new(file.clone());
+            tail.wait_for("id-one".into());
+            (find(dir.path(), "s"), tail.look())
+        };
+        mkfifo(&file, Mode::S_IRWXU).unwrap();
+        assert_eq!(looks(), (None, Vec::new()));
+        fs::remove_file(&file).unwrap();
+        symlink(&secret, &file).unwrap();
+        assert_eq!(looks(), (None, Vec::new()));
+        fs::remove_file(&file).unwrap();
+        fs::rename(&secret, &file).unwrap();
+        assert_eq!(looks(), (Some(file.clone()), vec!["id-one".into()]));
     }
 }
