@@ -21,13 +21,14 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 use worker_kit::{Doctor, Finding};
 
+use crate::beneath::Dir;
 use crate::claude::argv::{self, Start};
 use crate::claude::fault;
 use crate::claude::lines::{self, Line};
 use crate::daemon::own;
 use crate::home::{self, CONFIG_DIR};
 use crate::model::{Limits, ModelProxy, Upstream};
-use crate::options::{AgentKind, Login, Options, VolumeScope};
+use crate::options::{AgentKind, Login, Options};
 use crate::process::cage::{self, Cage};
 use crate::process::pump::{self, Framing, Hold, Order};
 use crate::process::spawn::{self, Spawn};
@@ -296,12 +297,15 @@ impl Agent {
         arguments: &[String],
         framing: Framing,
     ) -> Result<(Hold, mpsc::Receiver<(u64, Event)>), Fault> {
+        let work_dir = Dir::open(&self.work_dir).map_err(|error| Fault::Agent {
+            words: format!("{}: {error}", self.work_dir.display()),
+        })?;
         let (child, _) = Spawn {
             beside: Beside::default().and(home::volume(&self.options, SESSION)),
             program: self.options.program(),
             arguments,
             environment: &self.environment,
-            work_dir: &self.work_dir,
+            work_dir: &work_dir,
             lock: None,
             model_port: self.model.as_ref().map(ModelProxy::port),
             cage: self.cage.as_ref(),
@@ -344,11 +348,7 @@ impl Agent {
         let file = projects.and_then(|dir| tail::find(&dir, &self.start.session));
         // What cannot be taken away is one small file too many.
         let _ = file.map(fs::remove_file);
-        if self.options.volume_scope == VolumeScope::Session
-            && let Some(volume) = home::volume(&self.options, SESSION)
-        {
-            let _ = fs::remove_dir_all(volume);
-        }
+        home::forget(&self.options, SESSION);
     }
 
     fn judge(&self, fault: &Fault) -> Finding {

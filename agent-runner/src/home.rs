@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use uuid::Uuid;
 
+use crate::beneath::Dir;
 use crate::options::{Options, VolumeScope};
 use crate::text;
 
@@ -36,6 +37,7 @@ const VOLUME: &str = "BULKHEAD_VOLUME";
 const SESSIONS: &str = "sessions";
 /// Locks of volumes, beside them: what is in a volume is the agent's to remove.
 const LOCKS: &str = ".locks";
+const NOTHING: io::ErrorKind = io::ErrorKind::NotFound;
 /// The longest name of a session that names its directory too.
 const NAME: usize = 64;
 
@@ -74,12 +76,33 @@ pub fn make(options: &Options, session: &str) -> Result<(), String> {
     let Some(volume) = volume(options, session) else {
         return Ok(());
     };
-    let config = volume.join(CONFIG);
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config);
+    let made = in_project(options, &volume).and_then(|(root, below)| {
+        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+        // What is in there is an agent's: none is made beside it by a link.
+        Dir::open(root)?.make(&below.join(CONFIG)).map(drop)
+    });
     made.map_err(|error| format!("its volume {} cannot be made: {error}", volume.display()))
+}
+
+/// Removes the volume of a session, if it has one of its own. Best effort.
+pub fn forget(options: &Options, session: &str) {
+    if options.volume_scope != VolumeScope::Session {
+        return;
+    }
+    let removed = volume(options, session).map(|volume| {
+        let (root, below) = in_project(options, &volume)?;
+        let (parent, name) = below.parent().zip(below.file_name()).ok_or(NOTHING)?;
+        Dir::open(root)?.below(parent)?.remove_all(name)
+    });
+    if let Some(Err(error)) = removed {
+        tracing::debug!(%error, "a volume is not removed");
+    }
+}
+
+/// The project's volume, and where a session's is from there.
+fn in_project<'a>(options: &'a Options, volume: &'a Path) -> io::Result<(&'a Path, &'a Path)> {
+    let root = options.volume.as_deref().ok_or(NOTHING)?;
+    Ok((root, volume.strip_prefix(root).map_err(io::Error::other)?))
 }
 
 /// Leads an agent to its volume.
@@ -327,6 +350,25 @@ mod tests {
         fs::remove_file(work.join("CLAUDE.md")).unwrap();
         nix::unistd::mkfifo(&work.join("CLAUDE.md"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(said(&options, "s").remarks[0].contains("is no file"));
+    }
+
+    #[test]
+    fn a_volume_is_made_and_removed_through_no_link() {
+        let mut place = place();
+        place.1.volume_scope = VolumeScope::Session;
+        make(&place.1, "s").unwrap();
+        let sessions = place.0.path().join("volumes/v/sessions");
+        assert!(sessions.join("s/.claude").is_dir());
+        forget(&place.1, "s");
+        assert!(!sessions.join("s").exists());
+        fs::remove_dir(&sessions).unwrap();
+        fs::create_dir_all(place.0.path().join("outside/s")).unwrap();
+        symlink("../../outside", &sessions).unwrap();
+        assert!(make(&place.1, "t").unwrap_err().contains("symbolic link"));
+        forget(&place.1, "s");
+        let outside = fs::read_dir(place.0.path().join("outside")).unwrap();
+        assert_eq!(outside.count(), 1);
+        assert!(place.0.path().join("outside/s").exists());
     }
 
     #[test]

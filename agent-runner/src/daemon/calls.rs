@@ -105,14 +105,16 @@ impl Shell {
                     .as_str()
                     .unwrap_or_default()
                     .to_owned();
-                let work_dir = self.spaces.dir(session);
+                let (spaces, session) = (self.spaces.clone(), session.to_owned());
                 let (one, uploads) = (Arc::clone(&self.calls.one), self.calls.outbox.clone());
                 tokio::spawn(async move {
                     let Ok(permit) = one.acquire_owned().await else {
                         return;
                     };
                     let read = tokio::task::spawn_blocking(move || {
-                        file::read(&work_dir, &path, most).map(|read| (sha256(&read.bytes), read))
+                        let work_dir = spaces.open(&session)?;
+                        let read = file::read(&work_dir, &path, most)?;
+                        Ok::<_, String>((sha256(&read.bytes), read))
                     });
                     let (sha256, read) = match read.await {
                         Ok(Ok(read)) => read,

@@ -310,11 +310,15 @@ impl Shell {
                 }
             }
         }
+        let work_dir = match self.spaces.open(session) {
+            Ok(work_dir) => work_dir,
+            Err(words) => return self.tell(launch, Event::NotLaunched(Fault::Agent { words })),
+        };
         let spawn = Spawn {
             program: self.options.program(),
             arguments: &arguments,
             environment: &environment,
-            work_dir: &self.spaces.dir(session),
+            work_dir: &work_dir,
             beside: self.spaces.beside(session).and(volume),
             lock: self.lock_of(launch),
             model_port: self.model.as_ref().map(ModelProxy::port),

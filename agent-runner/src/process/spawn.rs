@@ -13,6 +13,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::cage::Cage;
 use super::{launch, sweep};
+use crate::beneath::Dir;
 use crate::jail::Jail;
 use crate::workspace::Beside;
 
@@ -28,8 +29,8 @@ pub struct Spawn<'a> {
     pub arguments: &'a [String],
     /// Its whole environment.
     pub environment: &'a BTreeMap<String, String>,
-    /// Its working directory.
-    pub work_dir: &'a Path,
+    /// Its working directory, held.
+    pub work_dir: &'a Dir,
     /// What it holds as long as it lives.
     pub lock: Option<File>,
     /// The port of 127.0.0.1 that it must be able to reach, whatever else it may not: the way to its
@@ -49,12 +50,6 @@ impl Spawn<'_> {
     /// A fault in words for the person who sent the message.
     pub fn start(self) -> Result<(tokio::process::Child, Option<Jail>), Fault> {
         let agent = |words: String| Fault::Agent { words };
-        if !self.work_dir.is_dir() {
-            return Err(agent(format!(
-                "its working directory {} is not there. Make it, or set `work_dir` right",
-                self.work_dir.display()
-            )));
-        }
         let missing = |why: String| Fault::AgentMissing {
             cmd: self.program.to_owned(),
             why,
@@ -64,7 +59,7 @@ impl Spawn<'_> {
             .get("PATH")
             .map(String::as_str)
             .unwrap_or_default();
-        let program = find(self.program, path, self.work_dir).map_err(missing)?;
+        let program = find(self.program, path, self.work_dir.path()).map_err(missing)?;
         let mut environment = self.environment.clone();
         let mut told = launch::NO_JAIL.to_owned();
         let mut jail = None;
@@ -72,7 +67,7 @@ impl Spawn<'_> {
             let mark = environment.get(sweep::MARK).cloned().unwrap_or_default();
             let ready = cage.prepare(
                 &program,
-                self.work_dir,
+                self.work_dir.path(),
                 &mut environment,
                 &mark,
                 self.model_port,
@@ -94,7 +89,7 @@ impl Spawn<'_> {
             .args(self.arguments)
             .env_clear()
             .envs(environment)
-            .current_dir(self.work_dir)
+            .current_dir(self.work_dir.held())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

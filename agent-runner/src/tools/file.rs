@@ -1,20 +1,16 @@
 //! The tool `send_file`: which file may go to the chat, and its bytes.
 //!
 //! Promises: only a regular file that lies in the work directory is read, whatever links the agent
-//! lays and swaps meanwhile: the kernel resolves the path below the directory ([`RESOLVE_BENEATH`]),
-//! what was opened is what is looked at, and a pipe or device is never waited for. What is read is
-//! one snapshot, no larger than the bound.
-//!
-//! [`RESOLVE_BENEATH`]: nix::fcntl::ResolveFlag::RESOLVE_BENEATH
+//! lays and swaps meanwhile ([`Dir::within`]), what was opened is what is looked at, and a pipe or
+//! device is never waited for. What is read is one snapshot, no larger than the bound.
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
+
+use crate::beneath::Dir;
 
 /// What the agent hears once the file is in the chat's queue.
 pub const SENT: &str = "sent to the chat";
@@ -53,7 +49,7 @@ pub struct Snapshot {
 ///
 /// # Errors
 /// Why not, in words for the agent.
-pub fn read(work_dir: &Path, path: &str, most: u64) -> Result<Snapshot, String> {
+pub fn read(work_dir: &Dir, path: &str, most: u64) -> Result<Snapshot, String> {
     let (file, inside) = open_below(work_dir, path)?;
     let shown = inside.display();
     let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
@@ -91,7 +87,7 @@ pub fn read(work_dir: &Path, path: &str, most: u64) -> Result<Snapshot, String> 
 }
 
 /// Opens a path that lies in the directory; it, and what it is from there.
-fn open_below(work_dir: &Path, path: &str) -> Result<(File, PathBuf), String> {
+fn open_below(work_dir: &Dir, path: &str) -> Result<(File, PathBuf), String> {
     let outside = || {
         format!(
             "{} is outside the working directory; only files in it can be sent: copy it there first",
@@ -100,11 +96,11 @@ fn open_below(work_dir: &Path, path: &str) -> Result<(File, PathBuf), String> {
     };
     // A whole path is good if it leads into the directory.
     let asked = Path::new(path);
-    let real = work_dir.canonicalize();
+    let real = work_dir.path().canonicalize();
     let inside = match asked.is_absolute() {
         false => Some(asked),
         true => asked
-            .strip_prefix(work_dir)
+            .strip_prefix(work_dir.path())
             .ok()
             .or_else(|| asked.strip_prefix(real.as_ref().ok()?).ok()),
     };
@@ -118,27 +114,17 @@ fn open_below(work_dir: &Path, path: &str) -> Result<(File, PathBuf), String> {
         // A link or `..` that leads out, or a link of /proc's.
         Errno::EXDEV => outside(),
         Errno::ENOENT | Errno::ENOTDIR => format!("there is no file {shown}"),
+        Errno::ENOSYS => {
+            format!("{shown} cannot be opened safely: this kernel has no openat2 (Linux 5.6)")
+        }
         Errno::ELOOP => format!("{shown} leads through too many links"),
         errno => format!("{shown} cannot be opened: {}", errno.desc()),
     };
     if inside.as_os_str().is_empty() {
         return Err(format!("{shown} is a directory"));
     }
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let root: OwnedFd = open(work_dir, flags, Mode::empty()).map_err(error)?;
-    let how = OpenHow::new()
-        // Not blocking: a pipe without a writer would never open.
-        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let mut tries = 0;
-    loop {
-        match openat2(&root, &inside, how) {
-            Ok(file) => return Ok((File::from(file), inside)),
-            // Something was renamed in the midst of it.
-            Err(Errno::EAGAIN) if tries < 10 => tries += 1,
-            Err(errno) => return Err(error(errno)),
-        }
-    }
+    let file = work_dir.within(&inside).map_err(error)?;
+    Ok((file, inside))
 }
 
 /// Media types that chats show by themselves; for the rest the name has to do.
@@ -168,8 +154,12 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
+    fn held(dir: &Path) -> Dir {
+        Dir::open(dir).unwrap()
+    }
+
     fn wrong(dir: &Path, path: &str) -> String {
-        read(dir, path, 100).unwrap_err()
+        read(&held(dir), path, 100).unwrap_err()
     }
 
     #[test]
@@ -181,11 +171,11 @@ mod tests {
         symlink("sub/a.PNG", dir.join("link.txt")).unwrap();
         let whole = dir.join("sub/a.PNG");
         for path in ["sub/a.PNG", "./sub/../sub/a.PNG", whole.to_str().unwrap()] {
-            let read = read(&dir, path, 5).unwrap();
+            let read = read(&held(&dir), path, 5).unwrap();
             assert_eq!((read.name.as_str(), read.mime), ("a.PNG", "image/png"));
             assert_eq!(read.bytes, b"bytes");
         }
-        let linked = read(&dir, "link.txt", 5).unwrap();
+        let linked = read(&held(&dir), "link.txt", 5).unwrap();
         assert_eq!((linked.name.as_str(), linked.bytes.len()), ("link.txt", 5));
     }
 
@@ -222,7 +212,7 @@ mod tests {
     fn what_is_no_regular_file_is_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
-        nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
         std::fs::create_dir(dir.path().join("dir")).unwrap();
         assert!(wrong(dir.path(), "pipe").contains("no regular file"));
@@ -242,7 +232,8 @@ mod tests {
         std::fs::write(dir.path().join("empty"), "").unwrap();
         assert!(wrong(dir.path(), "large").contains("101 bytes"));
         assert!(wrong(dir.path(), "empty").contains("empty"));
-        assert_eq!(read(dir.path(), "right", 100).unwrap().bytes.len(), 100);
+        let right = read(&held(dir.path()), "right", 100).unwrap();
+        assert_eq!(right.bytes.len(), 100);
     }
 
     #[test]

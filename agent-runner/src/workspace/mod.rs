@@ -143,6 +143,26 @@ impl Workspaces {
         }
     }
 
+    /// Where the session's agent works, held open: no link that an agent has laid leads elsewhere.
+    ///
+    /// # Errors
+    /// In words for whoever wrote.
+    pub fn open(&self, session: &str) -> Result<Dir, String> {
+        let dir = self.dir(session);
+        let opened =
+            Dir::open(&self.work_dir).and_then(|root| match dir.strip_prefix(&self.work_dir) {
+                Ok(below) if !below.as_os_str().is_empty() => root.below(below),
+                _ => Ok(root),
+            });
+        opened.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => format!(
+                "its working directory {} is not there. Make it, or set `work_dir` right",
+                dir.display()
+            ),
+            _ => format!("its working directory cannot be used: {error}"),
+        })
+    }
+
     /// Whether there is a mark that a session had one which was removed. It would look for its past
     /// there.
     fn is_gone(&self, session: &str) -> bool {
@@ -602,6 +622,26 @@ mod tests {
             below.join(".bulkhead/worktrees/s").join("a/b")
         );
         assert!(spaces.dir("s").is_dir());
+    }
+
+    #[test]
+    fn a_link_in_place_of_where_an_agent_works_is_refused() {
+        let repo = Repo::new();
+        let below = repo.dir.path().join("a/b");
+        fs::create_dir_all(&below).unwrap();
+        let spaces = Workspaces::new(below.clone(), true, git());
+        spaces.ensure("s", false).unwrap();
+        assert_eq!(spaces.open("s").unwrap().path(), spaces.dir("s"));
+        assert_eq!(spaces.open("other").unwrap().path(), below);
+        let at = spaces.tree("s").join("a");
+        fs::remove_dir_all(&at).unwrap();
+        symlink(repo.dir.path().join("a"), &at).unwrap();
+        let why = spaces.open("s").unwrap_err();
+        assert!(why.contains("symbolic link"), "{why}");
+        assert!(spaces.ensure("s", true).is_err());
+        let nowhere = Workspaces::new("/nowhere".into(), false, git());
+        let why = nowhere.open("s").unwrap_err();
+        assert!(why.contains("Make it"), "{why}");
     }
 
     #[test]
