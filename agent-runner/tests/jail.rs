@@ -16,6 +16,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -323,6 +324,30 @@ fn files_are_open_where_they_are_granted_and_nowhere_else() {
         assert!(!place.at("made").exists(), "{shape:?} {said:?}");
         assert!(place.at("work/here").exists(), "{shape:?} {said:?}");
         assert!(place.at("tmp/t").exists(), "its /tmp is its own");
+    }
+}
+
+#[test]
+fn a_link_that_is_laid_on_the_way_of_a_grant_ends_the_start() {
+    for shape in BOTH {
+        let place = Place::new(shape);
+        fs::create_dir(place.at("work/data")).unwrap();
+        let sandbox = Sandbox {
+            read: vec![place.at("work/data")],
+            ..Sandbox::default()
+        };
+        let sh = Path::new("/bin/sh");
+        let jail = place.jail(&sandbox, sh, &place.env());
+        let script = format!("echo in; cat {}", place.at("secret").display());
+        let run = || place.command(&jail, sh, &["-c", &script]).output().unwrap();
+        assert_eq!(words(&run().stdout), "in", "{shape:?}");
+        fs::remove_dir(place.at("work/data")).unwrap();
+        symlink(place.dir.path(), place.at("work/data")).unwrap();
+        let said = run();
+        assert_eq!(words(&said.stdout), "", "{shape:?}");
+        let why = words(&said.stderr);
+        assert!(why.starts_with(launch::UNJAILED.trim()), "{shape:?} {why}");
+        assert!(why.contains("symbolic link"), "{shape:?} {why}");
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! It makes mounts, so it is never started from within a Landlock domain: the kernel would refuse
 //! them. The environment is cleared before it starts, not by it: what it was started with stays to
-//! be read in its own entry of /proc.
+//! be read in its own entry of /proc. It mounts by paths: a link laid between its start and its look
+//! at them, by another agent of the project, is followed.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -18,7 +19,7 @@ use std::process::Command;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::kernel::System;
-use super::policy::{Disk, walk};
+use super::policy::{Disk, Planted, walk};
 use super::{Access, Broken, Jail, Net, seccomp, view};
 
 /// Where the program is looked for: not in a PATH, which may be the agent's.
@@ -32,13 +33,16 @@ pub fn installed() -> Option<PathBuf> {
 
 /// Its arguments, up to and including the program that it is to start. `filters`: descriptors from
 /// which it reads filters of system calls.
+///
+/// # Errors
+/// See [`view::plan`].
 pub fn arguments(
     jail: &Jail,
     work_dir: &Path,
     program: &OsStr,
     filters: &[RawFd],
     disk: &impl Disk,
-) -> Vec<OsString> {
+) -> Result<Vec<OsString>, Planted> {
     let mut all: Vec<OsString> = Vec::new();
     let mut add = |parts: &[&OsStr]| all.extend(parts.iter().map(|part| (*part).to_owned()));
     let word = OsStr::new;
@@ -58,7 +62,7 @@ pub fn arguments(
     add(&[word("--cap-drop"), word("ALL")]);
     add(&[word("--proc"), word("/proc"), word("--dev"), word("/dev")]);
     add(&[word("--bind"), jail.scratch.as_os_str(), word("/tmp")]);
-    let plan = view::plan(&jail.grants, disk);
+    let plan = view::plan(&jail.grants, &jail.owned, disk)?;
     for (at, to) in &plan.links {
         add(&[word("--symlink"), to.as_os_str(), at.as_os_str()]);
     }
@@ -80,7 +84,7 @@ pub fn arguments(
         add(&[word("--add-seccomp-fd"), word(&filter.to_string())]);
     }
     add(&[word("--chdir"), work_dir.as_os_str(), word("--"), program]);
-    all
+    Ok(all)
 }
 
 /// Becomes bubblewrap, which starts the program.
@@ -109,7 +113,7 @@ pub(super) fn become_agent(
     }
     let work_dir =
         std::env::current_dir().map_err(|error| Broken::Step("the working directory", error))?;
-    let arguments = arguments(jail, &work_dir, &program, &filters, &System);
+    let arguments = arguments(jail, &work_dir, &program, &filters, &System)?;
     let error = Command::new(&bwrap).args(arguments).args(rest).exec();
     Err(Broken::At("start", bwrap, error))
 }
@@ -144,6 +148,7 @@ mod tests {
                 Grant::new("/tmp/work", Access::Write),
                 Grant::new("/usr", Access::Read),
             ],
+            owned: Vec::new(),
             scratch: "/state/tmp/s".into(),
             empty: vec!["/home/me".into()],
             net,
@@ -154,7 +159,7 @@ mod tests {
 
     fn of(net: Net) -> String {
         let program = OsStr::new("/bin/sh");
-        let all = arguments(&jail(net), Path::new("/tmp/work"), program, &[7, 8], &Links);
+        let all = arguments(&jail(net), Path::new("/tmp/work"), program, &[7, 8], &Links).unwrap();
         let words: Vec<_> = all.iter().map(|word| word.to_string_lossy()).collect();
         words.join(" ")
     }

@@ -213,6 +213,7 @@ mod tests {
                 Grant::new("/read", Access::Read),
                 Grant::new("/work", Access::Write),
             ],
+            owned: Vec::new(),
             scratch: "/state/tmp".into(),
             empty: Vec::new(),
             net: Net::Full,

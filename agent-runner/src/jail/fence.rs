@@ -1,21 +1,24 @@
 //! Landlock: which files and ports can be reached, and whom signals reach.
 //!
-//! Demanded in full: what this kernel's Landlock lacks of it is an error, never left out.
-
-use std::fs;
+//! Demanded in full: what this kernel's Landlock lacks of it is an error, never left out. A rule is
+//! for what was found at the end of a grant's way, and is no other by the time it is made.
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, NetPort,
-    PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
+    PathBeneath, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
 };
 
+use super::kernel::System;
+use super::policy::{places, written};
 use super::{Access, Broken, Grant, Jail, Net};
+use crate::beneath;
 
 /// The newest interface that is made use of, by number.
 pub const NEWEST: u8 = 6;
 
-/// Closes the fence around this thread and what it starts.
-pub(super) fn close(jail: &Jail, grants: &[&Grant]) -> Result<(), Broken> {
+/// Closes the fence around this thread and what it starts. `more`: what is open beside the grants;
+/// no agent has a hand in that.
+pub(super) fn close(jail: &Jail, more: &[Grant]) -> Result<(), Broken> {
     let has = supported();
     if has < jail.abi {
         return Err(Broken::Landlock(format!(
@@ -45,21 +48,21 @@ pub(super) fn close(jail: &Jail, grants: &[&Grant]) -> Result<(), Broken> {
         rules = rules.scope(scope).map_err(|error| wrong(&error))?;
     }
     let mut rules = rules.create().map_err(|error| wrong(&error))?;
-    for grant in grants {
-        let Ok(meta) = fs::metadata(&grant.path) else {
+    let written = written(&jail.grants, &jail.owned, &System);
+    let granted = places(&jail.grants, &written, &System)?;
+    for (walked, access) in granted.into_iter().chain(places(more, &[], &System)?) {
+        let path = walked.real;
+        let Some(held) = beneath::exactly(&path).map_err(Broken::at("open", &path))? else {
             continue;
         };
-        let at = |error: &dyn std::fmt::Display| {
-            Broken::Landlock(format!("{}: {error}", grant.path.display()))
-        };
-        let fd = PathFd::new(&grant.path).map_err(|error| at(&error))?;
-        let mut access = rights(grant.access, abi);
-        if !meta.is_dir() {
+        let about = held.metadata().map_err(Broken::at("look at", &path))?;
+        let mut access = rights(access, abi);
+        if !about.is_dir() {
             access &= AccessFs::from_file(abi);
         }
         rules = rules
-            .add_rule(PathBeneath::new(fd, access))
-            .map_err(|error| at(&error))?;
+            .add_rule(PathBeneath::new(held, access))
+            .map_err(|error| Broken::Landlock(format!("{}: {error}", path.display())))?;
     }
     for port in ports.unwrap_or_default() {
         rules = rules

@@ -66,6 +66,7 @@ pub fn look(mode: Mode, scratch: &Path) -> Kernel {
         .iter()
         .flat_map(|(paths, access)| paths.iter().map(|path| Grant::new(*path, *access)))
         .collect(),
+        owned: Vec::new(),
         scratch: scratch.to_owned(),
         empty: Vec::new(),
         net: Net::Full,

@@ -53,6 +53,9 @@ pub enum Broken {
     /// Landlock refuses.
     #[error("Landlock: {0}")]
     Landlock(String),
+    /// A link that an agent may have laid.
+    #[error(transparent)]
+    Planted(#[from] policy::Planted),
     /// The filter cannot be made.
     #[error("the filter of system calls: {0}")]
     Seccomp(String),
@@ -157,6 +160,8 @@ pub struct Jail {
     pub abi: u8,
     /// What it opens. What is not there is passed over.
     pub grants: Vec<Grant>,
+    /// Where agents may have written, this one or others: a link there leads no grant anywhere.
+    pub owned: Vec<PathBuf>,
     /// Its own directory for temporary files: /tmp in a file tree of its own.
     pub scratch: PathBuf,
     /// Directories that are there, though nothing is in them but what is granted: a home.
@@ -192,8 +197,7 @@ impl Jail {
     pub(crate) fn close(&self, more: &[Grant]) -> Result<(), Broken> {
         self.limits.set()?;
         drop_privileges()?;
-        let grants: Vec<&Grant> = self.grants.iter().chain(more).collect();
-        fence::close(self, &grants)?;
+        fence::close(self, more)?;
         seccomp::close(self)
     }
 }

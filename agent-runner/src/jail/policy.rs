@@ -3,7 +3,8 @@
 //!
 //! Promises: what is asked for and cannot be had is a [`Lack`] in words, never less of a jail; the
 //! agent's own program is granted without being named, and nothing beside it that happens to lie
-//! near.
+//! near; nothing that an agent can write leads a grant elsewhere, be it a link ([`places`]) or the
+//! first line of its own program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -69,6 +70,8 @@ pub struct Decided {
     pub jail: Jail,
     /// Directories to be made first, if they are not there.
     pub make: Vec<PathBuf>,
+    /// The agent can change its own program, so nothing was opened by what that says.
+    pub own_program: bool,
 }
 
 /// Why there is no such jail here.
@@ -107,6 +110,22 @@ pub enum Lack {
         "the sandbox's network = \"none\" leaves the agent nothing but a model on 127.0.0.1, and its model is elsewhere. Use network = \"ports\" with ports = [443], or let the runner's own proxy hold the model key"
     )]
     Model,
+    /// A grant that leads wherever an agent wants.
+    #[error(transparent)]
+    Planted(#[from] Planted),
+}
+
+/// A grant leads through a symbolic link that an agent may have laid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path} is to be opened for the agent, and {link} on the way to it is a symbolic link that lies where an agent may write: it could lead anywhere. Remove the link, or name in `read` or `write` of [projects.agent.sandbox] what it leads to",
+    path = .path.display(), link = .link.display()
+)]
+pub struct Planted {
+    /// What was granted.
+    pub path: PathBuf,
+    /// The link.
+    pub link: PathBuf,
 }
 
 fn its_landlock(interface: u8) -> String {
@@ -177,9 +196,9 @@ pub fn decide(
         disk,
         all: BTreeMap::new(),
         make: BTreeSet::new(),
+        own_program: false,
     };
     open.system(shape);
-    open.program();
     open.agent();
     for preset in &sandbox.presets {
         open.preset(*preset);
@@ -189,6 +208,15 @@ pub fn decide(
     if shape == Shape::Shared {
         open.open(inmate.scratch, Access::Write);
     }
+    // Last: what it says counts only if it lies where no agent writes.
+    open.program();
+    let all = open.all.iter();
+    let grants: Vec<Grant> = all
+        .map(|(path, access)| Grant::new(path, *access))
+        .collect();
+    let mut owned = inmate.owned.to_owned();
+    owned.push(inmate.work_dir.to_owned());
+    places(&grants, &written(&grants, &owned, disk), disk)?;
     let empty = open.variable("HOME").into_iter().collect();
     // Abstract sockets have no path: where neither Landlock nor a network of its own keeps them
     // apart, there are none at all.
@@ -198,11 +226,8 @@ pub fn decide(
         jail: Jail {
             shape,
             abi: kernel.landlock.min(super::fence::NEWEST),
-            grants: open
-                .all
-                .into_iter()
-                .map(|(path, access)| Grant { path, access })
-                .collect(),
+            grants,
+            owned,
             scratch: inmate.scratch.to_owned(),
             empty,
             net,
@@ -214,7 +239,47 @@ pub fn decide(
             },
         },
         make: open.make.into_iter().collect(),
+        own_program: open.own_program,
     })
+}
+
+/// Where agents may write, without links: what is granted that far, and what is `owned` anyway.
+pub fn written(grants: &[Grant], owned: &[PathBuf], disk: &impl Disk) -> Vec<PathBuf> {
+    let granted = grants
+        .iter()
+        .filter(|grant| grant.access == Access::Write)
+        .map(|grant| &grant.path);
+    granted
+        .chain(owned)
+        .map(|path| walk(path, disk).real)
+        .collect()
+}
+
+/// Where grants lead.
+///
+/// # Errors
+/// The first one with a link on its way that lies in what is `written`.
+pub fn places(
+    grants: &[Grant],
+    written: &[PathBuf],
+    disk: &impl Disk,
+) -> Result<Vec<(Walk, Access)>, Planted> {
+    let mut places = Vec::with_capacity(grants.len());
+    for grant in grants {
+        let walk = walk(&grant.path, disk);
+        if let Some((link, _)) = walk.links.iter().find(|(link, _)| lies_in(link, written)) {
+            return Err(Planted {
+                path: grant.path.clone(),
+                link: link.clone(),
+            });
+        }
+        places.push((walk, grant.access));
+    }
+    Ok(places)
+}
+
+fn lies_in(path: &Path, dirs: &[PathBuf]) -> bool {
+    dirs.iter().any(|dir| path.starts_with(dir))
 }
 
 /// What the jail changes in the agent's environment.
@@ -287,6 +352,7 @@ struct Opened<'a, D> {
     disk: &'a D,
     all: BTreeMap<PathBuf, Access>,
     make: BTreeSet<PathBuf>,
+    own_program: bool,
 }
 
 impl<D: Disk> Opened<'_, D> {
@@ -398,7 +464,16 @@ impl<D: Disk> Opened<'_, D> {
     }
 
     fn executable(&mut self, program: &Path, depth: usize) {
-        self.open(program, Access::Read);
+        let written = self.written();
+        let walked = walk(program, self.disk);
+        let is_led = walked.links.iter().any(|(link, _)| lies_in(link, &written));
+        if !is_led {
+            self.open(program, Access::Read);
+        }
+        if is_led || lies_in(&walked.real, &written) {
+            self.own_program = true;
+            return;
+        }
         let mut real = program.to_owned();
         // Every step on the way counts: a program may look around where it was called.
         for hop in hops(program, self.disk) {
@@ -424,6 +499,8 @@ impl<D: Disk> Opened<'_, D> {
         self.executable(&interpreter, depth - 1);
         if is_env
             && let Some(name) = words.find(|word| !word.starts_with('-') && !word.contains('='))
+            // What PATH is for; anything else is no program that is looked for.
+            && !name.contains('/')
             && let Some(path) = self.inmate.environment.get("PATH")
         {
             let found = std::env::split_paths(path)
@@ -433,6 +510,14 @@ impl<D: Disk> Opened<'_, D> {
                 self.executable(&found, depth - 1);
             }
         }
+    }
+
+    fn written(&self) -> Vec<PathBuf> {
+        let all = self.all.iter();
+        let grants: Vec<Grant> = all
+            .map(|(path, access)| Grant::new(path, *access))
+            .collect();
+        written(&grants, self.inmate.owned, self.disk)
     }
 
     /// What a program is a part of: its package, its prefix, or its directory. None where that

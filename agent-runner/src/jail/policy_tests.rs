@@ -429,8 +429,10 @@ fn a_file_tree_of_its_own_holds_links_and_what_they_lead_to() {
             grant("/usr/bin/sh", Access::Read),
             grant("/not/there", Access::Write),
         ],
+        &[],
         &disk,
-    );
+    )
+    .unwrap();
     let links: Vec<_> = plan
         .links
         .iter()
@@ -452,4 +454,107 @@ fn a_file_tree_of_its_own_holds_links_and_what_they_lead_to() {
             grant("/usr", Access::Read),
         ]
     );
+}
+
+#[test]
+fn a_link_where_an_agent_may_write_leads_no_grant() {
+    let of = |sandbox: Sandbox, disk: &Told| {
+        let case = Case {
+            sandbox,
+            ..Case::default()
+        };
+        let planted = case.decide(disk).map(|decided| decided.jail);
+        planted.map_err(|lack| match lack {
+            Lack::Planted(planted) => planted.link.display().to_string(),
+            other => panic!("{other}"),
+        })
+    };
+    let none = Sandbox::default;
+    let reads = |path: &str| Sandbox {
+        read: vec![path.into()],
+        ..none()
+    };
+    let writes = |path: &str| Sandbox {
+        write: vec![path.into()],
+        ..none()
+    };
+    let link = |at: &str| Told::default().link(at, "/etc/bulkhead");
+    let refused = |at: &str| Err(at.to_owned());
+    // In its work dir, at the end of the way and in its midst.
+    let at = "/work/tree/data";
+    assert_eq!(of(reads(at), &link(at)), refused(at));
+    assert_eq!(of(reads("/work/tree/data/more"), &link(at)), refused(at));
+    // In what is granted to be written, and in a work dir that is a link itself.
+    let disk = link("/srv/cache/sub").link("/var/cache", "/srv/cache");
+    let mut both = writes("/var/cache");
+    both.read = vec!["/srv/cache/sub".into()];
+    assert_eq!(of(both, &disk), refused("/srv/cache/sub"));
+    let disk = link("/data/t/x").link("/work/tree", "/data/t");
+    assert_eq!(of(reads("/work/tree/x"), &disk), refused("/data/t/x"));
+    // On the operator's own way there it is the operator's.
+    let disk = Told::default()
+        .link("/work", "/data")
+        .link("/opt/x", "/srv/x");
+    let jail = of(reads("/opt/x"), &disk).unwrap();
+    assert!(jail.owned.contains(&"/work/tree".into()));
+    // The process that closes the jail looks again.
+    let later = link("/work/tree/data");
+    let more = [Grant::new("/work/tree/data", Access::Read)];
+    let planted = crate::jail::view::plan(&more, &jail.owned, &later).unwrap_err();
+    assert!(planted.to_string().contains("/work/tree/data on"));
+}
+
+#[test]
+fn what_an_agent_can_write_says_nothing_about_what_it_may_read() {
+    let of = |program: &'static str, disk: &Told| {
+        let environment = environment_of(&[("PATH", "/home/me/node/bin:/usr/bin")]);
+        let case = Case {
+            program,
+            environment,
+            claude: false,
+            ..Case::default()
+        };
+        let jail = case.decide(disk).unwrap().jail;
+        assert!(
+            !jail
+                .grants
+                .iter()
+                .any(|grant| grant.path.starts_with("/etc/bulkhead"))
+        );
+        let mut open = case.open(disk);
+        open.remove("/work/tree");
+        let own = case.decide(disk).unwrap().own_program;
+        (open.into_keys().collect::<Vec<_>>(), own)
+    };
+    let node = |disk: Told| {
+        disk.file("/home/me/node/bin/node", "ELF")
+            .file("/home/me/node/lib/a", "")
+            .file("/etc/bulkhead/config.toml", "")
+    };
+    for says in [
+        "#!/etc/bulkhead/config.toml\n",
+        "#!/usr/bin/env -S -u /etc/bulkhead/config.toml /bin/sh\n",
+        "#!/usr/bin/env node\n",
+    ] {
+        let disk = node(Told::default().file("/work/tree/agent", says));
+        let open = of("/work/tree/agent", &disk);
+        assert_eq!(open, (vec!["/work/tree/agent".to_owned()], true), "{says}");
+    }
+    // A link in there, as the program and on its way.
+    let disk = node(Told::default().link("/work/tree/agent", "/etc/bulkhead/config.toml"));
+    assert_eq!(of("/work/tree/agent", &disk), (vec![], true));
+    let disk = node(Told::default().link("/work/tree/bin", "/etc/bulkhead"));
+    assert_eq!(of("/work/tree/bin/config.toml", &disk), (vec![], true));
+    // One outside that leads in there is opened, and what it leads to is not asked.
+    let disk = node(Told::default().file("/work/tree/agent", "#!/etc/bulkhead/config.toml\n"));
+    let disk = disk.link("/opt/agent", "/work/tree/agent");
+    assert_eq!(
+        of("/opt/agent", &disk),
+        (vec!["/opt/agent".to_owned()], true)
+    );
+    // What nobody can write is asked, but for a name only.
+    let says = "#!/usr/bin/env -S -u /etc/bulkhead/config.toml /bin/sh\n";
+    let disk = node(Told::default().file("/opt/a/agent", says));
+    let whole = vec!["/opt/a".to_owned(), "/opt/a/agent".to_owned()];
+    assert_eq!(of("/opt/a/agent", &disk), (whole, false));
 }

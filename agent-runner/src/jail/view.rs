@@ -3,10 +3,14 @@
 //! It is made of empty directories in memory, of the symbolic links on the way to what is granted,
 //! and of what is granted, mounted where it is. What is not granted is not refused but absent:
 //! files, and sockets too, which Landlock does not refuse.
+//!
+//! A grant is where its way ended when it was looked at: who lays a link meanwhile, into the way or
+//! in its place, ends the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +19,9 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{chdir, pivot_root};
 
 use super::kernel::System;
-use super::policy::{Disk, walk};
+use super::policy::{Disk, Planted, places, walk, written};
 use super::{Access, Broken, Grant, Jail};
+use crate::beneath;
 
 /// Where the tree is put together: any directory that every system has.
 const STAGE: &str = "/tmp";
@@ -33,17 +38,20 @@ pub struct Plan {
 }
 
 /// Plans the tree. Of what lies inside of what is granted as much anyway, nothing is mounted.
-pub fn plan(grants: &[Grant], disk: &impl Disk) -> Plan {
+/// `owned`: where agents may write, whatever is granted here.
+///
+/// # Errors
+/// See [`places`].
+pub fn plan(grants: &[Grant], owned: &[PathBuf], disk: &impl Disk) -> Result<Plan, Planted> {
     let mut links = BTreeMap::new();
     let mut real: BTreeMap<PathBuf, Access> = BTreeMap::new();
-    for grant in grants {
-        let walked = walk(&grant.path, disk);
+    for (walked, access) in places(grants, &written(grants, owned, disk), disk)? {
         if !disk.exists(&walked.real) || walked.real == Path::new("/") {
             continue;
         }
         links.extend(walked.links);
-        let so_far = real.entry(walked.real).or_insert(grant.access);
-        *so_far = grant.access.max(*so_far);
+        let so_far = real.entry(walked.real).or_insert(access);
+        *so_far = access.max(*so_far);
     }
     let mut mounts: Vec<Grant> = Vec::new();
     // In order of names a parent comes before its children.
@@ -58,7 +66,7 @@ pub fn plan(grants: &[Grant], disk: &impl Disk) -> Plan {
     }
     // A link inside of what is mounted is there already.
     links.retain(|at, _| !mounts.iter().any(|mount| at.starts_with(&mount.path)));
-    Plan { links, mounts }
+    Ok(Plan { links, mounts })
 }
 
 /// What is in the tree beside the grants.
@@ -77,7 +85,8 @@ pub(super) fn own_places() -> Vec<Grant> {
 /// Builds the tree and moves this process into it, which has mount and process namespaces of its own
 /// and one thread. It is in `work_dir` then.
 pub(super) fn enter(jail: &Jail, work_dir: &Path) -> Result<(), Broken> {
-    let plan = plan(&jail.grants, &System);
+    let plan = plan(&jail.grants, &jail.owned, &System)?;
+    let scratch = walk(&jail.scratch, &System).real;
     // Nothing that is mounted here is to be seen outside.
     mount_flags(Path::new("/"), MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
     memory(Path::new(STAGE), "mode=0755,size=1m")?;
@@ -90,7 +99,7 @@ pub(super) fn enter(jail: &Jail, work_dir: &Path) -> Result<(), Broken> {
     chdir("/").map_err(Broken::step("go to the new root"))?;
     memory(Path::new(NEW), "mode=0755,size=4m")?;
 
-    system(jail)?;
+    system(&scratch)?;
     for (at, to) in &plan.links {
         let at = inside(at);
         parents(&at)?;
@@ -117,7 +126,7 @@ pub(super) fn enter(jail: &Jail, work_dir: &Path) -> Result<(), Broken> {
 }
 
 /// /proc, /dev and /tmp.
-fn system(jail: &Jail) -> Result<(), Broken> {
+fn system(scratch: &Path) -> Result<(), Broken> {
     let none: Option<&str> = None;
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let proc = inside(Path::new("/proc"));
@@ -145,7 +154,7 @@ fn system(jail: &Jail) -> Result<(), Broken> {
         symlink(to, &at).map_err(Broken::at("link", &at))?;
     }
     let tmp = inside(Path::new("/tmp"));
-    bind(&outside(&jail.scratch), &tmp, Access::Write)
+    bind(&outside(scratch), &tmp, Access::Write)
 }
 
 fn inside(path: &Path) -> PathBuf {
@@ -178,9 +187,10 @@ fn mount_flags(at: &Path, flags: MsFlags) -> Result<(), Broken> {
 
 fn bind(from: &Path, to: &Path, access: Access) -> Result<(), Broken> {
     // What vanished since it was looked for is granted to nobody.
-    let Ok(meta) = fs::metadata(from) else {
+    let Some(held) = beneath::exactly(from).map_err(Broken::at("open", from))? else {
         return Ok(());
     };
+    let meta = held.metadata().map_err(Broken::at("look at", from))?;
     if meta.is_dir() {
         directory(to)?;
     } else {
@@ -190,8 +200,9 @@ fn bind(from: &Path, to: &Path, access: Access) -> Result<(), Broken> {
         }
     }
     let none: Option<&str> = None;
+    let way = inside(Path::new("/proc/self/fd")).join(held.as_raw_fd().to_string());
     mount(
-        Some(from),
+        Some(&way),
         to,
         none,
         MsFlags::MS_BIND | MsFlags::MS_REC,

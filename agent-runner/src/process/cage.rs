@@ -13,7 +13,7 @@ use ipc_schema::Fault;
 use crate::jail::kernel::{self, System};
 use crate::jail::model_port::ModelPort;
 use crate::jail::options::{Mode, Sandbox};
-use crate::jail::policy::{self, Decided, Inmate, Kernel, Lack};
+use crate::jail::policy::{self, Inmate, Kernel, Lack};
 use crate::jail::{Jail, Net};
 use crate::options::{AgentKind, Options};
 use crate::workspace::Beside;
@@ -138,7 +138,15 @@ impl Cage {
             socket: &socket,
         };
         let decided = policy::decide(&self.sandbox, &inmate, &self.kernel, &System);
-        let Decided { jail, make: dirs } = decided.map_err(|lack: Lack| fault(lack.to_string()))?;
+        let decided = decided.map_err(|lack: Lack| fault(lack.to_string()))?;
+        let (jail, dirs) = (decided.jail, decided.make);
+        if decided.own_program {
+            tracing::warn!(
+                program = %program.display(),
+                "the agent can change its own program, so nothing was opened for what interprets \
+                 it; grant that with `read` in [projects.agent.sandbox] if it does not start"
+            );
+        }
         let prepared = remove(&scratch).and_then(|()| make(&scratch));
         prepared.map_err(|error| fault(unjailed(&format!("{}: {error}", scratch.display()))))?;
         for dir in dirs {
