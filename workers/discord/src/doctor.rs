@@ -109,7 +109,8 @@ async fn gateway(rest: &Rest, options: &Options, doctor: &mut Doctor) {
         Ok(told) => told,
         Err(why) => return doctor.find(itself::no_gateway(&why.to_string())),
     };
-    match probe::hello(&told.url, rest.is_encrypted(), options).await {
+    let patience = Duration::from_millis(options.timing.hello_ms);
+    match probe::hello(rest, &told.url, patience).await {
         Ok(()) => doctor.find(Finding::ok("gateway", "takes connections")),
         Err(why) => doctor.find(itself::no_gateway(&why)),
     }

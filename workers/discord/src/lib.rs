@@ -35,6 +35,7 @@ mod outbound;
 mod permissions;
 mod portal;
 mod post;
+mod proxy;
 mod rest;
 mod run;
 mod snowflake;

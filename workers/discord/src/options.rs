@@ -49,6 +49,7 @@ const KEYS: &[(&str, Kind)] = &[
 
 const TIMING: &[(&str, Kind)] = &[
     ("reconnect_ms", Kind::Number(1, 60_000)),
+    ("connect_ms", Kind::Number(1, 60_000)),
     ("hello_ms", Kind::Number(1, 60_000)),
     ("probe_ms", Kind::Number(1, 600_000)),
     ("identify_ms", Kind::Number(1, 600_000)),
@@ -98,6 +99,8 @@ impl Texts {
 pub(crate) struct Timing {
     /// The shortest wait before a reconnect, milliseconds.
     pub(crate) reconnect_ms: u64,
+    /// How long a connection to REST or through a proxy may take to stand, milliseconds.
+    pub(crate) connect_ms: u64,
     /// How long a connection may stay without a Hello, milliseconds.
     pub(crate) hello_ms: u64,
     /// How often a missing intent is asked after, milliseconds.
@@ -110,6 +113,7 @@ impl Default for Timing {
     fn default() -> Timing {
         Timing {
             reconnect_ms: 1_000,
+            connect_ms: 10_000,
             hello_ms: 15_000,
             probe_ms: 60_000,
             identify_ms: WINDOW_MS,

@@ -71,8 +71,8 @@ pub(crate) static DISCORD: Table = table(
         same("progress_style", PROGRESS, PROGRESS_DOC),
         same(
             "proxy",
-            Kind::SecretUrl(&["http", "https", "socks5", "socks5h"]),
-            "a proxy for Discord's addresses",
+            Kind::SecretUrl(&["http", "socks5", "socks5h"]),
+            "the only way to Discord: `http://` or `socks5://` (cc-connect: `https://` too)",
         ),
         same("proxy_username", Kind::Text, "the proxy's user"),
         same("proxy_password", Kind::Secret, "the proxy's password"),

@@ -195,6 +195,15 @@ impl FakeDiscord {
         self.shared.core().addresses.cdn.clone()
     }
 
+    /// Has other addresses told to bots than those it listens on, for something that stands before it and ends TLS: the origin
+    /// (`wss://HOST`) of the gateway, that of `resume_gateway_url`, and that (`https://HOST`) of attachments.
+    pub fn told_as(&self, gateway: &str, resume: &str, cdn: &str) {
+        let addresses = &mut self.shared.core().addresses;
+        addresses.gateway = format!("{gateway}/gateway");
+        addresses.resume = format!("{resume}/resume");
+        cdn.clone_into(&mut addresses.cdn);
+    }
+
     /// What people saw.
     #[must_use]
     pub fn seen(&self) -> &Ledger<Seen> {

@@ -35,7 +35,7 @@ use crate::inbox::Item;
 use crate::options::{Options, Timing};
 use crate::{portal, rest};
 use close::Fatal;
-use dial::{Proxy, Socket};
+use dial::Socket;
 use frame::Frame;
 use moves::{Action, Event, Resumable};
 use session::{CLOSE_RESUMABLE, Session};
@@ -74,7 +74,6 @@ pub(crate) struct Gateway {
     bot: Arc<Bot>,
     instance: String,
     token: SecretString,
-    proxy: Option<Arc<Proxy>>,
     timing: Timing,
     session: Session,
     link: Link,
@@ -98,13 +97,11 @@ impl Gateway {
     ) -> Gateway {
         let timing = options.timing.clone();
         let stored = bot.keep().session();
-        let proxy = Proxy::of(options).map(Arc::new);
         Gateway {
             session: begin(stored, &timing),
             bot,
             instance,
             token: options.token.expose_secret().trim().into(),
-            proxy,
             timing,
             link: Link::None,
             asking: None,
@@ -128,7 +125,7 @@ impl Gateway {
                 Happened::Dialed(Err(why)) => {
                     warn!("no connection to Discord's gateway: {why}");
                     self.link = Link::None;
-                    Event::NotOpened
+                    Event::NotOpened(why)
                 }
                 Happened::Budget(event) => {
                     self.asking = None;
@@ -276,7 +273,7 @@ impl Gateway {
                     self.asking = Some(Box::pin(reach::ask_budget(bot, reserved, window)));
                 }
                 Action::Connect(host) => {
-                    let dialing = reach::connect(Arc::clone(&self.bot), host, self.proxy.clone());
+                    let dialing = reach::connect(Arc::clone(&self.bot), host);
                     self.link = Link::Dialing(Box::pin(dialing));
                 }
                 Action::Beat => {

@@ -1,5 +1,6 @@
 //! What happens to the session and what it does: the words between [`super::session`] and its shell.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::close::Fatal;
@@ -28,8 +29,8 @@ pub(crate) enum Event {
     Tick,
     /// The connection stands.
     Opened,
-    /// It could not be made.
-    NotOpened,
+    /// It could not be made; in words.
+    NotOpened(String),
     /// It ended, with the code of the peer's close frame if there was one.
     Closed(Option<u16>),
     /// Op 10.
@@ -50,8 +51,8 @@ pub(crate) enum Event {
     MayIdentify,
     /// It may not yet.
     IdentifyLater(Duration),
-    /// Nobody could tell.
-    BudgetUnknown,
+    /// Nobody could tell; in words.
+    BudgetUnknown(String),
     /// Events were dropped here: have them sent again.
     Replay,
     /// Begin a new session: the intents have changed.
@@ -91,7 +92,7 @@ pub(crate) enum Action {
     /// Let go of the connection, or of the attempt at one.
     Drop,
     /// The connection fell, or failed; in words for the status.
-    Down(&'static str),
+    Down(Cow<'static, str>),
     /// It stands again.
     Up {
         resumed: bool,

@@ -1,6 +1,5 @@
 //! A look at the gateway: a connection up to Hello. No IDENTIFY, so no session and nothing spent.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -8,19 +7,17 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::FAREWELL;
-use super::dial::{self, Proxy};
+use super::dial;
 use super::frame::{self, Frame};
-use crate::options::Options;
+use crate::rest::Rest;
 
-/// Connects to `told`, waits for Hello and leaves. `encrypted`: whether REST is.
+/// Connects to `told`, waits for Hello, at most for `patience`, and leaves.
 ///
 /// # Errors
 /// In words, without an address.
-pub(crate) async fn hello(told: &str, encrypted: bool, options: &Options) -> Result<(), String> {
-    let url = dial::address(told, encrypted)?;
-    let proxy = Proxy::of(options).map(Arc::new);
-    let mut socket = dial::dial(url, proxy).await?;
-    let patience = Duration::from_millis(options.timing.hello_ms);
+pub(crate) async fn hello(rest: &Rest, told: &str, patience: Duration) -> Result<(), String> {
+    let url = dial::address(told, rest.is_encrypted())?;
+    let mut socket = dial::dial(url, rest.proxy()).await?;
     let greeted = async {
         loop {
             match socket.next().await {

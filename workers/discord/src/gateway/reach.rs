@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use super::FAREWELL;
 use super::budget::{Spent, Verdict};
-use super::dial::{self, Proxy, Socket};
+use super::dial::{self, Socket};
 use super::moves::{Event, Host};
 use crate::bot::{Bot, lock};
 use crate::keep::IDENTIFY;
@@ -20,11 +20,7 @@ use crate::keep::IDENTIFY;
 ///
 /// # Errors
 /// In words.
-pub(super) async fn connect(
-    bot: Arc<Bot>,
-    host: Host,
-    proxy: Option<Arc<Proxy>>,
-) -> Result<Box<Socket>, String> {
+pub(super) async fn connect(bot: Arc<Bot>, host: Host) -> Result<Box<Socket>, String> {
     let told = match host {
         Host::Resume(url) => url,
         Host::Base => {
@@ -38,7 +34,11 @@ pub(super) async fn connect(
             }
         }
     };
-    let dialed = dial::dial(dial::address(&told, bot.rest.is_encrypted())?, proxy).await;
+    let dialed = dial::dial(
+        dial::address(&told, bot.rest.is_encrypted())?,
+        bot.rest.proxy(),
+    )
+    .await;
     if dialed.is_err() {
         // Perhaps it is no longer there: Discord is asked again.
         *lock(&bot.gateway_url) = None;
@@ -54,8 +54,9 @@ pub(super) async fn ask_budget(bot: Arc<Bot>, reserved: Arc<AtomicBool>, window_
             told.session_start_limit
         }
         Err(why) => {
-            warn!("cannot ask Discord whether a session may be begun: {why}");
-            return Event::BudgetUnknown;
+            let words = format!("Discord does not say whether a session may be begun: {why}");
+            warn!("{words}");
+            return Event::BudgetUnknown(words);
         }
     };
     let now = SystemTime::now()
@@ -70,8 +71,9 @@ pub(super) async fn ask_budget(bot: Arc<Bot>, reserved: Arc<AtomicBool>, window_
         Verdict::Go => {
             spent.spend(now_ms);
             if let Err(error) = bot.hub.put_cursor(IDENTIFY, spent.write()).await {
-                warn!("the start of a session cannot be kept: {error}");
-                return Event::BudgetUnknown;
+                let words = format!("the hub does not keep the start of a session: {error}");
+                warn!("{words}");
+                return Event::BudgetUnknown(words);
             }
             reserved.store(true, Relaxed);
             Event::MayIdentify

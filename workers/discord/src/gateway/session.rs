@@ -11,6 +11,7 @@
 //!
 //! Source: Discord's "Gateway", v10. It knows no socket, no token and no sequence number.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use worker_kit::Backoff;
@@ -108,9 +109,10 @@ impl Session {
                     };
                 }
             }
-            Event::NotOpened => {
+            Event::NotOpened(why) => {
                 if let Phase::Connecting { .. } = self.phase {
-                    self.fell("no connection to Discord", now, chance, &mut out);
+                    let why = format!("no connection to Discord: {why}");
+                    self.fell(why, now, chance, &mut out);
                 }
             }
             Event::Closed(code) => self.closed(code, now, chance, &mut out),
@@ -149,9 +151,9 @@ impl Session {
                     self.phase = Phase::Waiting { until: now + wait };
                 }
             }
-            Event::BudgetUnknown => {
+            Event::BudgetUnknown(why) => {
                 if let Phase::Asking = self.phase {
-                    self.fell("Discord's REST API does not answer", now, chance, &mut out);
+                    self.fell(why, now, chance, &mut out);
                 }
             }
             Event::Replay => {
@@ -332,13 +334,19 @@ impl Session {
     }
 
     /// The connection is over; says what failed with it and waits.
-    fn fell(&mut self, why: &'static str, now: Instant, chance: f64, out: &mut Vec<Action>) {
+    fn fell(
+        &mut self,
+        why: impl Into<Cow<'static, str>>,
+        now: Instant,
+        chance: f64,
+        out: &mut Vec<Action>,
+    ) {
         self.fell_for(why, Duration::ZERO, now, chance, out);
     }
 
     fn fell_for(
         &mut self,
-        why: &'static str,
+        why: impl Into<Cow<'static, str>>,
         least: Duration,
         now: Instant,
         chance: f64,
@@ -370,7 +378,7 @@ impl Session {
         self.phase = Phase::Waiting {
             until: until.max(self.connects.next(now)),
         };
-        out.push(Action::Down(why));
+        out.push(Action::Down(why.into()));
     }
 }
 

@@ -9,6 +9,10 @@ use super::*;
 const S: fn(u64) -> Duration = Duration::from_secs;
 const INTERVAL: Duration = Duration::from_secs(40);
 
+fn not_opened() -> Event {
+    Event::NotOpened("refused".into())
+}
+
 /// Drives the machine; the peer is a function from what it does to what happens then.
 struct Stage {
     session: Session,
@@ -266,12 +270,12 @@ fn case_22_op9_true() {
 
 #[test]
 fn case_23_resume_url_dead() {
-    for failure in [Event::NotOpened, Event::Closed(None), Event::Tick] {
+    for failure in [not_opened(), Event::Closed(None), Event::Tick] {
         let mut stage = Stage::live(false);
         stage.on(Event::Closed(None));
         assert_eq!(stage.wait(), [own()]);
         match failure {
-            Event::NotOpened => drop(stage.on(Event::NotOpened)),
+            Event::NotOpened(_) => drop(stage.on(not_opened())),
             Event::Tick => drop(stage.wait()), // nothing happens at all
             closed => {
                 stage.on(Event::Opened);
@@ -296,7 +300,7 @@ fn an_outage_of_hours_costs_no_identify() {
     let mut stage = Stage::live(false);
     stage.on(Event::Closed(None));
     stage.play(S(6 * 3600), |action| match action {
-        Action::Connect(_) => vec![Event::NotOpened],
+        Action::Connect(_) => vec![not_opened()],
         _ => Vec::new(),
     });
     assert_eq!(stage.count(|action| *action == Action::AskBudget), 1);
@@ -378,7 +382,7 @@ fn case_06_identify_budget_zero() {
     stage.on(Event::IdentifyLater(S(500)));
     assert_eq!(stage.waited(), S(500));
     assert_eq!(stage.wait(), [Action::AskBudget], "and it asks again");
-    stage.on(Event::BudgetUnknown);
+    stage.on(Event::BudgetUnknown("no answer".into()));
     assert!(stage.waited() >= S(1));
     assert_eq!(stage.count(is_connect), 0);
 }
@@ -465,7 +469,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => Just(Event::Tick),
         3 => Just(Event::Opened),
-        2 => Just(Event::NotOpened),
+        2 => Just(not_opened()),
         2 => prop_oneof![Just(None), (4000_u16..4010).prop_filter("fatal", |c| *c != 4004).prop_map(Some)]
             .prop_map(Event::Closed),
         3 => (0_u64..100_000).prop_map(|ms| Event::Hello(Duration::from_millis(ms))),
@@ -477,7 +481,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         3 => Just(Event::Heard),
         3 => Just(Event::MayIdentify),
         1 => Just(Event::IdentifyLater(S(7))),
-        1 => Just(Event::BudgetUnknown),
+        1 => Just(Event::BudgetUnknown("no answer".into())),
         1 => Just(Event::Replay),
         1 => Just(Event::Renew),
     ]
@@ -497,7 +501,7 @@ proptest! {
             stage.chance = chance;
             may |= event == Event::MayIdentify;
             open |= connection && event == Event::Opened;
-            let ended = matches!(event, Event::NotOpened) && connection && !open;
+            let ended = matches!(event, Event::NotOpened(_)) && connection && !open;
             connection &= !ended;
             for action in stage.on(event) {
                 match action {

@@ -10,7 +10,8 @@ use crate::events::{Channel, Message};
 use crate::snowflake::Id;
 
 use super::limits::Key;
-use super::{Call, NoAnswer, Rest, in_words};
+use super::trouble::in_words;
+use super::{Call, NoAnswer, Rest};
 
 /// How long a file may take; a slow line carries the largest in this time.
 const FILE: Duration = Duration::from_secs(90);
@@ -68,7 +69,10 @@ impl Rest {
     pub(crate) async fn download(&self, url: Url, cap: u64) -> Result<Vec<u8>, NoFile> {
         let trouble = |error: reqwest::Error| NoFile::Trouble(in_words(&error));
         let request = self.client.get(url).timeout(FILE);
-        let mut response = request.send().await.map_err(trouble)?;
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(NoFile::Trouble(self.why(&error).await)),
+        };
         match response.status() {
             StatusCode::OK => {}
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {

@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::snowflake::Id;
 
 use super::limits::Key;
-use super::{Call, NoAnswer, Rest, in_words};
+use super::trouble::in_words;
+use super::{Call, NoAnswer, Rest};
 
 /// The most servers that Discord names at once.
 pub(crate) const SERVERS: usize = 200;

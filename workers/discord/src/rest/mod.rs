@@ -15,28 +15,31 @@ pub(crate) mod limits;
 pub(crate) mod look;
 pub(crate) mod refusal;
 pub(crate) mod send;
+mod trouble;
 pub(crate) mod writes;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
-use reqwest::{Client, Method, Proxy};
-use secrecy::{ExposeSecret as _, SecretString};
+use reqwest::{Client, Method};
+use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
 use worker_kit::Backoff;
 
 use crate::options::Options;
+use crate::proxy::Proxy;
 use answer::Refused;
 use limits::{Key, Limits};
 
-/// How long a connection may take to stand, and a whole request to be answered.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long a whole request may take to be answered.
 const REQUEST: Duration = Duration::from_secs(30);
 /// Tries of a question before its asker hears that there is trouble.
 const TRIES: u32 = 4;
+/// And the time spent on them, where nobody answers.
+const IN_VAIN: Duration = Duration::from_secs(8);
 /// Discord wants an address and a version.
 const USER_AGENT: &str = concat!(
     "DiscordBot (https://bulkhead.invalid, ",
@@ -108,6 +111,7 @@ pub(crate) struct Rest {
     unauthorized: watch::Sender<bool>,
     /// Requests that are on the wire now.
     busy: watch::Sender<usize>,
+    proxy: Option<Arc<Proxy>>,
 }
 
 impl Rest {
@@ -120,15 +124,22 @@ impl Rest {
         let mut authorization = HeaderValue::try_from(bearer)
             .map_err(|_| "the token has characters in it that no token has; copy it again")?;
         authorization.set_sensitive(true);
+        let proxy = Proxy::of(options)?;
         Ok(Rest {
-            client: client(options)?,
-            quick: client(options)?,
+            client: client(options, proxy.as_ref())?,
+            quick: client(options, proxy.as_ref())?,
             base: options.api_base().to_owned(),
             authorization,
             limits: Mutex::default(),
             unauthorized: watch::Sender::new(false),
             busy: watch::Sender::new(0),
+            proxy: proxy.map(Arc::new),
         })
+    }
+
+    /// The only way to Discord, if there is one.
+    pub(crate) fn proxy(&self) -> Option<Arc<Proxy>> {
+        self.proxy.clone()
     }
 
     fn limits(&self) -> MutexGuard<'_, Limits> {
@@ -187,12 +198,14 @@ impl Rest {
             Duration::from_secs(5),
             Duration::from_secs(60),
         );
+        let mut in_vain = Duration::ZERO;
         loop {
             // A whole day of patience is more than any limit lasts.
             if let Err(wait) = self.place(&call.key, Duration::from_secs(86_400)).await {
                 let why = format!("Discord's limits hold for another {} s", wait.as_secs());
                 return Err(NoAnswer::Trouble(why));
             }
+            let asked = Instant::now();
             let why = match self.once(call).await {
                 Once::Done(body) => match serde_json::from_slice(&body) {
                     Ok(answer) => return Ok(answer),
@@ -204,7 +217,8 @@ impl Rest {
                 Once::Trouble { why, .. } => why,
             };
             let wait = backoff.next(fastrand::f64());
-            if backoff.tries() >= TRIES {
+            in_vain += asked.elapsed();
+            if backoff.tries() >= TRIES || in_vain >= IN_VAIN {
                 return Err(NoAnswer::Trouble(why));
             }
             tokio::time::sleep(wait).await;
@@ -212,48 +226,19 @@ impl Rest {
     }
 }
 
-fn client(options: &Options) -> Result<Client, String> {
+fn client(options: &Options, proxy: Option<&Proxy>) -> Result<Client, String> {
     let mut client = Client::builder()
         .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT)
+        .connect_timeout(Duration::from_millis(options.timing.connect_ms))
         .timeout(REQUEST)
         // A redirect would take the token elsewhere.
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
-    if let Some(proxy) = &options.proxy {
-        client = client.proxy(self::proxy(proxy, options)?);
+    if let Some(proxy) = proxy {
+        client = client.proxy(proxy.for_rest()?);
     }
     // reqwest's own words may name an address; what can go wrong here are the certificates.
     client.build().map_err(|_| {
         "the machine has no certificates to check Discord's by: install ca-certificates".into()
     })
-}
-
-fn proxy(address: &SecretString, options: &Options) -> Result<Proxy, String> {
-    let proxy = Proxy::all(address.expose_secret())
-        .map_err(|_| "`proxy` is no address; write http://HOST:PORT or socks5://HOST:PORT")?;
-    let user = &options.proxy_username;
-    if user.is_empty() {
-        return Ok(proxy);
-    }
-    Ok(proxy.basic_auth(user, options.proxy_password.expose_secret()))
-}
-
-/// reqwest's own words hold the whole address; these do not.
-fn in_words(error: &reqwest::Error) -> String {
-    let what = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
-    };
-    let mut cause = std::error::Error::source(error);
-    while let Some(deeper) = cause.and_then(std::error::Error::source) {
-        cause = Some(deeper);
-    }
-    match cause {
-        Some(cause) => format!("{what}: {cause}"),
-        None => what.to_owned(),
-    }
 }

@@ -16,8 +16,9 @@ use tracing::{debug, warn};
 
 use super::answer::{self, Meaning, Raw, Refused};
 use super::limits::{Scope, Told};
+use super::trouble::in_words;
 use super::writes::TOKEN;
-use super::{Call, Once, Rest, in_words};
+use super::{Call, Once, Rest};
 
 /// The largest answer that is read, in bytes: a page of 100 messages is far below.
 const LARGEST: usize = 8 << 20;
@@ -89,7 +90,7 @@ impl Rest {
             Ok(response) => response,
             Err(error) => {
                 return Once::Trouble {
-                    why: in_words(&error),
+                    why: self.why(&error).await,
                     sent: !error.is_connect(),
                 };
             }

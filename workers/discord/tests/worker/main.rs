@@ -16,6 +16,8 @@ mod inbound;
 mod interactions;
 mod nothing_lost;
 mod outbound;
+mod proxy;
+mod relay;
 mod shapes;
 mod stage;
 mod threads;

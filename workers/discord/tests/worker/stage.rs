@@ -1,5 +1,6 @@
 //! The real worker between a fake Discord and a fake hub.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) struct Stage {
     directory: TempDir,
     /// What the worker said of itself: log lines, and `STATUS=…`.
     pub(crate) said: Ledger<String>,
+    /// Certificates in place of the machine's.
+    authority: Option<PathBuf>,
 }
 
 pub(crate) struct Worker {
@@ -44,6 +47,7 @@ impl Stage {
             hub: FakeHub::start().unwrap(),
             directory: tempfile::tempdir().unwrap(),
             said: Ledger::new(),
+            authority: None,
         };
         let notify = UnixDatagram::bind(stage.directory.path().join("notify")).unwrap();
         let said = stage.said.clone();
@@ -54,6 +58,11 @@ impl Stage {
             }
         });
         stage
+    }
+
+    /// Has workers believe this authority and no other.
+    pub(crate) fn trust(&mut self, authority: &Path) {
+        self.authority = Some(authority.to_owned());
     }
 
     /// Starts a worker; `extra` options go over the usual ones.
@@ -76,6 +85,7 @@ impl Stage {
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            .envs(self.authority.iter().map(|path| ("SSL_CERT_FILE", path)))
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
