@@ -1,7 +1,7 @@
 //! The bot's entries in Discord's slash menu, as the hub wants them.
 //!
 //! Registered only when something has changed: the hub keeps a fingerprint of what was registered
-//! last, and where. A menu that cannot be registered is said and tried again later; the commands
+//! last, and where; it stands in one place only. A menu that cannot be registered is said and tried again later; the commands
 //! work as text all the same.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::rest::limits::Key;
 use crate::rest::{Call, NoAnswer};
 use crate::snowflake::Id;
 
-/// What the fingerprint is called at the hub.
+/// What [`Registered`] is called at the hub.
 pub(crate) const CURSOR: &str = "commands";
 /// Between two looks at what the hub wants; it says so at each link-up.
 const LOOK: Duration = Duration::from_secs(10);
@@ -30,6 +30,37 @@ const OPTIONS: usize = 25;
 /// The longest description, in characters.
 const ABOUT: usize = 100;
 
+/// What was registered last, and where: in one server, or everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Registered {
+    guild: Option<Id>,
+    fingerprint: String,
+}
+
+impl Registered {
+    fn new(guild: Option<Id>, definitions: &Value) -> Registered {
+        let hash = Sha256::digest(definitions.to_string());
+        Registered {
+            guild,
+            fingerprint: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+
+    /// As the hub keeps it; what cannot be read is nothing.
+    fn read(kept: &[u8]) -> Option<Registered> {
+        let (guild, fingerprint) = std::str::from_utf8(kept).ok()?.split_once(' ')?;
+        Some(Registered {
+            guild: guild.parse().ok(),
+            fingerprint: fingerprint.to_owned(),
+        })
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let guild = self.guild.map_or("everywhere".into(), |it| it.to_string());
+        format!("{guild} {}", self.fingerprint).into_bytes()
+    }
+}
+
 /// Keeps the menu as the hub wants it.
 pub(crate) async fn run(bot: Arc<Bot>) {
     let mut backoff = Backoff::new(
@@ -37,57 +68,49 @@ pub(crate) async fn run(bot: Arc<Bot>) {
         Duration::from_secs(600),
         Duration::from_secs(600),
     );
-    let mut registered = bot.hub.cursor(CURSOR);
+    let kept = bot.hub.cursor(CURSOR);
+    let mut registered = kept.and_then(|kept| Registered::read(&kept));
     let mut looked: Vec<CommandSpec> = Vec::new();
     loop {
         let wanted = bot.hub.commands();
         // Nothing: a hub that knows of no menu.
         if !wanted.is_empty() && wanted != looked {
             let definitions = definitions(&wanted);
-            let print = fingerprint(bot.menu_guild, &definitions);
-            if registered.as_deref() == Some(print.as_bytes()) {
+            let now = Registered::new(bot.menu_guild, &definitions);
+            if registered.as_ref() == Some(&now) {
                 debug!("the slash menu is as it was");
-                looked = wanted;
-            } else if register(&bot, definitions).await {
-                info!(commands = wanted.len(), "the slash menu is registered");
+            } else if replace(&bot, registered.as_ref(), definitions).await {
                 // Without it the same menu is registered once more after the next start.
-                if let Err(error) = bot.hub.put_cursor(CURSOR, print.clone().into_bytes()).await {
+                if let Err(error) = bot.hub.put_cursor(CURSOR, now.write()).await {
                     warn!(%error, "it is not remembered that the menu is registered");
                 }
-                registered = Some(print.into_bytes());
-                looked = wanted;
+                info!(commands = wanted.len(), "the slash menu is registered");
+                registered = Some(now);
             } else {
                 tokio::time::sleep(backoff.next(fastrand::f64())).await;
                 continue;
             }
+            looked = wanted;
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-async fn register(bot: &Bot, definitions: Value) -> bool {
-    let application = bot.application;
-    let (route, path) = match bot.menu_guild {
-        Some(guild) => (
-            "PUT /applications/{}/guilds/{}/commands",
-            format!("/applications/{application}/guilds/{guild}/commands"),
-        ),
-        None => (
-            "PUT /applications/{}/commands",
-            format!("/applications/{application}/commands"),
-        ),
+/// Registers the menu; in another place than before it is taken away there, or every command would
+/// stand in it twice.
+async fn replace(bot: &Bot, before: Option<&Registered>, definitions: Value) -> bool {
+    let moved = before.filter(|before| before.guild != bot.menu_guild);
+    let cleared = match moved {
+        Some(before) => put(bot, before.guild, json!([])).await,
+        None => Ok(()),
     };
-    let call = Call {
-        method: Method::PUT,
-        key: Key {
-            route,
-            major: bot.menu_guild.unwrap_or(application).to_string(),
-        },
-        path,
-        body: Some(definitions),
+    let registered = match cleared {
+        // A server that the bot has left has no menu of it either.
+        Ok(()) | Err(NoAnswer::Refused(_)) => put(bot, bot.menu_guild, definitions).await,
+        trouble => trouble,
     };
-    match bot.rest.ask::<Vec<Value>>(&call).await {
-        Ok(_) => true,
+    match registered {
+        Ok(()) => true,
         Err(NoAnswer::Unauthorized) => std::future::pending().await, // the worker ends
         Err(NoAnswer::Refused(refused)) if refused.code == 50001 => {
             warn!(
@@ -106,11 +129,29 @@ async fn register(bot: &Bot, definitions: Value) -> bool {
     }
 }
 
-/// Tells two menus, or two places for one, apart.
-fn fingerprint(guild: Option<Id>, definitions: &Value) -> String {
-    let place = guild.map(|guild| guild.to_string()).unwrap_or_default();
-    let hash = Sha256::digest(format!("{place} {definitions}"));
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Overwrites the menu of one server, or of all.
+async fn put(bot: &Bot, guild: Option<Id>, definitions: Value) -> Result<(), NoAnswer> {
+    let application = bot.application;
+    let (route, path) = match guild {
+        Some(guild) => (
+            "PUT /applications/{}/guilds/{}/commands",
+            format!("/applications/{application}/guilds/{guild}/commands"),
+        ),
+        None => (
+            "PUT /applications/{}/commands",
+            format!("/applications/{application}/commands"),
+        ),
+    };
+    let call = Call {
+        method: Method::PUT,
+        key: Key {
+            route,
+            major: guild.unwrap_or(application).to_string(),
+        },
+        path,
+        body: Some(definitions),
+    };
+    bot.rest.ask::<Vec<Value>>(&call).await.map(drop)
 }
 
 /// The commands in Discord's form. One whose name Discord would not take is left out, and named.
@@ -235,13 +276,17 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_menus_and_places_apart() {
-        let one = definitions(&[spec("new")]);
-        let other = definitions(&[spec("list")]);
-        let print = fingerprint(None, &one);
-        assert_eq!(print, fingerprint(None, &definitions(&[spec("new")])));
-        assert_ne!(print, fingerprint(None, &other));
-        assert_ne!(print, fingerprint(Some(Id(1)), &one));
-        assert!(print.len() <= 64);
+    fn what_was_registered_is_told_from_what_is_to_be() {
+        let menu = |name: &str| definitions(&[spec(name)]);
+        let one = Registered::new(None, &menu("new"));
+        assert_eq!(one, Registered::new(None, &menu("new")));
+        assert_ne!(one, Registered::new(None, &menu("list")));
+        let elsewhere = Registered::new(Some(Id(1)), &menu("new"));
+        assert_ne!(one, elsewhere);
+        for kept in [one, elsewhere] {
+            assert_eq!(Registered::read(&kept.write()), Some(kept));
+        }
+        assert_eq!(Registered::read(b"\xff x"), None);
+        assert_eq!(Registered::read(b""), None);
     }
 }

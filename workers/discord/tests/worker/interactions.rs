@@ -457,6 +457,29 @@ async fn case_41_commands_unchanged() {
 }
 
 #[tokio::test]
+async fn a_menu_that_moves_leaves_nothing_behind() {
+    let stage = Stage::new().await;
+    let guild = stage.discord.scene().guild;
+    stage.hub.rule(|rules| rules.commands = menu());
+    let counts = || {
+        let count = |scope| stage.discord.commands(scope).len();
+        (count(None), count(Some(guild)))
+    };
+    let here = json!({"guild_id": guild.to_string()});
+    for (options, expected) in [(json!({}), (2, 0)), (here, (0, 2)), (json!({}), (2, 0))] {
+        let since = stage.said.next();
+        let worker = stage.up(options).await;
+        stage
+            .said_since(since, "the slash menu is registered")
+            .await;
+        assert_eq!(counts(), expected);
+        // It is kept where it stands now.
+        stage.settled().await;
+        worker.drain().await;
+    }
+}
+
+#[tokio::test]
 async fn a_menu_that_cannot_be_registered_is_said_and_costs_nothing_else() {
     let stage = Stage::new().await;
     let scene = stage.discord.scene();
