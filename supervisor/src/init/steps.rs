@@ -41,20 +41,28 @@ pub(crate) fn discord(ask: &mut Ask, endpoints: &Endpoints) -> Result<Discord> {
          then on its page Bot: Reset Token, Copy. Still there, switch on Message Content Intent and \
          press Save Changes.",
     );
-    let api_base = endpoints.discord_api_base.clone();
-    let mut token = ask.secret("The bot's token")?;
+    let mut bot = Discord {
+        token: ask.secret("The bot's token")?,
+        proxy: None,
+        api_base: endpoints.discord_api_base.clone(),
+    };
     let mut found = loop {
-        if token.expose_secret().is_empty() {
-            token = ask.secret("The bot's token")?;
+        if bot.token.expose_secret().is_empty() {
+            bot.token = ask.secret("The bot's token")?;
             continue;
         }
         ask.say("Asking Discord …");
-        let found = try_discord(&token, api_base.as_deref())?;
+        let found = try_discord(&bot)?;
         if !found.fact("bot_name").is_empty() {
             break found;
         }
         tell(ask, &found, |_| true);
-        token = again(ask, &found, token, "The bot's token")?;
+        let way = failed(&found, "reach").is_some();
+        let way = way || bot.proxy.is_some() && failed(&found, "options").is_some();
+        if way && another_way(ask, &mut bot.proxy)? {
+            continue;
+        }
+        bot.token = again(ask, &found, bot.token, "The bot's token")?;
     };
     ask.say(&format!(
         "It is the bot {} (application {}), owned by {}. Without an allow list only its owner may talk \
@@ -69,7 +77,7 @@ pub(crate) fn discord(ask: &mut Ask, endpoints: &Endpoints) -> Result<Discord> {
         if ask.line(question, "")?.eq_ignore_ascii_case("skip") {
             break;
         }
-        found = try_discord(&token, api_base.as_deref())?;
+        found = try_discord(&bot)?;
     }
     if failed(&found, "intent").is_none() {
         ask.say("Message Content Intent is on.");
@@ -86,13 +94,33 @@ pub(crate) fn discord(ask: &mut Ask, endpoints: &Endpoints) -> Result<Discord> {
         "" | "0" => ask.say("It is in no server yet: do that now, or whenever you like."),
         servers => ask.say(&format!("Servers that it is in already: {servers}.")),
     }
-    Ok(Discord { token, api_base })
+    Ok(bot)
 }
 
-fn try_discord(token: &SecretString, api_base: Option<&str>) -> Result<Examined> {
-    let mut options = json!({"token": token.expose_secret()});
-    give(&mut options, "api_base", api_base);
+fn try_discord(bot: &Discord) -> Result<Examined> {
+    let mut options = json!({"token": bot.token.expose_secret()});
+    let proxy = bot.proxy.as_ref().map(|proxy| proxy.expose_secret());
+    give(&mut options, "proxy", proxy);
+    give(&mut options, "api_base", bot.api_base.as_deref());
     look("discord-worker", &options)
+}
+
+/// Asks for a proxy where Discord was not reached; whether there is now another way to try.
+fn another_way(ask: &mut Ask, proxy: &mut Option<SecretString>) -> Result<bool> {
+    let question = match proxy {
+        None => {
+            "A proxy on the way to Discord (http://HOST:PORT or socks5://HOST:PORT), or Enter for none"
+        }
+        Some(_) => "Another proxy, none, or Enter to keep it",
+    };
+    // It may have a password in it.
+    let typed = ask.secret(question)?;
+    match typed.expose_secret() {
+        "" => return Ok(false),
+        "none" => *proxy = None,
+        _ => *proxy = Some(typed),
+    }
+    Ok(true)
 }
 
 /// The account's id and secret.

@@ -29,6 +29,8 @@ pub(crate) struct Answers {
 
 pub(crate) struct Discord {
     pub(crate) token: SecretString,
+    /// The only way there, if there is one. May hold a password.
+    pub(crate) proxy: Option<SecretString>,
     pub(crate) api_base: Option<String>,
 }
 
@@ -74,11 +76,15 @@ pub(crate) fn text(answers: &Answers) -> Result<SecretString> {
         }
     };
     if let Some(discord) = &answers.discord {
-        let token = Some(discord.token.expose_secret());
-        platform(
-            "discord",
-            &[("token", token), ("api_base", discord.api_base.as_deref())],
-        );
+        let options = [
+            ("token", Some(discord.token.expose_secret())),
+            (
+                "proxy",
+                discord.proxy.as_ref().map(|proxy| proxy.expose_secret()),
+            ),
+            ("api_base", discord.api_base.as_deref()),
+        ];
+        platform("discord", &options);
     }
     if let Some(weibo) = &answers.weibo {
         let options = [
@@ -131,8 +137,10 @@ pub(crate) fn proven(text: &SecretString, file: &Path, answers: &Answers) -> Res
         given(kind, key).as_deref() == wanted.map(|secret| secret.expose_secret().trim())
     };
     let discord = answers.discord.as_ref().map(|it| &it.token);
+    let proxy = answers.discord.as_ref().and_then(|it| it.proxy.as_ref());
     let weibo = answers.weibo.as_ref().map(|it| &it.app_secret);
     if !is("discord", "token", discord)
+        || !is("discord", "proxy", proxy)
         || !is("weibo", "app_secret", weibo)
         || project.agent.work_dir != answers.work_dir
         || project.name != answers.project
@@ -213,6 +221,7 @@ mod tests {
         Answers {
             discord: Some(Discord {
                 token: token.to_owned().into(),
+                proxy: Some("http://me:p%24${x}@proxy.example:1".to_owned().into()),
                 api_base: None,
             }),
             weibo: Some(Weibo {
@@ -260,6 +269,8 @@ mod tests {
             let project = &plan.projects[0];
             let read = project.platforms[1].secrets["app_secret"].value().unwrap();
             assert_eq!(read.expose_secret(), secret);
+            let read = project.platforms[0].secrets["proxy"].value().unwrap();
+            assert_eq!(read.expose_secret(), "http://me:p%24${x}@proxy.example:1");
             assert_eq!(project.agent.work_dir, dir.path());
             assert_eq!(project.agent.cmd, "/bin/true");
         }

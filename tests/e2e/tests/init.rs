@@ -81,18 +81,23 @@ impl Machine {
         command
     }
 
-    fn init(&self, more: &[&str]) -> Command {
+    /// `api_base`: where Discord is thought to be.
+    fn init(&self, api_base: &str, more: &[&str]) -> Command {
         let mut command = self.command(&["init"]);
         command
             .args(more)
-            .args(["--discord-api-base", &self.discord.api_base()])
+            .args(["--discord-api-base", api_base])
             .args(["--weibo-token-endpoint", &self.weibo.token_endpoint()])
             .args(["--weibo-ws-endpoint", &self.weibo.ws_endpoint()]);
         command
     }
 
     fn piped(&self, more: &[&str]) -> Talk {
-        let mut command = self.init(more);
+        self.piped_to(&self.discord.api_base(), more)
+    }
+
+    fn piped_to(&self, api_base: &str, more: &[&str]) -> Talk {
+        let mut command = self.init(api_base, more);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -274,6 +279,34 @@ async fn from_nothing_to_a_configuration_that_works() {
     assert_eq!(code, Some(0), "{said}");
 }
 
+/// Who can reach Discord by a proxy alone is asked for it. The fake stands for a proxy as well: what
+/// is sent to one differs in nothing but the address.
+#[tokio::test]
+async fn a_proxy_is_asked_for_where_discord_is_not_reached() {
+    let machine = Machine::new().await;
+    let address = machine.discord.api_base().replace("http://", "");
+    let address = address.split('/').next().unwrap();
+    let proxy = format!("http://me:canary@{address}");
+    let mut talk = machine.piped_to("http://127.0.0.1:1/api/v10", &[]);
+    talk.answer("discord, weibo or both", "discord").await;
+    talk.answer("The bot's token", &machine.discord.token())
+        .await;
+    talk.until("FAIL  reach").await;
+    talk.answer("A proxy on the way to Discord", "127.0.0.1:8080")
+        .await;
+    talk.until("FAIL  options").await;
+    talk.until("proxy").await;
+    talk.answer("Another proxy, none, or Enter", &proxy).await;
+    talk.until("the bot Bulkhead").await;
+    talk.answer("works in", "").await;
+    talk.answer("A name for the project", "").await;
+    let (code, said) = talk.end().await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("canary"), "{said}");
+    let options = &read(&machine.config())["projects"][0]["platforms"][0]["options"];
+    assert_eq!(options["proxy"].as_str(), Some(proxy.as_str()));
+}
+
 #[tokio::test]
 async fn both_platforms_and_a_directory_that_is_made() {
     let machine = Machine::new().await;
@@ -437,7 +470,7 @@ async fn without_a_test_address_none_is_written() {
 fn at_terminal(machine: &Machine) -> (Talk, OwnedFd) {
     let terminal = openpty(None, None).unwrap();
     let end = || Stdio::from(terminal.slave.try_clone().unwrap());
-    let mut command = machine.init(&[]);
+    let mut command = machine.init(&machine.discord.api_base(), &[]);
     command.stdin(end()).stdout(end()).stderr(end());
     let child = command.spawn().unwrap();
     let keys = File::from(terminal.master);
