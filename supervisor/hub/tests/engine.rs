@@ -530,25 +530,7 @@ fn a_question_is_answered_by_its_asker_only_and_only_by_a_whole_word() {
 #[test]
 fn an_answer_from_before_the_question_is_no_answer() {
     let mut desk = Desk::linked();
-    let prompt = prompts(&desk.says("e1", "one")).remove(0);
-    let about = QuestionKind::Permission {
-        tool: "Bash".into(),
-        detail: "rm -r x".into(),
-        always: None,
-    };
-    let question = Question {
-        question: "q1".into(),
-        about,
-        deadline_ms: 1000,
-    };
-    let out = desk.update(&prompt.at, 1, TurnEvent::Asked(question));
-    let shown = deliveries(&out).remove(0);
-    let posted = Delivered {
-        key: shown.key,
-        platform_id: "500".into(),
-        ..Delivered::default()
-    };
-    desk.got(WORKER, Body::Delivered(posted));
+    asks(&mut desk);
     let answer = |id: &str, order| mend(inbound(id, "ann", "1"), |m| m.order = order);
     let out = desk.got(WORKER, answer("e2", 499));
     assert!(!kinds(&out).contains(&"decide".to_owned()));
@@ -580,27 +562,14 @@ fn who_waits_for_a_turn_whose_runner_goes_away_is_told_once() {
 #[test]
 fn a_question_of_a_dead_agent_cannot_be_answered() {
     let mut desk = Desk::linked();
-    let prompt = prompts(&desk.says("e1", "one")).remove(0);
-    let about = QuestionKind::Permission {
-        tool: "Bash".into(),
-        detail: "ls".into(),
-        always: None,
-    };
-    let question = Question {
-        question: "q1".into(),
-        about,
-        deadline_ms: 1000,
-    };
-    let out = desk.update(&prompt.at, 1, TurnEvent::Asked(question));
-    desk.post_all(out);
+    asks(&mut desk);
     desk.runner_up(true, Standing::Unknown);
     let out = desk.says("e2", "1");
     assert!(!kinds(&out).contains(&"decide".to_owned()));
 }
 
-#[test]
-fn a_question_that_nobody_answered_in_time_is_said_to_be_over() {
-    let mut desk = Desk::linked();
+/// A turn that asks; the turn and the message of the question.
+fn asks(desk: &mut Desk) -> (TurnRef, String) {
     let prompt = prompts(&desk.says("e1", "one")).remove(0);
     let about = QuestionKind::Permission {
         tool: "Bash".into(),
@@ -613,15 +582,61 @@ fn a_question_that_nobody_answered_in_time_is_said_to_be_over() {
         deadline_ms: 1000,
     };
     let out = desk.update(&prompt.at, 1, TurnEvent::Asked(question));
-    desk.post_all(out);
-    let expired = TurnEvent::Withdrawn {
-        question: "q1".into(),
-        expired: true,
+    let shown = deliveries(&out).remove(0);
+    let posted = Delivered {
+        key: shown.key,
+        platform_id: "500".into(),
+        ..Delivered::default()
     };
-    let out = desk.update(&prompt.at, 2, expired);
-    assert_eq!(desk.post_all(out), [en(Text::QuestionExpired)]);
-    let out = desk.says("e2", "1");
-    assert!(!kinds(&out).contains(&"decide".to_owned()));
+    desk.got(WORKER, Body::Delivered(posted));
+    (prompt.at, shown.text)
+}
+
+#[test]
+fn a_question_that_is_over_is_edited_to_say_so() {
+    for (expired, words) in [
+        (true, en(Text::QuestionExpired)),
+        (false, en(Text::QuestionWithdrawn)),
+    ] {
+        for edit in [true, false] {
+            let can = Capabilities {
+                edit,
+                ..worker_can()
+            };
+            let mut desk = Desk::linked_to(plan(), can);
+            let (at, question) = asks(&mut desk);
+            let over = TurnEvent::Withdrawn {
+                question: "q1".into(),
+                expired,
+            };
+            let out = desk.update(&at, 2, over);
+            let said = deliveries(&out);
+            match (edit, expired) {
+                (true, _) => {
+                    assert_eq!(said.len(), 1, "{said:?}");
+                    assert_eq!(said[0].edits, "500", "the question itself is changed");
+                    assert!(said[0].text.starts_with(&question), "{}", said[0].text);
+                    assert!(said[0].text.ends_with(&words), "{}", said[0].text);
+                    assert_eq!(said[0].controls, []);
+                }
+                (false, true) => assert_eq!(said[0].text, words),
+                // Nobody waits for the agent's own change of mind.
+                (false, false) => assert_eq!(said, []),
+            }
+            desk.post_all(out);
+            let out = desk.says("e2", "1");
+            assert!(!kinds(&out).contains(&"decide".to_owned()));
+            let pressed = mend(inbound("e3", "ann", ""), |m| {
+                m.act = Act::Pressed {
+                    question: "q1".into(),
+                    values: vec!["allow".into()],
+                };
+            });
+            let out = desk.got(WORKER, pressed);
+            assert!(!kinds(&out).contains(&"decide".to_owned()));
+            assert_eq!(desk.post_all(out), [en(Text::DecidedLate)]);
+        }
+    }
 }
 
 #[test]

@@ -77,8 +77,41 @@ async fn progress_legacy_is_a_silent_message_a_step() {
         found.unwrap_or_else(|| panic!("no {words} in {before:#?}"))
     };
     assert!(step("🤔 Thinking…").silent);
+    let thought = step("🤔 hm");
+    assert_eq!((thought.text.as_str(), thought.silent), ("🤔 hm", true));
     assert!(step("first I look").silent);
     assert!(step("🔧 Tool: Read(").silent);
+}
+
+/// As it is where nobody says otherwise.
+#[tokio::test]
+async fn under_an_answer_stand_model_context_and_work_dir_and_under_nothing_else() {
+    let scene = Scene::with(|setup| {
+        setup.footer = true;
+        setup.agent_options = "max_context_tokens = 1000".into();
+    })
+    .await;
+    let asked = scene.dm("#say first I look\n#tool Read notes.md\n#say that is all");
+    let answer = scene
+        .reply(asked, |line| line.text.starts_with("that is all"))
+        .await;
+    let (text, figures) = answer.text.split_once("\n-# ").expect("a line under it");
+    assert_eq!(text, "that is all");
+    let figures: Vec<&str> = figures.split(" · ").collect();
+    assert!(figures[0].starts_with("claude-"), "{figures:?}");
+    assert_eq!(figures[1], "context 1 %");
+    assert!(figures[2].ends_with("work"), "{figures:?}");
+    let lined = |line: &Line| line.text.contains("-# ").then_some(line.message);
+    let forms = forms(&scene, asked.channel);
+    let lined: Vec<Id> = forms.iter().filter_map(lined).collect();
+    assert_eq!(lined, [answer.message]);
+    scene.weibo_dm("#say here too");
+    let text = scene.bubbles(1).await[0].text.clone();
+    assert!(text.starts_with("here too\n[claude-"), "{text}");
+    assert!(
+        text.contains(" · 上下文 1% · ") && text.ends_with(']'),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use e2e::{DEADLINE, Scene};
 use fake_discord::{FakeDiscord, GatewayFault, Part, Portal, Times, Wire, permissions};
 use fake_weibo::{Event, FakeWeibo, TokenFault};
 use harness::{Agent, Setup, program};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// Both fakes and a configuration for them; nothing runs.
@@ -67,7 +67,17 @@ impl Bench {
     }
 
     async fn run(&self, verb: &str, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(program("bulkhead"));
+        let bulkhead = Command::new(program("bulkhead"));
+        self.run_as(bulkhead, verb, arguments).await
+    }
+
+    /// The same, by a command that ends in the program.
+    async fn run_as(
+        &self,
+        mut command: Command,
+        verb: &str,
+        arguments: &[&str],
+    ) -> (Option<i32>, String) {
         command
             .arg(verb)
             .args(arguments)
@@ -310,6 +320,38 @@ async fn the_state_directory_is_not_to_be_written_in() {
             &["/proc/bulkhead cannot be written", "chown"],
         )
         .await;
+}
+
+/// On a disk of one megabyte, which a user may mount in namespaces of its own.
+#[tokio::test]
+async fn the_disk_is_full() {
+    const MOUNTED: &str = "mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\"";
+    let bench = Bench::new().await;
+    std::fs::create_dir(&bench.state_dir).unwrap();
+    let on_small_disk = |program: &Path| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNTED]);
+        command.arg(&bench.state_dir).arg(program);
+        command
+    };
+    let allowed = on_small_disk(Path::new("true")).output().await.unwrap();
+    if !allowed.status.success() {
+        let why = String::from_utf8_lossy(&allowed.stderr);
+        eprintln!("skipped: this kernel refuses namespaces or mounts in them: {why}");
+        return;
+    }
+    let command = on_small_disk(&program("bulkhead"));
+    let arguments = ["--json", "--offline"];
+    let (code, said) = bench.run_as(command, "doctor", &arguments).await;
+    let said: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+    let failed = failed(&said);
+    assert_eq!((code, failed.len()), (Some(1), 1), "{said:#}");
+    let (group, finding) = failed[0];
+    assert_eq!((group, &finding["check"]), ("this machine", &json!("disk")));
+    let told = finding.to_string();
+    for word in ["MiB free for", "no message can be accepted", "make room"] {
+        assert!(told.contains(word), "{word} is missing in {told}");
+    }
 }
 
 #[tokio::test]
