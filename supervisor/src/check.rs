@@ -43,9 +43,13 @@ pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<Ex
         Some(plan) => {
             let projects = plan.projects.len();
             let accounts: usize = plan.projects.iter().map(|p| p.platforms.len()).sum();
+            // Without secrets it is `run` that asks, and starts.
+            let next = match without_secrets {
+                true => String::new(),
+                false => format!(" Start with: bulkhead run --config {}", config.display()),
+            };
             eprintln!(
-                "{}: good. Projects: {projects}, chat accounts: {accounts}. Start with: bulkhead run --config {}",
-                config.display(),
+                "{}: good. Projects: {projects}, chat accounts: {accounts}.{next}",
                 config.display()
             );
             ExitCode::SUCCESS

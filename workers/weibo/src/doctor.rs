@@ -21,8 +21,8 @@ use crate::veil::Veil;
 
 const NETWORK: &str = "look at this machine's network, name server and firewall: it must reach \
                        open-im.api.weibo.com, port 443";
-const CREDENTIALS: &str = "send 连接龙虾 to @微博龙虾助手 in the Weibo app (重置凭证 if you were given some before) and \
-                           put what it answers in config.toml as `app_id` and `app_secret`";
+const CREDENTIALS: &str = "send 连接龙虾 to @微博龙虾助手 in the Weibo app (重置凭证 if you were given some before): \
+                           it answers with `app_id` and `app_secret`";
 /// How long the peer may take to close.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Events of the one connection.

@@ -22,8 +22,8 @@ pub(crate) fn no_answer(why: &NoAnswer) -> Finding {
             "token",
             "Discord refuses the bot token: it is wrong, or was reset since",
             format!(
-                "open {PORTAL}, your application, Bot, Reset Token, and put the new one in config.toml \
-                 as `token` (not the client secret, not the public key)"
+                "open {PORTAL}, your application, Bot, Reset Token, Copy: that is `token` (not the \
+                 client secret, not the public key)"
             ),
         );
     }
