@@ -4,7 +4,7 @@
 //! stand here and nowhere else.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -12,8 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use worker_kit::options::{Kind, OptionProblem, check_keys};
 
+use crate::daemon::own;
+use crate::jail::kernel::System;
 use crate::jail::options::{self as sandbox, Sandbox};
-use crate::tools::{self, options::ToolOptions};
+use crate::tools::{self, changeable::Changeable, options::ToolOptions};
 
 /// The kind of agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -334,13 +336,6 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
         }
         if let Some(tools) = fields.remove("tools") {
             problems.extend(tools::options::check(&tools));
-            problems.extend(changeable(
-                &tools,
-                fields
-                    .get("work_dir")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default(),
-            ));
         }
         // A word or a table.
         if let Some(written) = fields.remove("sandbox") {
@@ -418,25 +413,16 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
             problems.push(OptionProblem::new(key, "is a whole path, from / on"));
         }
     }
+    // What cannot be read was told.
+    if problems.is_empty()
+        && let Ok(options) = serde_json::from_value::<Options>(options.clone())
+        && !options.tools.is_empty()
+    {
+        let path = own("PATH").unwrap_or_default();
+        let changeable = Changeable::new(&options, own, System);
+        problems.extend(changeable.check(&options, &path));
+    }
     problems
-}
-
-/// Programs that the agent could put another in the place of, to be handed its secrets.
-fn changeable(tools: &Value, work_dir: &str) -> Vec<OptionProblem> {
-    let tools = tools.as_array().into_iter().flatten().enumerate();
-    let wrong = tools.filter(|(_, tool)| {
-        let program = tool["command"][0].as_str().unwrap_or_default();
-        let inside = !work_dir.is_empty() && Path::new(program).starts_with(work_dir);
-        program.contains('/') && (inside || !program.starts_with('/'))
-    });
-    wrong
-        .map(|(index, _)| {
-            OptionProblem::new(
-                format!("tools[{index}].command"),
-                "is a bare name or a whole path, and not in work_dir, where the agent could change it",
-            )
-        })
-        .collect()
 }
 
 fn is_variable(name: &str, value: &Value) -> bool {

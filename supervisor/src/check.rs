@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
-use supervisor_config::{Checked, Plan, SecretMode, Severity, Tool, check_file};
+use supervisor_config::{Checked, Plan, SecretMode, Severity, check_file};
 
-use crate::places;
+use crate::places::{self, Places};
+use crate::tree;
 
 /// Bad configuration, of sysexits.
 pub(crate) const BAD_CONFIG: u8 = 78;
@@ -69,22 +69,20 @@ pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<Ex
 /// The longest that a runner's words on one project are, bytes.
 const WORDS: usize = 64 * 1024;
 
-/// What a runner says of the operator's tools, whose inputs it alone can judge. No secret is in what
+/// What a runner says of the operator's tools, whose inputs and places it alone can judge. No secret is in what
 /// it is asked.
 fn tools(plan: &Plan) -> Result<Vec<String>> {
     let mut problems = Vec::new();
+    let places = Places::new(plan.state_dir.clone(), None);
     for project in &plan.projects {
-        let tools: Vec<_> = project.agent.tools.iter().map(Tool::open_options).collect();
-        if tools.is_empty() {
+        if project.agent.tools.is_empty() {
             continue;
         }
         let Some(program) = places::program("agent-runner") else {
             // Whoever starts it says so.
             continue;
         };
-        let options = json!({
-            "work_dir": project.agent.work_dir, "state_dir": "/", "tools": tools,
-        });
+        let options = tree::tool_options(project, &places.state_dir)?;
         let mut runner = Command::new(program)
             .arg("--check")
             .stdin(Stdio::piped())

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use supervisor_config::{
     AgentKind, Auth, DisplayMode, Mode, Plan, Platform, ProgressStyle, Project, RateLimit, Reply,
-    Sandbox, Secret, Users, Workspace,
+    Sandbox, Secret, Tool, Users, Workspace,
 };
 
 use crate::places::{self, Places};
@@ -218,11 +218,7 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         false => 0,
     };
     let mut options = json!({
-        "kind": match agent.kind {
-            AgentKind::ClaudeCode => "claudecode",
-            AgentKind::Acp => "acp",
-            AgentKind::Command => "command",
-        },
+        "kind": kind_name(agent.kind),
         "cmd": agent.cmd,
         "args": agent.args,
         "work_dir": agent.work_dir,
@@ -276,17 +272,47 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
             options["proxy"] = proxy.transpose()?.into();
         }
     }
-    options["sandbox"] = match &agent.sandbox {
-        None => "off".into(),
-        Some(sandbox) => told_sandbox(sandbox)?,
-    };
+    options["sandbox"] = told_sandbox(agent.sandbox.as_ref())?;
     if let Some(options) = options.as_object_mut() {
         options.retain(|_, value| !value.is_null());
     }
     Ok(options)
 }
 
-fn told_sandbox(sandbox: &Sandbox) -> Result<Value> {
+/// What of a runner's options decides over the operator's tools; no secret is in it.
+///
+/// # Errors
+/// If the sandbox cannot be written down.
+pub(crate) fn tool_options(project: &Project, state_dir: &Path) -> Result<Value> {
+    let agent = &project.agent;
+    let tools: Vec<_> = agent.tools.iter().map(Tool::open_options).collect();
+    let mut options = json!({
+        "kind": kind_name(agent.kind),
+        "cmd": agent.cmd,
+        "work_dir": agent.work_dir,
+        "home_dirs": agent.home_dirs,
+        "state_dir": state_dir.join("runner").join(&project.name),
+        "sandbox": told_sandbox(agent.sandbox.as_ref())?,
+        "tools": tools,
+    });
+    if let Some(volume) = &agent.volume {
+        options["volume"] = json!(volume::path(state_dir, &volume.name));
+    }
+    Ok(options)
+}
+
+fn kind_name(kind: AgentKind) -> &'static str {
+    match kind {
+        AgentKind::ClaudeCode => "claudecode",
+        AgentKind::Acp => "acp",
+        AgentKind::Command => "command",
+    }
+}
+
+fn told_sandbox(sandbox: Option<&Sandbox>) -> Result<Value> {
+    let Some(sandbox) = sandbox else {
+        return Ok("off".into());
+    };
     let mut told = serde_json::to_value(sandbox)?;
     if let Some(told) = told.as_object_mut() {
         told.retain(|_, value| !value.is_null());

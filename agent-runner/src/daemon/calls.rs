@@ -13,7 +13,9 @@ use super::effects::own;
 use super::upload::{Upload, Uploads};
 use super::{EVENTS, Shell};
 use crate::claude::argv;
+use crate::jail::kernel::System;
 use crate::session::{Came, Event};
+use crate::tools::changeable::Changeable;
 use crate::tools::mcp::{Call, Said};
 use crate::tools::run::{self, Surroundings};
 use crate::tools::{Does, clock, file};
@@ -88,8 +90,13 @@ impl Shell {
                 claim.lock = None;
                 // The point ends the number: 1 is not the beginning of 12.
                 claim.mark = format!("{}/tool-{launch}-{id}.", claim.mark);
+                let mut environment = argv::passed_on(own);
+                if let Some(path) = environment.get_mut("PATH") {
+                    // Whatever of the program's looks for another is not to find the agent's.
+                    *path = Changeable::new(&self.options, own, System).kept(path);
+                }
                 let around = Surroundings {
-                    environment: argv::passed_on(own),
+                    environment,
                     claim,
                     programs: Arc::clone(&self.calls.programs),
                 };

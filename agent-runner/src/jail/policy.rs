@@ -200,11 +200,7 @@ pub fn decide(
     };
     open.system(shape);
     open.agent();
-    for preset in &sandbox.presets {
-        open.preset(*preset);
-    }
-    open.each(&sandbox.read, Access::Read);
-    open.each(&sandbox.write, Access::Write);
+    open.wanted(sandbox);
     if shape == Shape::Shared {
         open.open(inmate.scratch, Access::Write);
     }
@@ -280,6 +276,22 @@ pub fn places(
 
 fn lies_in(path: &Path, dirs: &[PathBuf]) -> bool {
     dirs.iter().any(|dir| path.starts_with(dir))
+}
+
+/// What an agent may write in whatever jail it comes to, its directory for temporary files left out.
+pub fn writable(sandbox: &Sandbox, inmate: &Inmate<'_>, disk: &impl Disk) -> Vec<PathBuf> {
+    let mut open = Opened {
+        inmate,
+        disk,
+        all: BTreeMap::new(),
+        make: BTreeSet::new(),
+        own_program: false,
+    };
+    open.agent();
+    open.wanted(sandbox);
+    let all = open.all.into_iter();
+    all.filter_map(|(path, access)| (access == Access::Write).then_some(path))
+        .collect()
 }
 
 /// What the jail changes in the agent's environment.
@@ -379,6 +391,14 @@ impl<D: Disk> Opened<'_, D> {
                 self.open(Path::new(path), Access::Read);
             }
         }
+    }
+
+    fn wanted(&mut self, sandbox: &Sandbox) {
+        for preset in &sandbox.presets {
+            self.preset(*preset);
+        }
+        self.each(&sandbox.read, Access::Read);
+        self.each(&sandbox.write, Access::Write);
     }
 
     fn variable(&self, name: &str) -> Option<PathBuf> {

@@ -3,6 +3,7 @@
 //! Promises: what an agent sends is checked against the tool's schema before anything is done with it;
 //! secrets are in none of the descriptions. This part decides and describes, and is pure; [`run`] does.
 
+pub mod changeable;
 pub mod clock;
 pub mod file;
 pub mod mcp;

@@ -139,6 +139,10 @@ pub(crate) fn check(tools: &Value) -> Vec<OptionProblem> {
             wrong("input", &why);
         }
         let command = tool["command"].as_array().is_some_and(|c| !c.is_empty());
+        let program = tool["command"][0].as_str().unwrap_or_default();
+        if program.contains('/') && !program.starts_with('/') {
+            wrong("command", "begins with a bare name or a whole path");
+        }
         match (command, &tool["http"]) {
             (true, Value::Null) => {}
             (false, Value::Null) => wrong(
