@@ -29,8 +29,9 @@ use crate::daemon::own;
 use crate::home::{self, CONFIG_DIR};
 use crate::model::{Limits, ModelProxy, Upstream};
 use crate::options::{AgentKind, Login, Options};
-use crate::process::cage::{self, Cage};
+use crate::process::cage::Cage;
 use crate::process::pump::{self, Framing, Hold, Order};
+use crate::process::scratch;
 use crate::process::spawn::{self, Spawn};
 use crate::process::sweep::{self, Claim};
 use crate::process::tail;
@@ -76,7 +77,7 @@ pub(crate) async fn examine(options: Options, doctor: &mut Doctor) {
             }
         }
     }
-    if let Err(error) = cage::remove(&scratches) {
+    if let Err(error) = scratch::remove(&scratches) {
         tracing::warn!(%error, "{} stays", scratches.display());
     }
 }

@@ -29,11 +29,11 @@ use crate::jail::kernel::System;
 use crate::jail::{Jail, own as jailed};
 use crate::model::{self, ModelProxy, Upstream};
 use crate::options::{self, AgentKind, Options, Workspace};
-use crate::process::cage::{self, Cage};
+use crate::process::cage::Cage;
 use crate::process::lock::Locks;
 use crate::process::pump::{Hold, Order};
 use crate::process::tail::Tail;
-use crate::process::{launch, sweep};
+use crate::process::{launch, scratch, sweep};
 use crate::runner::{Input, Runner};
 use crate::session::{Effect, Event, What};
 use crate::tools::Catalogue;
@@ -126,11 +126,8 @@ impl Peer for AgentRunner {
         let model = model_proxy(&options).await?;
         let told = options.clone();
         let cage = tokio::task::spawn_blocking(move || {
-            let scratches = cage::scratches(&told.state_dir);
-            if let Err(error) = cage::remove(&scratches) {
-                tracing::warn!(%error, "what the last agents left in their /tmp stays");
-            }
-            Cage::new(&told, &scratches)
+            scratch::clear(&told.state_dir);
+            Cage::new(&told, &scratch::place(&told.state_dir))
         })
         .await;
         let cage = match cage {
@@ -481,7 +478,8 @@ impl Shell {
                 model.revoke(launch);
             }
             self.holds.remove(&launch);
-            self.jails.remove(&launch);
+            let jail = self.jails.remove(&launch);
+            scratch::remove_later(jail.map(|jail| jail.scratch).into_iter().collect());
             self.tails.remove(&launch);
         }
         let event = match event {

@@ -2,9 +2,6 @@
 //! disk changes, and prepared on the disk.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +13,7 @@ use crate::jail::options::{Mode, Sandbox};
 use crate::jail::policy::{self, Inmate, Kernel, Lack};
 use crate::jail::{Jail, Net};
 use crate::options::{AgentKind, Options};
+use crate::process::scratch::{self, make};
 use crate::workspace::Beside;
 
 /// How the runner jails its agents.
@@ -95,8 +93,9 @@ impl Cage {
         why.map(String::as_str)
     }
 
-    /// A jail for one start of `program`, with an empty /tmp that is named after `mark`; what it
-    /// changes in the environment is changed.
+    /// A jail for one start of `program`, with an empty /tmp of its own, for the caller to remove when
+    /// the agent is gone; its socket is named after `mark`. What it changes in the environment is
+    /// changed.
     ///
     /// # Errors
     /// A fault in words for the person who sent the message.
@@ -111,7 +110,7 @@ impl Cage {
     ) -> Result<Ready, Fault> {
         let fault = |words: String| Fault::Agent { words };
         let name = mark.rsplit('/').next().unwrap_or(mark);
-        let scratch = self.scratches.join(name);
+        let scratch = scratch::new(&self.scratches);
         let short: String = name.chars().take(8).collect();
         let socket = self.scratches.join(format!("{short}.model"));
         let home = environment.get("HOME").map(PathBuf::from);
@@ -147,8 +146,8 @@ impl Cage {
                  it; grant that with `read` in [projects.agent.sandbox] if it does not start"
             );
         }
-        let prepared = remove(&scratch).and_then(|()| make(&scratch));
-        prepared.map_err(|error| fault(unjailed(&format!("{}: {error}", scratch.display()))))?;
+        make(&scratch)
+            .map_err(|error| fault(unjailed(&format!("{}: {error}", scratch.display()))))?;
         for dir in dirs {
             if let Err(error) = make(&dir) {
                 tracing::warn!(dir = %dir.display(), %error, "a directory for the agent cannot be made");
@@ -179,24 +178,4 @@ pub fn unjailed(why: &str) -> String {
         "its sandbox cannot be closed, so it is not started: {why}. `bulkhead doctor` says more; \
          sandbox = \"off\" in [projects.agent] runs the agent without one"
     )
-}
-
-/// Where the agents of a runner have their directories for temporary files.
-pub fn scratches(state_dir: &Path) -> PathBuf {
-    state_dir.join("tmp")
-}
-
-fn make(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-/// Takes a directory away with all that is in it.
-///
-/// # Errors
-/// What the system says, unless it is that there is none.
-pub fn remove(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -7,6 +7,7 @@ pub mod lock;
 pub mod memory;
 pub mod pump;
 pub mod reader;
+pub mod scratch;
 pub mod spawn;
 pub mod sweep;
 pub mod tail;
