@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Instant;
+
 use fake_claude::{Event, Point};
 use ipc_schema::{Body, Decision, Fault, Outcome, QuestionKind, TurnEvent};
 use nix::sys::signal::{Signal, kill as signal};
@@ -250,6 +252,57 @@ async fn stop_leaves_nothing_running() {
     // The session goes on, and the stopped turn stays stopped.
     desk.prompt("s", "next", "hello");
     assert_eq!(desk.answer("next").await.texts(), ["You said: hello"]);
+}
+
+#[tokio::test]
+async fn who_hides_from_its_agent_ends_all_the_same() {
+    let open = json!({"cmd": fake_claude(), "allowed_tools": ["Bash"], "sandbox": "off"});
+    let desk = Desk::start(open).await;
+    let gone = async |nap: &str| {
+        let until = Instant::now() + SOON;
+        while !processes(nap).is_empty() {
+            assert!(Instant::now() < until, "{nap}\n{}", desk.log());
+            tokio::task::yield_now().await;
+        }
+    };
+    // Of another session, without the environment, the descriptors and a parent; and so its child.
+    let hide = |n: u32| {
+        let (a, b) = (nap(n), nap(n + 1));
+        format!("env -i setsid -f sh -c '{a} & exec {b}' >/dev/null 2>&1 3>&-; touch up{n}")
+    };
+    let up = async |n: u32| {
+        let file = desk.work().join(format!("up{n}"));
+        while !file.exists() || processes(&nap(n)).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let other = format!(
+        "#tool Bash {} >/dev/null 2>&1 & touch up7033\n#say done\n#hold before-result",
+        nap(7033)
+    );
+    desk.prompt("other", "goes on", &other);
+    up(7033).await;
+    desk.prompt(
+        "s",
+        "stopped",
+        &format!("#tool Bash {}; {}", hide(7030), nap(7035)),
+    );
+    up(7030).await;
+    desk.interrupt("stopped");
+    assert_eq!(desk.ended("stopped").await.outcome, Some(Outcome::Stopped));
+    gone(&nap(7030)).await;
+    gone(&nap(7031)).await;
+    desk.prompt(
+        "s",
+        "closed",
+        &format!("#tool Bash {}\n#say done", hide(7036)),
+    );
+    desk.answer("closed").await;
+    desk.close("s");
+    gone(&nap(7036)).await;
+    gone(&nap(7037)).await;
+    // Nobody else's has ended.
+    assert!(!processes(&nap(7033)).is_empty());
 }
 
 // pitfall: a stopped turn comes back to life with RESUME_INTERRUPTED_TURN

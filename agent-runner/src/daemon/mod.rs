@@ -32,6 +32,7 @@ use crate::options::{self, AgentKind, Options, Workspace};
 use crate::process::cage::Cage;
 use crate::process::lock::Locks;
 use crate::process::pump::{Hold, Order};
+use crate::process::sweep::Claim;
 use crate::process::tail::Tail;
 use crate::process::{launch, scratch, sweep};
 use crate::runner::{Input, Runner};
@@ -201,7 +202,7 @@ struct Shell {
     placing: HashMap<u64, (String, What)>,
     /// The hub does not know of the worktrees as they are.
     untold: bool,
-    holds: HashMap<u64, (Hold, sweep::Claim)>,
+    holds: HashMap<u64, (Hold, Claim)>,
     tails: HashMap<u64, Tail>,
     /// The link took no more: what is kept is said again once it does.
     stalled: bool,
@@ -307,11 +308,7 @@ impl Shell {
                     self.stalled = false;
                     self.step(Input::Again);
                 }
-                _ = children.recv() => {
-                    let agents = self.holds.values().map(|(hold, _)| hold.pid);
-                    let waited_for: HashSet<i32> = agents.chain(self.calls.pids()).collect();
-                    self.own.with(|own| sweep::reap(&waited_for, own));
-                }
+                _ = children.recv() => self.orphans(),
                 Some(upload) = self.calls.inbox.recv() => self.calls.uploads.take(upload),
                 () = link.room(AHEAD), if self.calls.uploads.waits() => self.upload(),
                 () = life.draining(), if end.is_none() => {
@@ -324,6 +321,16 @@ impl Shell {
                 }
             }
         }
+    }
+
+    /// On this thread, which is the one that starts agents and tools: none is taken for an orphan
+    /// because it has just been started.
+    fn orphans(&self) {
+        let agents = self.holds.values().map(|(hold, _)| hold.pid);
+        let children: HashSet<i32> = agents.chain(self.calls.pids()).collect();
+        let living: Vec<&Claim> = self.holds.values().map(|(_, claim)| claim).collect();
+        self.own
+            .with(|own| sweep::orphans(&children, own, &living));
     }
 
     fn is_done(&self) -> bool {
@@ -342,6 +349,8 @@ impl Shell {
         if left.is_ok_and(|left| !left.is_empty()) {
             tracing::warn!("some processes of agents do not end; the next runner ends them");
         }
+        self.holds.clear();
+        self.orphans();
         let _ = tokio::time::timeout(LAST_SWEEP, self.link.flushed()).await;
         Ok(())
     }
@@ -464,6 +473,10 @@ impl Shell {
         if let Event::Line(line) = &event {
             self.refused(launch, line);
         }
+        if matches!(event, Event::Swept) {
+            // Its parent is the agent's, whose end is none of ours: no signal tells that it came to us.
+            self.orphans();
+        }
         if let Event::Measured(reading) = event {
             return self.step(Input::Measured(reading));
         }
@@ -480,6 +493,7 @@ impl Shell {
             self.holds.remove(&launch);
             let jail = self.jails.remove(&launch);
             scratch::remove_later(jail.map(|jail| jail.scratch).into_iter().collect());
+            self.orphans();
             self.tails.remove(&launch);
         }
         let event = match event {

@@ -2,7 +2,9 @@
 //!
 //! A tool's child may ignore SIGTERM, leave its session, or lose its parent, so a process belongs to
 //! an agent by any of: the mark in its environment, the agent's lock held open, the agent's session,
-//! the agent among its ancestors. Only /proc is asked; what another user owns is not seen.
+//! the agent among its ancestors. Who gets rid of all of them comes to the runner, as the nearest
+//! subreaper, and belongs to nobody: that is ended too ([`orphans`]). Only /proc is asked; what another
+//! user owns is not seen.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -78,14 +80,16 @@ impl Claim {
         let parents: HashMap<i32, i32> = all.iter().map(|p| (p.pid, p.parent)).collect();
         all.iter()
             .filter(|p| p.pid != me && p.pid > 1 && !p.zombie)
-            .filter(|p| {
-                self.agent.is_some_and(|agent| {
-                    p.pid == agent || p.session == agent || descends(p.pid, agent, &parents)
-                }) || self.marks(p.pid)
-                    || self.lock.as_deref().is_some_and(|lock| holds(p.pid, lock))
-            })
+            .filter(|p| self.owns(p, &parents))
             .map(|p| p.pid)
             .collect()
+    }
+
+    fn owns(&self, p: &Process, parents: &HashMap<i32, i32>) -> bool {
+        self.agent.is_some_and(|agent| {
+            p.pid == agent || p.session == agent || descends(p.pid, agent, parents)
+        }) || self.marks(p.pid)
+            || self.lock.as_deref().is_some_and(|lock| holds(p.pid, lock))
     }
 
     fn marks(&self, pid: i32) -> bool {
@@ -180,14 +184,34 @@ pub fn name(pid: i32) -> String {
     name.trim().chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Reaps what was left to us by parents that died (we are the subreaper), but for `agents`, which
-/// are waited for where they were started.
-pub fn reap(agents: &HashSet<i32>, own: &HashSet<i32>) {
+/// Sees to what was left to us by parents that died (we are the subreaper): reaps what has ended, and
+/// ends, with its descendants, what lives and shows by nothing that it is a living agent's. Whose it
+/// was cannot be told, and nothing is to outlive its agent. `children` and `own` are waited for where
+/// they were started.
+pub fn orphans(children: &HashSet<i32>, own: &HashSet<i32>, living: &[&Claim]) {
     let me = std::process::id().cast_signed();
-    for orphan in processes().iter().filter(|p| p.zombie && p.parent == me) {
-        if !agents.contains(&orphan.pid) && !own.contains(&orphan.pid) {
+    let all = processes();
+    let parents: HashMap<i32, i32> = all.iter().map(|p| (p.pid, p.parent)).collect();
+    let left = all.iter().filter(|p| p.parent == me);
+    let left = left.filter(|p| !children.contains(&p.pid) && !own.contains(&p.pid));
+    for orphan in left {
+        let pid = Pid::from_raw(orphan.pid);
+        if orphan.zombie {
             // Nothing is to be learned from how it ended.
-            let _ = waitpid(Pid::from_raw(orphan.pid), Some(WaitPidFlag::WNOHANG));
+            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+        } else if !living.iter().any(|claim| claim.owns(orphan, &parents)) {
+            tracing::debug!(
+                pid = orphan.pid,
+                "a process that is no agent's any more is ended"
+            );
+            let below = all
+                .iter()
+                .filter(|p| descends(p.pid, orphan.pid, &parents))
+                .map(|p| Pid::from_raw(p.pid));
+            for pid in below.chain([pid]) {
+                // Gone meanwhile. Who was started meanwhile comes to us next.
+                let _ = kill(pid, Signal::SIGKILL);
+            }
         }
     }
 }
