@@ -7,8 +7,8 @@
 //! that calls a tool which never answered: the model's API takes no such message, so the CLI leaves
 //! it out.
 //!
-//! Pure but for reading lines. Memory is bounded by one turn's text ([`TURN_BYTES`]); longer lines
-//! than [`LINE_BYTES`] are passed over.
+//! Pure but for reading lines. What is kept of one turn, names and text, is bounded ([`TURN_BYTES`]);
+//! a line that is longer than [`LINE_BYTES`], or whose name is no name, is passed over.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, Read as _};
@@ -19,8 +19,12 @@ use super::lines::{Content, Message};
 
 /// A longer line is passed over, as one on stdout is.
 pub const LINE_BYTES: usize = 16 << 20;
-/// The most text of one turn that is read.
+/// The most of one turn that is kept: its text, its names, and what each line takes beside them.
 pub const TURN_BYTES: usize = 32 << 20;
+/// What a line takes in memory beside its texts; about.
+const NODE_BYTES: usize = 256;
+/// The longest name of a line. The CLI's are 36 bytes.
+const NAME_BYTES: usize = 128;
 
 /// A text block of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +96,30 @@ struct Node {
     kind: Kind,
 }
 
+impl Node {
+    /// What it takes in memory; about.
+    fn bytes(&self) -> usize {
+        let all = |texts: &[String]| texts.iter().map(|text| text.len() + NODE_BYTES / 8).sum();
+        let kind: usize = match &self.kind {
+            Kind::Said {
+                message,
+                blocks,
+                calls,
+                ..
+            } => {
+                let blocks = blocks.iter();
+                let blocks: usize = blocks
+                    .map(|block| block.id.len() + block.text.len() + NODE_BYTES / 4)
+                    .sum();
+                message.len() + blocks + all(calls)
+            }
+            Kind::Answers(calls) => all(calls),
+            Kind::Error | Kind::Stopped | Kind::Other => 0,
+        };
+        NODE_BYTES + self.parent.as_ref().map_or(0, String::len) + kind
+    }
+}
+
 enum Kind {
     /// Part of the model's answer; whether the message it belongs to ended the turn.
     Said {
@@ -113,7 +141,7 @@ enum Kind {
 /// Reads what became of `prompt`, leaving out the blocks named in `known`.
 ///
 /// # Errors
-/// What reading gives; a turn of more than [`TURN_BYTES`] of text.
+/// What reading gives; a turn of more than [`TURN_BYTES`].
 pub fn read(mut file: impl BufRead, prompt: &str, known: &BTreeSet<String>) -> io::Result<Reading> {
     let mut nodes: HashMap<String, Node> = HashMap::new();
     let mut last: Option<String> = None;
@@ -128,7 +156,9 @@ pub fn read(mut file: impl BufRead, prompt: &str, known: &BTreeSet<String>) -> i
         let Ok(entry) = serde_json::from_slice::<Entry>(&line) else {
             continue;
         };
-        if entry.side || entry.uuid.is_empty() {
+        let long = |name: &str| name.len() > NAME_BYTES;
+        let nameless = entry.uuid.is_empty() || long(&entry.uuid);
+        if entry.side || nameless || entry.parent.as_deref().is_some_and(long) {
             continue;
         }
         if entry.uuid == prompt && entry.r#type == "user" {
@@ -147,15 +177,16 @@ pub fn read(mut file: impl BufRead, prompt: &str, known: &BTreeSet<String>) -> i
         }
         let uuid = entry.uuid.clone();
         let parent = entry.parent.clone();
-        let kind = kind(entry, known);
-        if let Kind::Said { blocks, .. } = &kind {
-            bytes += blocks.iter().map(|block| block.text.len()).sum::<usize>();
-            if bytes > TURN_BYTES {
-                let why = format!("the answer is longer than {} MiB", TURN_BYTES >> 20);
-                return Err(io::Error::other(why));
-            }
+        let node = Node {
+            parent,
+            kind: kind(entry, known),
+        };
+        bytes += uuid.len() + node.bytes();
+        if bytes > TURN_BYTES {
+            let why = format!("the turn is longer than {} MiB", TURN_BYTES >> 20);
+            return Err(io::Error::other(why));
         }
-        nodes.insert(uuid.clone(), Node { parent, kind });
+        nodes.insert(uuid.clone(), node);
         last = Some(uuid);
     }
     Ok(match last {
@@ -576,5 +607,41 @@ mod tests {
             texts(&reading(&lines.each_ref().map(String::as_str))),
             ["one"]
         );
+    }
+
+    #[test]
+    fn what_is_kept_of_a_turn_is_bounded_whatever_its_lines_are() {
+        let file = |lines: String| {
+            let file = format!("{}\n{lines}", prompt(PROMPT, ""));
+            read(file.as_bytes(), PROMPT, &BTreeSet::new())
+        };
+        let long = "x".repeat(9 << 20);
+        let call = |n: usize, id: &str, message: &str| {
+            format!(
+                r#"{{"type":"assistant","uuid":"c{n}","parentUuid":"{PROMPT}","message":{{"id":"{message}","content":[{{"type":"tool_use","id":"{id}","name":"n","input":{{}}}}],"stop_reason":"tool_use"}}}}"#
+            ) + "\n"
+        };
+        let answer = |n: usize| {
+            format!(
+                r#"{{"type":"user","uuid":"a{n}","parentUuid":"{PROMPT}","message":{{"content":[{{"type":"tool_result","tool_use_id":"{long}"}}]}}}}"#
+            ) + "\n"
+        };
+        let small = |n: usize| format!("{{\"type\":\"system\",\"uuid\":\"s{n}\"}}\n");
+        for (what, lines) in [
+            ("calls", (0..4).map(|n| call(n, &long, "m")).collect()),
+            ("messages", (0..4).map(|n| call(n, "id", &long)).collect()),
+            ("answers", (0..4).map(answer).collect()),
+            ("lines", (0..TURN_BYTES / NODE_BYTES).map(small).collect()),
+        ] {
+            assert!(file(lines).is_err(), "{what}");
+        }
+        assert!(file((0..1000).map(small).collect()).is_ok());
+        // What is no name of the CLI's is no line of its.
+        let named = |uuid: &str, parent: &str| said(uuid, parent, "hi", "\"end_turn\"") + "\n";
+        let name = "u".repeat(NAME_BYTES);
+        let reading = |lines: String| texts(&file(lines).unwrap()).join("");
+        assert_eq!(reading(named(&name, PROMPT)), "hi");
+        assert_eq!(reading(named(&format!("{name}u"), PROMPT)), "");
+        assert_eq!(reading(named("x", &format!("{name}u"))), "");
     }
 }
