@@ -16,6 +16,8 @@ use crate::berths::Memory;
 use crate::claude::argv;
 use crate::claude::transcript::{self, Reading};
 use crate::home;
+use crate::jail::denial::Judge;
+use crate::jail::kernel::System;
 use crate::model::ModelProxy;
 use crate::process::memory;
 use crate::process::pump::{self, Framing, Order};
@@ -326,7 +328,10 @@ impl Shell {
         };
         match spawn.start() {
             Ok((child, jail)) => {
-                self.jails.extend(jail.map(|jail| (launch, jail)));
+                self.jails.extend(jail.map(|jail| {
+                    let judge = Judge::new(&jail, &self.options.state_dir, &System);
+                    (launch, (jail.scratch, judge))
+                }));
                 claim.agent = child.id().map(u32::cast_signed);
                 claim.jailed = self.cage.is_some();
                 let hold = pump::follow(child, launch, framing, claim.clone(), self.outbox.clone());

@@ -8,6 +8,7 @@ mod upload;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,9 @@ use self::grants::Grants;
 use crate::claude::argv;
 use crate::doctor;
 use crate::home;
-use crate::jail::denial::{self, Refusal};
+use crate::jail::denial::{Judge, Refusal};
 use crate::jail::kernel::System;
-use crate::jail::{Jail, own as jailed};
+use crate::jail::own as jailed;
 use crate::model::{self, ModelProxy, Upstream};
 use crate::options::{self, AgentKind, Options, Workspace};
 use crate::process::cage::Cage;
@@ -176,8 +177,8 @@ struct Shell {
     locks: Locks,
     model: Option<ModelProxy>,
     cage: Option<Cage>,
-    /// The jails of the agents that live.
-    jails: HashMap<u64, Jail>,
+    /// Of the jails of agents that live: their /tmp, and what they refuse.
+    jails: HashMap<u64, (PathBuf, Judge)>,
     /// What the jails have refused, and people were told of.
     refusals: BTreeSet<Refusal>,
     /// For `status`; empty = nothing was refused.
@@ -329,8 +330,7 @@ impl Shell {
         let agents = self.holds.values().map(|(hold, _)| hold.pid);
         let children: HashSet<i32> = agents.chain(self.calls.pids()).collect();
         let living: Vec<&Claim> = self.holds.values().map(|(_, claim)| claim).collect();
-        self.own
-            .with(|own| sweep::orphans(&children, own, &living));
+        self.own.with(|own| sweep::orphans(&children, own, &living));
     }
 
     fn is_done(&self) -> bool {
@@ -454,10 +454,10 @@ impl Shell {
 
     /// What a tool says of what the jail has refused it: told once.
     fn refused(&mut self, launch: u64, line: &str) {
-        let Some(jail) = self.jails.get(&launch) else {
+        let Some((_, judge)) = self.jails.get(&launch) else {
             return;
         };
-        for refusal in denial::told(line, jail, &self.options.state_dir, &System) {
+        for refusal in judge.told(line, &System) {
             if self.refusals.len() == REFUSALS || !self.refusals.insert(refusal.clone()) {
                 continue;
             }
@@ -491,8 +491,8 @@ impl Shell {
                 model.revoke(launch);
             }
             self.holds.remove(&launch);
-            let jail = self.jails.remove(&launch);
-            scratch::remove_later(jail.map(|jail| jail.scratch).into_iter().collect());
+            let jail = self.jails.remove(&launch).into_iter();
+            scratch::remove_later(jail.map(|(scratch, _)| scratch).collect());
             self.orphans();
             self.tails.remove(&launch);
         }

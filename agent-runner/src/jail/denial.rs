@@ -4,6 +4,7 @@
 //! the jail closes that path and the runner's user could do without the jail what was tried. Pure,
 //! given a look at the disk; bounded.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -11,7 +12,9 @@ use serde_json::Value;
 use super::policy::{Disk, walk};
 use super::{Access, Jail, Shape};
 
-/// What of one result is looked at, in bytes.
+/// A longer line is not looked at, bytes.
+const LINE_BYTES: usize = 1 << 20;
+/// What of the results of one line is looked at, bytes.
 const LOOKED_AT: usize = 64 << 10;
 /// The most paths of one line.
 const PATHS: usize = 8;
@@ -79,33 +82,94 @@ pub trait Outside: Disk {
     fn writes(&self, path: &Path) -> bool;
 }
 
-/// The refusals that a line of the agent's tells of, confirmed. `keep` = below it nothing is to be
-/// suggested: it is the runner's own.
-pub fn told(line: &str, jail: &Jail, keep: &Path, outside: &impl Outside) -> Vec<Refusal> {
+/// A jail, as refusals are judged by it.
+#[derive(Debug)]
+pub struct Judge {
+    shape: Shape,
+    /// Below it nothing is to be suggested: it is the runner's own.
+    keep: PathBuf,
+    /// What is open, as it is written and without any link.
+    open: Vec<(PathBuf, PathBuf, Access)>,
+}
+
+impl Judge {
+    /// Looks where the jail's paths lead.
+    pub fn new(jail: &Jail, keep: &Path, disk: &impl Disk) -> Judge {
+        let open = jail.grants.iter().map(|grant| {
+            let real = walk(&grant.path, disk).real;
+            (grant.path.clone(), real, grant.access)
+        });
+        Judge {
+            shape: jail.shape,
+            keep: keep.to_owned(),
+            open: open.collect(),
+        }
+    }
+
+    /// The refusals that a line of the agent's tells of, confirmed.
+    pub fn told(&self, line: &str, outside: &impl Outside) -> Vec<Refusal> {
+        // Each is looked up on the disk while the runner waits: few, whatever the agent says.
+        let suspects = suspects(line).into_iter();
+        suspects
+            .filter_map(|suspect| self.confirm(suspect, outside))
+            .collect()
+    }
+
+    fn confirm(&self, suspect: Refusal, outside: &impl Outside) -> Option<Refusal> {
+        let path = suspect.path.as_path();
+        if path.starts_with("/proc") || path.starts_with("/dev") {
+            return None;
+        }
+        let real = walk(path, outside).real;
+        if real.starts_with(&self.keep) {
+            return None;
+        }
+        let own_tmp = self.shape != Shape::Shared && path.starts_with("/tmp");
+        let open = self.open.iter();
+        let open = open
+            .filter(|(written, leads, _)| path.starts_with(written) || real.starts_with(leads))
+            .map(|(_, _, access)| *access)
+            .max();
+        let changed = suspect.write && outside.writes(path);
+        let write = match open {
+            Some(Access::Write | Access::Device) => return None,
+            Some(Access::Read | Access::List) if changed => true,
+            Some(Access::Read | Access::List) => return None,
+            None if own_tmp => return None,
+            None if changed => true,
+            None if outside.exists(path) && outside.reads(path) => false,
+            None => return None,
+        };
+        Some(Refusal { write, ..suspect })
+    }
+}
+
+/// What a line speaks of in the words of a refusal: at most [`PATHS`], the first ones.
+fn suspects(line: &str) -> BTreeSet<Refusal> {
+    let mut suspects = BTreeSet::new();
     // Most lines are none of a tool's, and parsed once already.
-    if !line.contains("\"tool_result\"") {
-        return Vec::new();
+    if line.len() > LINE_BYTES || !line.contains("\"tool_result\"") {
+        return suspects;
     }
     let Ok(line) = serde_json::from_str::<Value>(line) else {
-        return Vec::new();
+        return suspects;
     };
-    let mut refusals = Vec::new();
+    let mut left = LOOKED_AT;
     let parts = line["message"]["content"].as_array().map(Vec::as_slice);
     let results = parts.unwrap_or_default().iter();
     for result in results.filter(|part| part["type"] == "tool_result") {
         for text in texts(&result["content"]) {
-            for said in crate::text::head(text, LOOKED_AT).lines() {
-                suspect(said, |path, changed| {
-                    let confirmed = confirm(path, changed, jail, keep, outside);
-                    refusals.extend(confirmed);
-                });
+            let text = crate::text::head(text, left);
+            left -= text.len();
+            for said in text.lines() {
+                suspect(said, &mut suspects);
+                if suspects.len() == PATHS {
+                    return suspects;
+                }
             }
         }
     }
-    refusals.sort();
-    refusals.dedup();
-    refusals.truncate(PATHS);
-    refusals
+    suspects
 }
 
 fn texts(content: &Value) -> Vec<&str> {
@@ -119,58 +183,25 @@ fn texts(content: &Value) -> Vec<&str> {
     }
 }
 
-/// The whole paths of a line that speaks of a refusal.
-fn suspect(said: &str, mut each: impl FnMut(&Path, bool)) {
+/// The whole paths of a text's line that speaks of a refusal.
+fn suspect(said: &str, suspects: &mut BTreeSet<Refusal>) {
     let small = said.to_ascii_lowercase();
     if !WORDS.iter().any(|word| small.contains(word)) {
         return;
     }
-    let changed = CHANGES.iter().any(|word| small.contains(word));
+    let write = CHANGES.iter().any(|word| small.contains(word));
     let apart = |c: char| c.is_whitespace() || "'\"`‘’“”,;()<>[]{}".contains(c);
     let words = said
         .split(apart)
         .map(|word| word.trim_end_matches([':', '.']));
     let paths = words.filter(|word| word.len() > 1 && word.len() <= PATH_BYTES);
-    for path in paths.filter(|word| word.starts_with('/')).take(PATHS) {
-        // `/a/b:12:` names a line of a file, too.
-        each(Path::new(path.split(':').next().unwrap_or(path)), changed);
-    }
-}
-
-fn confirm(
-    path: &Path,
-    changed: bool,
-    jail: &Jail,
-    keep: &Path,
-    outside: &impl Outside,
-) -> Option<Refusal> {
-    let real = walk(path, outside).real;
-    if real.starts_with(keep) || path.starts_with("/proc") || path.starts_with("/dev") {
-        return None;
-    }
-    let own_tmp = jail.shape != Shape::Shared && path.starts_with("/tmp");
-    let open = jail
-        .grants
-        .iter()
-        .filter(|grant| {
-            path.starts_with(&grant.path) || real.starts_with(walk(&grant.path, outside).real)
-        })
-        .map(|grant| grant.access)
-        .max();
-    let refused = |write: bool| {
-        Some(Refusal {
-            path: path.to_owned(),
-            write,
-        })
-    };
-    match open {
-        Some(Access::Write | Access::Device) => None,
-        Some(Access::Read | Access::List) => {
-            (changed && outside.writes(path)).then(|| refused(true))?
+    for path in paths.filter(|word| word.starts_with('/')) {
+        if suspects.len() == PATHS {
+            return;
         }
-        None if own_tmp => None,
-        None if changed && outside.writes(path) => refused(true),
-        None => (outside.exists(path) && outside.reads(path)).then(|| refused(false))?,
+        // `/a/b:12:` names a line of a file, too.
+        let path = path.split(':').next().unwrap_or(path).into();
+        suspects.insert(Refusal { path, write });
     }
 }
 
@@ -205,8 +236,8 @@ mod tests {
         }
     }
 
-    fn said(text: &str) -> Vec<String> {
-        let jail = Jail {
+    fn jail() -> Jail {
+        Jail {
             shape: Shape::Own,
             abi: 6,
             grants: vec![
@@ -219,13 +250,24 @@ mod tests {
             net: Net::Full,
             unix_sockets: true,
             limits: Limits::default(),
-        };
-        let line = json!({"type": "user", "message": {"content": [
-            {"type": "tool_result", "content": [{"type": "text", "text": text}]}
-        ]}});
-        told(&line.to_string(), &jail, Path::new("/state"), &Around)
-            .into_iter()
-            .map(|refusal| format!("{} {}", refusal.key(), refusal.path.display()))
+        }
+    }
+
+    fn line(texts: &[&str]) -> String {
+        let texts: Vec<Value> = texts
+            .iter()
+            .map(|text| json!({"type": "text", "text": text}))
+            .collect();
+        json!({"type": "user", "message": {"content": [
+            {"type": "tool_result", "content": texts}
+        ]}})
+        .to_string()
+    }
+
+    fn said(text: &str) -> Vec<String> {
+        let judge = Judge::new(&jail(), Path::new("/state"), &Around);
+        let told = judge.told(&line(&[text]), &Around).into_iter();
+        told.map(|refusal| format!("{} {}", refusal.key(), refusal.path.display()))
             .collect()
     }
 
@@ -277,5 +319,58 @@ mod tests {
             .map(|n| format!("cat: /there/{n}: Permission denied\n"))
             .collect();
         assert_eq!(said(&many).len(), PATHS);
+    }
+
+    /// Counts the looks.
+    #[derive(Default)]
+    struct Counted(std::cell::Cell<usize>);
+
+    impl Counted {
+        fn look(&self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    impl Disk for Counted {
+        fn link(&self, _: &Path) -> Option<PathBuf> {
+            self.look();
+            None
+        }
+        fn head(&self, _: &Path) -> Vec<u8> {
+            Vec::new()
+        }
+        fn exists(&self, _: &Path) -> bool {
+            self.look();
+            false
+        }
+    }
+
+    impl Outside for Counted {
+        fn reads(&self, _: &Path) -> bool {
+            self.look();
+            false
+        }
+        fn writes(&self, _: &Path) -> bool {
+            self.look();
+            false
+        }
+    }
+
+    #[test]
+    fn however_much_an_agent_says_little_is_looked_up() {
+        let disk = Counted::default();
+        let judge = Judge::new(&jail(), Path::new("/state"), &disk);
+        let at_first = disk.0.take();
+        assert_eq!(at_first, 2, "where the jail's paths lead is asked once");
+        let denials = |n: usize| -> String { (0..n).map(|n| format!("/x{n} eperm\n")).collect() };
+        let text = denials(1000);
+        judge.told(&line(&[&text, &text]), &disk);
+        assert!((1..=4 * PATHS).contains(&disk.0.take()));
+        judge.told(&line(&[&denials(LINE_BYTES / 8)]), &disk);
+        assert_eq!(disk.0.take(), 0, "nobody prints so much to be helped");
+        // What is beyond is not read, wherever it stands.
+        let long = "x".repeat(LOOKED_AT);
+        judge.told(&line(&[&long, "/x eperm"]), &disk);
+        assert_eq!(disk.0.take(), 0);
     }
 }
