@@ -379,7 +379,7 @@ async fn what_an_agent_has_under_way_ends_with_its_token() {
 }
 
 #[tokio::test]
-async fn one_agent_has_so_many_requests_and_all_have_so_many_connections() {
+async fn one_agent_has_so_many_requests_and_connections() {
     let model = FakeModel::start().await.unwrap();
     let limits = Limits {
         requests: 1,
@@ -391,15 +391,71 @@ async fn one_agent_has_so_many_requests_and_all_have_so_many_connections() {
     let (kind, words) = error(agent.asks("hello").await, 429).await;
     assert_eq!(kind, "rate_limit_error");
     assert!(words.contains("1 requests of this agent"), "{words}");
-    // The connections of the two are kept, so this is the third.
-    let mut third = tokio::net::TcpStream::connect(("127.0.0.1", agent.proxy.port()))
-        .await
-        .unwrap();
-    let mut said = String::new();
-    third.read_to_string(&mut said).await.unwrap();
-    assert!(
-        said.starts_with("HTTP/1.1 503 ") && said.ends_with("try again later"),
-        "{said}"
-    );
+    // The connections of both are kept, so this is the third.
+    let client = Client::builder().no_proxy().build().unwrap();
+    let request = client.get(agent.url("/v1/models"));
+    let request = request.header("x-api-key", agent.token.expose_secret());
+    let (kind, words) = error(request.send().await.unwrap(), 429).await;
+    assert_eq!(kind, "rate_limit_error");
+    assert!(words.contains("2 connections of this agent"), "{words}");
     drop(first);
+}
+
+#[tokio::test]
+async fn who_says_nothing_keeps_no_agent_out() {
+    let model = FakeModel::start().await.unwrap();
+    let limits = Limits {
+        strangers: 3,
+        ..Limits::default()
+    };
+    let agent = Agent::limited(&model.url(), limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let place = ("127.0.0.1", agent.proxy.port());
+        silent.push(tokio::net::TcpStream::connect(place).await.unwrap());
+    }
+    assert_eq!(agent.asks("hello").await.status(), 200);
+    // It took the place of the oldest.
+    let ended = silent[0].read(&mut [0]).await;
+    assert_eq!(ended.unwrap_or_default(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_without_an_agents_token_does_not_stay() {
+    let model = FakeModel::start().await.unwrap();
+    let limits = Limits {
+        first: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let agent = Agent::limited(&model.url(), limits).await;
+    let place = ("127.0.0.1", agent.proxy.port());
+    let mut stranger = tokio::net::TcpStream::connect(place).await.unwrap();
+    // A word now and then does not help, nor a key that is none.
+    let asked = "GET /v1/models HTTP/1.1\r\nhost: x\r\nx-api-key: none\r\n\r\nGET ";
+    stranger.write_all(asked.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    let ended = tokio::time::timeout(SOON, stranger.read_to_end(&mut said));
+    let _ = ended.await.unwrap();
+    assert!(
+        said.starts_with(b"HTTP/1.1 401 "),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+    // An agent's stays.
+    let asked = format!(
+        "HEAD /v1/nothing HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n\r\n",
+        agent.token.expose_secret()
+    );
+    let mut known = tokio::net::TcpStream::connect(place).await.unwrap();
+    let mut other = tokio::net::TcpStream::connect(place).await.unwrap();
+    for _ in 0..2 {
+        known.write_all(asked.as_bytes()).await.unwrap();
+        let mut said = [0; 1024];
+        let read = known.read(&mut said).await.unwrap();
+        assert!(said[..read].starts_with(b"HTTP/1.1 404 "));
+        // By then a stranger of the same age is gone.
+        let _ = tokio::time::timeout(SOON, other.read(&mut [0]))
+            .await
+            .unwrap();
+    }
 }

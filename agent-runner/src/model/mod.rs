@@ -7,7 +7,8 @@
 //! - Who calls needs the token of a running agent process. A token is random, made for one start,
 //!   and ends with it; what it had under way ends too.
 //! - Only what the command line needs of the API is served ([`request`]). Both ways are streamed.
-//! - Everything is bounded ([`Limits`]), and whoever hits a bound is told in the API's own form.
+//! - Everything is bounded ([`Limits`]), for each agent by itself: none takes the others' part. Whoever
+//!   hits a bound with a request is told in the API's own form.
 //!
 //! It does not read prompts or answers, count them, or try anything again: the agent does that.
 
@@ -49,7 +50,11 @@ const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"
 /// What may be under way, and how long it may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections of all agents together.
+    /// Connections that have shown no agent's token yet: one more, and the oldest of them is closed.
+    pub strangers: usize,
+    /// How long a connection may take to show one.
+    pub first: Duration,
+    /// Connections of one agent process.
     pub connections: usize,
     /// Requests of one agent process at once.
     pub requests: usize,
@@ -70,7 +75,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            connections: 256,
+            strangers: 64,
+            first: Duration::from_secs(5),
+            connections: 64,
             requests: 32,
             head: 64 << 10,
             body: 64 << 20,
@@ -99,7 +106,7 @@ impl ModelProxy {
         let client = upstream.client(&limits).map_err(io::Error::other)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let tokens = Arc::new(Tokens::new(limits.requests));
+        let tokens = Arc::new(Tokens::new(&limits));
         let shared = Shared {
             upstream,
             client,

@@ -1,5 +1,6 @@
 //! Connections of agents, and what becomes of each request.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use reqwest::Client;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{oneshot, watch};
 
 use super::relay::{self, Body, Upload};
 use super::request::{self, Wanted};
@@ -22,10 +23,6 @@ use super::upstream::{self, Upstream};
 use super::words::{self, Trouble};
 use super::{Limits, token};
 
-/// Said to a connection too many: there is no request to answer yet.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\n\
-    connection: close\r\ncontent-length: 72\r\n\r\n\
-    bulkhead: too many connections of this project's agents; try again later";
 /// How long to wait where the system has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,7 +37,8 @@ pub(super) struct Shared {
 
 /// Takes connections until it is aborted; those that stand then end with their tokens.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let room = Arc::new(Semaphore::new(shared.limits.connections));
+    // Oldest first. Whose end is dropped is closed.
+    let mut strangers: VecDeque<oneshot::Sender<()>> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -50,38 +48,68 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-            // As much as fits: it waits for nobody.
-            let _ = stream.try_write(FULL);
-            continue;
-        };
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            serve(stream, shared).await;
-            drop(permit);
-        });
+        strangers.retain(|stranger| !stranger.is_closed());
+        if strangers.len() >= shared.limits.strangers {
+            // An agent shows its token at once: who has had the most time is the least likely to be one.
+            strangers.pop_front();
+        }
+        let (stays, unwanted) = oneshot::channel();
+        strangers.push_back(stays);
+        tokio::spawn(serve(stream, Arc::clone(&shared), unwanted));
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+/// What is known of a connection.
+struct Caller {
+    shared: Arc<Shared>,
+    place: token::Place,
+    /// It has shown an agent's token.
+    known: watch::Sender<bool>,
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>, unwanted: oneshot::Receiver<()>) {
     // Small pieces of an answer are to be there at once.
     let _ = stream.set_nodelay(true);
     let limits = shared.limits;
+    let (known, mut is_known) = watch::channel(false);
+    let caller = Arc::new(Caller {
+        shared,
+        place: token::Place::default(),
+        known,
+    });
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(shared.answer(request).await) }
+        let caller = Arc::clone(&caller);
+        async move { Ok::<_, Infallible>(caller.answer(request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle)
         .max_buf_size(limits.head)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
+    tokio::pin!(connection);
+    let strange = async {
+        tokio::select! {
+            () = tokio::time::sleep(limits.first) => true,
+            _ = unwanted => true,
+            known = is_known.wait_for(|known| *known) => known.is_err(),
+        }
+    };
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        strange = strange => {
+            if strange {
+                tracing::debug!("a connection for the model has shown no agent's token; it is closed");
+                return;
+            }
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection for the model broke off");
     }
 }
 
-impl Shared {
+impl Caller {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let begun = Instant::now();
         let method = request.method().clone();
@@ -112,10 +140,26 @@ impl Shared {
         wanted: Wanted,
     ) -> Result<Response<Body>, Trouble> {
         let token = request::token(request.headers());
-        let mut leave = self.tokens.leave(token).map_err(|no| match no {
+        let leave = self.shared.tokens.leave(token, &self.place);
+        let leave = leave.map_err(|no| match no {
             NoLeave::Unknown => Trouble::Token,
             NoLeave::Busy(requests) => Trouble::Busy(requests),
-        })?;
+            NoLeave::Crowded(connections) => Trouble::Crowded(connections),
+        });
+        if matches!(leave, Ok(_) | Err(Trouble::Busy(_))) {
+            self.known.send_replace(true);
+        }
+        self.shared.pass(request, wanted, leave?).await
+    }
+}
+
+impl Shared {
+    async fn pass(
+        &self,
+        request: Request<Incoming>,
+        wanted: Wanted,
+        mut leave: token::Leave,
+    ) -> Result<Response<Body>, Trouble> {
         if wanted != Wanted::Api {
             return Err(Trouble::Path);
         }

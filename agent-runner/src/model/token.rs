@@ -8,6 +8,8 @@ use secrecy::SecretString;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::Limits;
+
 /// What a token starts with: whoever finds one somewhere is to know what it is.
 const PREFIX: &str = "bulkhead-session-";
 /// Random bytes of a token.
@@ -18,13 +20,15 @@ const BYTES: usize = 32;
 pub(super) struct Tokens {
     /// By start.
     passes: Mutex<HashMap<u64, Pass>>,
-    /// Requests of one token at once.
-    requests: usize,
+    limits: Limits,
 }
 
 struct Pass {
     token: Vec<u8>,
+    /// For requests.
     room: Arc<Semaphore>,
+    /// For connections.
+    places: Arc<Semaphore>,
     /// Dropped with the pass, which ends what it had under way.
     alive: watch::Sender<()>,
 }
@@ -51,13 +55,19 @@ pub(super) enum NoLeave {
     Unknown,
     /// So many requests of this token are under way.
     Busy(usize),
+    /// So many connections of this token stand.
+    Crowded(usize),
 }
 
+/// A connection, counted to the agent whose token it was the first to show.
+#[derive(Debug, Default)]
+pub(super) struct Place(Mutex<Option<OwnedSemaphorePermit>>);
+
 impl Tokens {
-    pub(super) fn new(requests: usize) -> Tokens {
+    pub(super) fn new(limits: &Limits) -> Tokens {
         Tokens {
             passes: Mutex::default(),
-            requests,
+            limits: *limits,
         }
     }
 
@@ -75,7 +85,8 @@ impl Tokens {
         }
         let pass = Pass {
             token: token.clone().into_bytes(),
-            room: Arc::new(Semaphore::new(self.requests)),
+            room: Arc::new(Semaphore::new(self.limits.requests)),
+            places: Arc::new(Semaphore::new(self.limits.connections)),
             alive: watch::Sender::new(()),
         };
         self.passes().insert(launch, pass);
@@ -90,8 +101,8 @@ impl Tokens {
         self.passes().clear();
     }
 
-    /// Leave for a request with this token. Takes as long whichever token it is like.
-    pub(super) fn leave(&self, token: &[u8]) -> Result<Leave, NoLeave> {
+    /// Leave for a request with this token on this connection. Takes as long whichever token it is like.
+    pub(super) fn leave(&self, token: &[u8], place: &Place) -> Result<Leave, NoLeave> {
         let passes = self.passes();
         let mut found = None;
         for pass in passes.values() {
@@ -100,10 +111,16 @@ impl Tokens {
             }
         }
         let pass = found.ok_or(NoLeave::Unknown)?;
+        let mut place = place.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.is_none() {
+            let taken = Arc::clone(&pass.places).try_acquire_owned();
+            let crowded = |_| NoLeave::Crowded(self.limits.connections);
+            *place = Some(taken.map_err(crowded)?);
+        }
         let permit = Arc::clone(&pass.room).try_acquire_owned();
         Ok(Leave {
             alive: pass.alive.subscribe(),
-            _permit: permit.map_err(|_| NoLeave::Busy(self.requests))?,
+            _permit: permit.map_err(|_| NoLeave::Busy(self.limits.requests))?,
         })
     }
 }
@@ -114,26 +131,56 @@ mod tests {
 
     use super::*;
 
+    fn tokens(requests: usize, connections: usize) -> Tokens {
+        Tokens::new(&Limits {
+            requests,
+            connections,
+            ..Limits::default()
+        })
+    }
+
     #[test]
     fn a_token_holds_for_its_own_start_and_so_long() {
-        let tokens = Tokens::new(2);
+        let tokens = tokens(2, 9);
+        let place = Place::default();
         let (one, other) = (tokens.grant(1).unwrap(), tokens.grant(2).unwrap());
         let (one, other) = (one.expose_secret(), other.expose_secret());
         assert_ne!(one, other);
-        let first = tokens.leave(one.as_bytes()).unwrap();
+        let first = tokens.leave(one.as_bytes(), &place).unwrap();
         assert!(first.alive.has_changed().is_ok());
-        let _second = tokens.leave(one.as_bytes()).unwrap();
-        assert_eq!(tokens.leave(one.as_bytes()).unwrap_err(), NoLeave::Busy(2));
-        assert!(tokens.leave(other.as_bytes()).is_ok());
+        let _second = tokens.leave(one.as_bytes(), &place).unwrap();
+        assert_eq!(
+            tokens.leave(one.as_bytes(), &place).unwrap_err(),
+            NoLeave::Busy(2)
+        );
+        assert!(tokens.leave(other.as_bytes(), &place).is_ok());
         tokens.revoke(1);
         assert!(first.alive.has_changed().is_err(), "what ran is to end");
-        assert_eq!(tokens.leave(one.as_bytes()).unwrap_err(), NoLeave::Unknown);
+        assert_eq!(
+            tokens.leave(one.as_bytes(), &place).unwrap_err(),
+            NoLeave::Unknown
+        );
         for wrong in ["", PREFIX, &one[..one.len() - 1], &format!("{other}0")] {
             assert_eq!(
-                tokens.leave(wrong.as_bytes()).unwrap_err(),
+                tokens.leave(wrong.as_bytes(), &place).unwrap_err(),
                 NoLeave::Unknown
             );
         }
         assert!(!format!("{tokens:?}").contains(&other[PREFIX.len()..]));
+    }
+
+    #[test]
+    fn connections_are_counted_to_whose_token_they_showed_first() {
+        let tokens = tokens(9, 1);
+        let (one, other) = (tokens.grant(1).unwrap(), tokens.grant(2).unwrap());
+        let leave = |token: &SecretString, place: &Place| {
+            tokens.leave(token.expose_secret().as_bytes(), place)
+        };
+        let (first, second) = (Place::default(), Place::default());
+        assert!(leave(&one, &first).is_ok() && leave(&one, &first).is_ok());
+        assert_eq!(leave(&one, &second).unwrap_err(), NoLeave::Crowded(1));
+        assert!(leave(&other, &second).is_ok());
+        drop(first);
+        assert!(leave(&one, &Place::default()).is_ok());
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Trouble {
     Token,
     /// Too many requests of one agent.
     Busy(usize),
+    /// Too many connections of one agent.
+    Crowded(usize),
     /// Nothing of what agents need.
     Path,
     /// The body is larger than this, bytes.
@@ -41,7 +43,7 @@ impl Trouble {
     fn status(&self) -> StatusCode {
         match self {
             Trouble::Token | Trouble::Key(_) | Trouble::Gone => StatusCode::UNAUTHORIZED,
-            Trouble::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
+            Trouble::Busy(_) | Trouble::Crowded(_) => StatusCode::TOO_MANY_REQUESTS,
             Trouble::Path => StatusCode::NOT_FOUND,
             Trouble::Large(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Trouble::Broken => StatusCode::BAD_REQUEST,
@@ -54,7 +56,7 @@ impl Trouble {
     fn may_pass(&self) -> bool {
         matches!(
             self,
-            Trouble::Busy(_) | Trouble::Unreachable(_) | Trouble::Late(_)
+            Trouble::Busy(_) | Trouble::Crowded(_) | Trouble::Unreachable(_) | Trouble::Late(_)
         )
     }
 
@@ -62,7 +64,7 @@ impl Trouble {
     fn kind(&self) -> &'static str {
         match self {
             Trouble::Token | Trouble::Key(_) | Trouble::Gone => "authentication_error",
-            Trouble::Busy(_) => "rate_limit_error",
+            Trouble::Busy(_) | Trouble::Crowded(_) => "rate_limit_error",
             Trouble::Path => "not_found_error",
             Trouble::Large(_) => "request_too_large",
             Trouble::Broken => "invalid_request_error",
@@ -78,6 +80,9 @@ impl Trouble {
             Trouble::Gone => "bulkhead: the agent that this request is of is gone".into(),
             Trouble::Busy(requests) => format!(
                 "bulkhead: {requests} requests of this agent are under way; wait for one to end"
+            ),
+            Trouble::Crowded(connections) => format!(
+                "bulkhead: {connections} connections of this agent stand; use one of them, or close it"
             ),
             Trouble::Path => "bulkhead: this is no part of the model's API that an agent needs; \
                               served are /v1/messages, /v1/messages/count_tokens and /v1/models"
