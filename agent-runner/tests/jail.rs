@@ -230,6 +230,11 @@ fn network(port: u16) {
         // SAFETY: plain numbers.
         Errno::result(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, protocol) })
     };
+    let listen = |fd| {
+        // SAFETY: a descriptor and a number.
+        Errno::result(unsafe { libc::listen(fd, 1) }).map(|_| ())
+    };
+    say("unbound", socket(0).and_then(listen));
     say("mptcp", socket(262).and_then(|fd| connect(fd, port)));
     say("sctp", socket(132).map(|_| ()));
     let to = address(port);
@@ -431,6 +436,7 @@ fn with_ports_only_those_are_reached_and_nothing_goes_round() {
             ("EOPNOTSUPP", "ENOPROTOOPT")
         );
         assert_eq!((&*found["udp"], &*found["listen"]), ("EACCES", "EACCES"));
+        assert_eq!(found["unbound"], "EACCES", "it would be given a port");
         let found = place.tried(&sandbox(vec![open]), &verb);
         assert_eq!(found["tcp"], "done");
         assert_eq!(

@@ -112,7 +112,7 @@ impl Grant {
 pub enum Net {
     /// Everything but what would go round the others.
     Full,
-    /// TCP to these ports, wherever; no UDP, no listening.
+    /// TCP to these ports, wherever; no UDP, and no listening, on Unix sockets neither.
     Ports(Vec<u16>),
     /// None; in an own file tree a loopback of its own, and on it at most the model.
     Closed(Option<Model>),

@@ -222,6 +222,11 @@ fn sockets(jail: &Jail, table: &mut Table) -> Result<(), seccompiler::BackendErr
     let known = [unix, inet, inet6, netlink];
     let unknown = known.iter().map(|family| (0, Ne, *family)).collect();
     table.refuse(libc::EAFNOSUPPORT, libc::SYS_socket, unknown)?;
+    if let Net::Ports(_) = jail.net {
+        // Landlock refuses to bind, but who listens without that is given a port on every address. A
+        // filter cannot tell of which family a socket is, so those of this machine are refused as well.
+        table.refuse(libc::EACCES, libc::SYS_listen, vec![])?;
+    }
     // Pairs are not refused: they reach nobody but those who are given one.
     if !jail.unix_sockets {
         table.refuse(libc::EACCES, libc::SYS_socket, vec![(0, Eq, unix)])?;
