@@ -355,18 +355,22 @@ impl Agent {
     fn judge(&self, fault: &Fault) -> Finding {
         let program = self.options.program();
         let (who, dir) = (user(), self.work_dir.display());
-        // A login is kept where the configuration is.
-        let lead = match (&self.options.volume, self.environment.get(CONFIG_DIR)) {
-            (Some(_), Some(dir)) => format!("{CONFIG_DIR}={dir} "),
-            _ => String::new(),
-        };
+        // A login is kept where the configuration is, which the agent may write: the program alone
+        // would run what it put there.
+        let kept = self
+            .environment
+            .get(CONFIG_DIR)
+            .map_or("~/.claude", |dir| dir);
         match fault {
             Fault::LoggedOut { words } => match self.options.login() {
                 Login::Stored => Finding::fail(
                     "login",
                     format!("it is not logged in: {words}"),
                     format!(
-                        "run  {lead}{program}  in a terminal as {who} and type /login; or give it a key: \
+                        "run in a terminal as {who}:  (d=$(mktemp -d) && cd / && {CONFIG_DIR}=$d {program} \
+                         --setting-sources \"\" auth login && mkdir -p {kept} && \
+                         mv -T $d/.credentials.json {kept}/.credentials.json)  — not {program} alone, which \
+                         would run commands that the agent wrote into its settings; or give it a key: \
                          api_key = \"${{ANTHROPIC_API_KEY}}\" in [projects.agent.options]"
                     ),
                 ),
@@ -374,8 +378,8 @@ impl Agent {
                     "login",
                     format!("its token is not valid: {words}"),
                     format!(
-                        "run  {program} setup-token  in a terminal and put what it prints into \
-                         oauth_token of [projects.agent.options]"
+                        "run  {CONFIG_DIR}=$(mktemp -d) {program} --setting-sources \"\" setup-token  in a \
+                         terminal and put what it prints into oauth_token of [projects.agent.options]"
                     ),
                 ),
                 Login::Key => Finding::fail(

@@ -12,9 +12,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use support::{SOON, fake_acp, fake_claude};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 /// Something that an agent might have, and that must be in nothing that is said.
@@ -181,7 +183,7 @@ async fn what_to_do_about_a_login_depends_on_what_it_is() {
     let dies = "[ \"$1\" = --version ] && { echo 2.1.0; exit; }\necho 'OAuth token has expired' >&2; exit 5";
     let cmd = place.script("claude", dies);
     for (login, words) in [
-        (json!({}), ["it is not logged in", "/login"]),
+        (json!({}), ["it is not logged in", "auth login"]),
         (
             json!({"oauth_token": CANARY}),
             ["its token is not valid", "setup-token"],
@@ -196,6 +198,64 @@ async fn what_to_do_about_a_login_depends_on_what_it_is() {
         let found = place.examine(options, &[]).await;
         found.only("login", &words);
     }
+}
+
+/// The line that the doctor gives, with an agent's traps where its configuration is.
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn a_login_runs_nothing_that_the_agent_left() {
+    let cli = std::env::var("BULKHEAD_CLAUDE").unwrap();
+    let place = Place::new();
+    let out = json!({"cmd": cli, "env": {"IS_SANDBOX": "1"}});
+    let found = place.examine(out, &[]).await;
+    let told = found.of("login").to_string();
+    let told = told.replace("\\\"", "\"");
+    let (_, line) = told.split_once("(d=$(mktemp").unwrap();
+    let (line, _) = line.split_once(".credentials.json)").unwrap();
+    let line = format!("(d=$(mktemp{line}.credentials.json)");
+    // What opens a browser is the one of these that a login needs.
+    let ran = place.path("ran");
+    let trap = place.script("trap", &format!("echo $0 $* >>{}", ran.display()));
+    let hook = json!([{"hooks": [{"type": "command", "command": trap}]}]);
+    let traps = json!({
+        "env": {"BROWSER": trap}, "apiKeyHelper": trap, "hooks": {"SessionStart": hook, "Setup": hook},
+        "hasCompletedOnboarding": true,
+    });
+    fs::create_dir_all(place.path("home/.claude")).unwrap();
+    for file in [
+        ".claude.json",
+        ".claude/.claude.json",
+        ".claude/settings.json",
+    ] {
+        fs::write(place.path("home").join(file), traps.to_string()).unwrap();
+    }
+    let asks = async |line: &str| {
+        let mut child = Command::new("sh")
+            .args(["-c", line])
+            .env("HOME", place.path("home"))
+            .env("BROWSER", "true")
+            .env_remove("CLAUDE_CONFIG_DIR")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let mut said = Vec::new();
+        while !String::from_utf8_lossy(&said).contains("Paste code") {
+            let read = stdout.read_buf(&mut said);
+            let read = tokio::time::timeout(SOON, read).await.unwrap().unwrap();
+            assert!(read > 0, "{line}: {}", String::from_utf8_lossy(&said));
+        }
+        let group = Pid::from_raw(child.id().unwrap().cast_signed());
+        killpg(group, Signal::SIGKILL).unwrap();
+        child.wait().await.unwrap();
+    };
+    asks(&line).await;
+    assert_eq!(fs::read_to_string(&ran).unwrap_or_default(), "", "{line}");
+    // They are traps.
+    asks(&format!("cd / && {cli} auth login")).await;
+    assert!(ran.exists());
 }
 
 #[tokio::test]

@@ -487,18 +487,32 @@ fn footer(project: &Project) -> told::Footer {
     }
 }
 
-/// What starts the agent's program for a login: one is kept where the configuration is.
+/// What logs the agent in. A login is kept where the configuration is, which the agent may write: the
+/// program alone would load it, outside of any sandbox, with the commands that the agent put there. So
+/// it gets a directory of its own, and only the login is moved.
 fn login_command(project: &Project, state_dir: &Path) -> String {
     let agent = &project.agent;
-    match &agent.volume {
-        Some(volume) => format!(
-            "CLAUDE_CONFIG_DIR={} {}",
-            volume::path(state_dir, &volume.name)
-                .join(".claude")
-                .display(),
-            agent.cmd
-        ),
-        None => agent.cmd.clone(),
+    if agent.kind != AgentKind::ClaudeCode {
+        return agent.cmd.clone();
+    }
+    let dir = match &agent.volume {
+        Some(volume) => quoted(&volume::path(state_dir, &volume.name).join(".claude")),
+        None => "~/.claude".into(),
+    };
+    let program = quoted(Path::new(&agent.cmd));
+    format!(
+        "(d=$(mktemp -d) && cd / && CLAUDE_CONFIG_DIR=$d {program} --setting-sources \"\" auth login && \
+         mkdir -p {dir} && mv -T $d/.credentials.json {dir}/.credentials.json)"
+    )
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    match path.chars().all(plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', "'\\''")),
     }
 }
 

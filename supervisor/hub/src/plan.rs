@@ -148,7 +148,7 @@ pub struct Project {
     /// How it gets at its model, for words to people.
     #[serde(default)]
     pub login: Login,
-    /// What starts its program for a login; empty = its program alone.
+    /// What logs it in, for a shell; empty = its program.
     #[serde(default)]
     pub login_command: String,
     /// Whether its project's own settings are loaded; absent = it knows no such thing.

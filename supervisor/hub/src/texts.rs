@@ -182,7 +182,7 @@ pub enum Text<'a> {
         words: &'a str,
         /// How it was to get at its model.
         login: Login,
-        /// What starts its program, for a login.
+        /// What logs it in; its program, for one that logs in in a way of its own.
         cmd: &'a str,
     },
     /// The agent failed.

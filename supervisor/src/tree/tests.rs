@@ -75,6 +75,26 @@ fn a_key_reaches_the_runner_and_the_hub_hears_only_that_there_is_one() {
 }
 
 #[test]
+fn a_login_loads_nothing_that_the_agent_may_write() {
+    let line = |agent: &str, state: &str| {
+        let plan = plan("", agent);
+        login_command(&plan.projects[0], Path::new(state))
+    };
+    let moved = "mkdir -p ~/.claude && mv -T $d/.credentials.json ~/.claude/.credentials.json)";
+    let usual = line("", "/state");
+    assert!(usual.contains("CLAUDE_CONFIG_DIR=$d "), "{usual}");
+    assert!(
+        usual.contains(" --setting-sources \"\" auth login && "),
+        "{usual}"
+    );
+    assert!(usual.ends_with(moved), "{usual}");
+    let volume = line("volume = \"v\"", "/my state");
+    let to = "mv -T $d/.credentials.json '/my state/volumes/v/.claude'/.credentials.json)";
+    assert!(volume.ends_with(to), "{volume}");
+    assert!(!volume.contains("CLAUDE_CONFIG_DIR='"), "{volume}");
+}
+
+#[test]
 fn roles_reach_the_hub() {
     let told = hub_told("");
     let users = &told.projects["demo"].users;

@@ -283,6 +283,10 @@ pub(super) fn or_default(set: &str, lang: Lang) -> String {
     }
 }
 
+/// Makes a token, past the configuration that an agent may write.
+const SETUP_TOKEN: &str =
+    "`CLAUDE_CONFIG_DIR=$(mktemp -d) claude --setting-sources \"\" setup-token`";
+
 /// The agent has no valid login; what the operator is to do depends on which it was to have.
 pub(super) fn logged_out(words: &str, login: Login, cmd: &str, lang: Lang) -> String {
     let (words, cmd) = (line(words), code(cmd));
@@ -290,11 +294,12 @@ pub(super) fn logged_out(words: &str, login: Login, cmd: &str, lang: Lang) -> St
         Login::Stored => both!(
             lang,
             "The agent is not logged in. It says: {words}\n\
-             Operator: run {cmd} as the user who runs it and type `/login`, or give it a key \
-             (`api_key`).\n\
+             Operator: as the user who runs it, type {cmd} (its program alone would run what the agent \
+             wrote into its settings), or give it a key (`api_key`).\n\
              Then please resend your message.",
             "助手没有登录。它的提示：{words}\n\
-             管理员：请以运行它的用户执行 {cmd} 并输入 `/login`，或配置密钥（`api_key`）。\n\
+             管理员：请以运行它的用户执行 {cmd}（直接运行该程序会执行助手写进自己设置里的命令），\
+             或配置密钥（`api_key`）。\n\
              然后请重新发送您的消息。"
         ),
         Login::Own => both!(
@@ -310,11 +315,11 @@ pub(super) fn logged_out(words: &str, login: Login, cmd: &str, lang: Lang) -> St
         Login::Token => both!(
             lang,
             "The agent's token is not valid, or no longer. It says: {words}\n\
-             Operator: run `claude setup-token`, put the new token into `oauth_token`, then \
-             run `bulkhead reload`.\n\
+             Operator: run {SETUP_TOKEN}, put the new token into `oauth_token`, then run \
+             `bulkhead reload`.\n\
              Then please resend your message.",
             "助手的令牌无效或已过期。它的提示：{words}\n\
-             管理员：请运行 `claude setup-token`，将新令牌写入 `oauth_token`，再运行 \
+             管理员：请运行 {SETUP_TOKEN}，将新令牌写入 `oauth_token`，再运行 \
              `bulkhead reload`。\n\
              然后请重新发送您的消息。"
         ),
