@@ -69,7 +69,14 @@ pub(crate) async fn examine(options: Options, doctor: &mut Doctor) {
     // Beside a runner that may be running, and nothing is to be left behind.
     let scratches = std::env::temp_dir().join(format!("bulkhead-doctor-{}", Uuid::new_v4()));
     if let Some(cage) = sandbox(&options, &scratches, doctor) {
-        match Agent::new(options, there, cage).await {
+        let work_dir = match there {
+            true => options.work_dir.clone(),
+            false => scratches.join("work"),
+        };
+        if let Err(error) = fs::create_dir_all(&work_dir) {
+            tracing::warn!(%error, "{} cannot be made", work_dir.display());
+        }
+        match Agent::new(options, work_dir, cage).await {
             Ok(agent) => try_out(&agent, there, doctor).await,
             Err(why) => {
                 let advice = "mend api_key, base_url, proxy or volume in [projects.agent.options]";
@@ -203,11 +210,11 @@ struct Agent {
 }
 
 impl Agent {
-    /// `there`: whether its working directory is.
+    /// `work_dir`: where it is tried out.
     ///
     /// # Errors
     /// In words: the way to its model cannot be opened.
-    async fn new(options: Options, there: bool, cage: Option<Cage>) -> Result<Agent, String> {
+    async fn new(options: Options, work_dir: PathBuf, cage: Option<Cage>) -> Result<Agent, String> {
         let session = Uuid::new_v4().to_string();
         let mark = format!("doctor-{session}");
         let start = Start {
@@ -238,11 +245,6 @@ impl Agent {
             opened.lead(&token, &mut environment);
             model = Some(opened);
         }
-        let work_dir = if there {
-            options.work_dir.clone()
-        } else {
-            "/".into()
-        };
         Ok(Agent {
             options,
             work_dir,

@@ -118,7 +118,7 @@ pub enum Lack {
 /// A grant leads through a symbolic link that an agent may have laid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{path} is to be opened for the agent, and {link} on the way to it is a symbolic link that lies where an agent may write: it could lead anywhere. Remove the link, or name in `read` or `write` of [projects.agent.sandbox] what it leads to",
+    "{path} is to be opened for the agent, and {link} on the way to it is a symbolic link that lies where an agent may write: it could lead anywhere. Look who laid it. If it should not be there, remove it; else name in `read` or `write` of [projects.agent.sandbox] what it leads to, or let the agent write less around it",
     path = .path.display(), link = .link.display()
 )]
 pub struct Planted {
