@@ -9,15 +9,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _};
-use std::os::fd::AsRawFd as _;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
 use uuid::Uuid;
 
-use crate::beneath::Dir;
+use crate::beneath::{self, Dir};
 use crate::options::{Options, VolumeScope};
 use crate::text;
 
@@ -219,29 +218,24 @@ impl Said {
 /// In words that go after its name.
 fn read(root: &Path, name: &Path, most: usize) -> Result<Option<String>, String> {
     let cannot = |error: io::Error| format!("cannot be read: {error}");
-    // Opened before it is looked at: nobody can put another in its place in between. A pipe does
-    // not make us wait.
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(root.join(name));
-    let file = match opened {
-        Ok(file) => file,
+    let root = match Dir::open(root) {
+        Ok(root) => root,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(cannot(error)),
     };
-    let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    let within = root.canonicalize().map_err(cannot)?;
-    if !real.map_err(cannot)?.starts_with(&within) {
-        return Err(format!("leads out of {} and is not read", root.display()));
-    }
+    let file = match root.within(name) {
+        Ok(file) => file,
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(Errno::EXDEV) => {
+            let root = root.path().display();
+            return Err(format!("leads out of {root} and is not read"));
+        }
+        Err(errno) => return Err(cannot(errno.into())),
+    };
     if !file.metadata().map_err(cannot)?.is_file() {
         return Err("is no file".into());
     }
-    let mut bytes = Vec::new();
-    let read = file.take(most as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(cannot)?;
+    let bytes = beneath::head(&file, most as u64 + 1).map_err(cannot)?;
     // No argument can hold a NUL.
     Ok(Some(String::from_utf8_lossy(&bytes).replace('\0', "")))
 }
