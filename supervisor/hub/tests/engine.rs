@@ -700,6 +700,14 @@ fn a_bare_mention_is_help() {
 }
 
 #[test]
+fn a_bare_mention_in_a_reply_or_with_something_forwarded_asks_about_that() {
+    let mut desk = Desk::linked();
+    let about = mend(inbound("e1", "ann", " "), |m| m.quoted = Some("far".into()));
+    let prompt = prompts(&desk.got(WORKER, about)).remove(0);
+    assert!(prompt.text.starts_with("> far\n"), "{}", prompt.text);
+}
+
+#[test]
 fn an_empty_answer_is_said_to_be_one() {
     let mut desk = Desk::linked();
     let prompt = prompts(&desk.says("e1", "one")).remove(0);

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::access::{People, Person, Place, Rules, Verdict};
-use crate::events::Message;
+use crate::events::{Attachment, Message};
 use crate::mention::{self, Mention};
 use crate::snowflake::Id;
 use crate::stamp;
@@ -72,7 +72,11 @@ pub(crate) fn addressed(
         return Addressed::Perhaps;
     }
     // Without the content intent it comes empty, which is nothing to answer.
-    if message.content.is_empty() && message.attachments.is_empty() {
+    let says = |content: &str, files: &[Attachment]| !content.is_empty() || !files.is_empty();
+    let forwarded = message.message_snapshots.first().map(|it| &it.message);
+    if !says(&message.content, &message.attachments)
+        && !forwarded.is_some_and(|it| says(&it.content, &it.attachments))
+    {
         return Addressed::No;
     }
     let answers_all = match &habits.reply_all_guilds {

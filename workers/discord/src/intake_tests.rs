@@ -97,6 +97,17 @@ fn what_the_habits_add() {
             json!({"content": "", "attachments": [{}]}),
             Addressed::InPassing,
         ),
+        // Forwarded with nothing said to it.
+        (
+            &all,
+            json!({"content": "", "message_snapshots": [{"message": {"content": "far"}}]}),
+            Addressed::InPassing,
+        ),
+        (
+            &all,
+            json!({"content": "", "message_snapshots": [{"message": {"content": ""}}]}),
+            Addressed::No,
+        ),
         (
             &all,
             json!({"mentions": [{"id": "7"}]}),

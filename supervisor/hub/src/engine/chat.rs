@@ -24,8 +24,9 @@ impl Engine {
             {
                 None
             }
-            // A bare mention.
+            // A bare mention. In a reply, or with something forwarded, it points at that.
             None if message.text.trim().is_empty()
+                && message.quoted.is_none()
                 && message.attachments.is_empty()
                 && message.left_out.is_empty() =>
             {
