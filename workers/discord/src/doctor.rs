@@ -44,7 +44,8 @@ pub(crate) async fn examine(options: &Options, doctor: &mut Doctor) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let rest = match Rest::new(options) {
         Ok(rest) => rest,
-        Err(why) => return doctor.find(Finding::fail("token", why, "mend it, then try again")),
+        // The options were looked at before: what is left is the machine's.
+        Err(why) => return doctor.find(Finding::fail("reach", why, "mend it, then try again")),
     };
     let date = tokio::time::timeout(QUESTION, rest.date());
     let (date, asked) = tokio::join!(date, who(&rest));

@@ -47,6 +47,16 @@ impl Examined {
 }
 
 async fn examine(discord: &FakeDiscord, more: Value, arguments: &[&str]) -> Examined {
+    examine_where(discord, more, arguments, &[]).await
+}
+
+/// The same, with this in its environment.
+async fn examine_where(
+    discord: &FakeDiscord,
+    more: Value,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Examined {
     let mut options = json!({
         "token": discord.token(),
         "api_base": discord.api_base(),
@@ -59,6 +69,7 @@ async fn examine(discord: &FakeDiscord, more: Value, arguments: &[&str]) -> Exam
     let mut child = Command::new(env!("CARGO_BIN_EXE_discord-worker"))
         .arg("--doctor")
         .args(arguments)
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -138,6 +149,26 @@ async fn nobody_answers() {
     examine(&discord, json!({}), &[])
         .await
         .only("reach", &["no connection", "firewall"]);
+}
+
+#[tokio::test]
+async fn the_machine_has_no_certificates() {
+    let discord = FakeDiscord::start().await;
+    let encrypted = json!({"api_base": "https://127.0.0.1:1"});
+    let none = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/nowhere")];
+    let found = examine_where(&discord, encrypted, &[], &none).await;
+    found.only("reach", &["install ca-certificates"]);
+}
+
+#[tokio::test]
+async fn the_proxy_is_down() {
+    let discord = FakeDiscord::start().await;
+    let proxy = json!({"proxy": "http://me:canary@127.0.0.1:1"});
+    let found = examine(&discord, proxy, &[]).await;
+    let words = ["the proxy does not connect: Connection refused", "`proxy`"];
+    found.only("reach", &words);
+    let said = format!("{:?}", found.lines);
+    assert!(!said.contains("canary"), "{said}");
 }
 
 #[tokio::test]
