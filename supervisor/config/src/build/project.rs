@@ -143,10 +143,11 @@ impl Build<'_, '_> {
         let (at, path) = (section.at("run_as_user"), section.path("run_as_user"));
         let Some(user) = section.text("run_as_user").map(str::trim) else {
             if self.cx.is_root && !section.written("run_as_user") {
-                let why = "this runs as root and the project has no run_as_user: its agent could do everything on this machine; create a user for it and write run_as_user = \"NAME\"";
                 if self.cx.require_run_as_user {
+                    let why = "this runs as root and the project has no run_as_user: its agent could do everything on this machine; create a user for it and write run_as_user = \"NAME\"";
                     self.problems.error(at, &path, why);
                 } else {
+                    let why = "this runs as root, and so does its agent, which can do everything on this machine that its sandbox lets through; start bulkhead as a user of its own (there is no run_as_user, and this version would not apply it)";
                     self.problems.warn(at, &path, why);
                 }
             }
