@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::message::{Message, Part};
+
 /// A line that is no JSON object.
 #[derive(Debug, thiserror::Error)]
 #[error("not a line of stream-json: {0}")]
@@ -131,22 +133,6 @@ pub enum Delta {
     BlockEnds,
     /// The message is over; so many tokens were written.
     Wrote(u64),
-}
-
-/// A part of an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Part {
-    /// Text.
-    Text(String),
-    /// A tool is called.
-    Tool {
-        /// Names the call.
-        id: String,
-        /// The tool.
-        name: String,
-        /// What it is given.
-        input: Value,
-    },
 }
 
 /// `assistant`.
@@ -343,64 +329,6 @@ fn delta(event: &RawValue) -> Option<Delta> {
         ("message_delta", _) => event.usage["output_tokens"].as_u64().map(Delta::Wrote),
         _ => None,
     }
-}
-
-/// A message of the API's, as it stands in a line and in the session file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Message {
-    pub(super) id: String,
-    pub(super) content: Content,
-    pub(super) stop_reason: Option<String>,
-    model: String,
-    usage: Value,
-}
-
-/// Text, or a list of blocks.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Content {
-    Text(String),
-    Blocks(Vec<Block>),
-    Unknown(serde::de::IgnoredAny),
-}
-
-impl Default for Content {
-    fn default() -> Content {
-        Content::Blocks(Vec::new())
-    }
-}
-
-impl Content {
-    pub(super) fn into_parts(self) -> Vec<Part> {
-        match self {
-            Content::Text(text) => vec![Part::Text(text)],
-            Content::Blocks(blocks) => blocks
-                .into_iter()
-                .filter_map(|block| match block.r#type.as_str() {
-                    "text" => Some(Part::Text(block.text)),
-                    "tool_use" => Some(Part::Tool {
-                        id: block.id,
-                        name: block.name,
-                        input: block.input,
-                    }),
-                    _ => None,
-                })
-                .collect(),
-            Content::Unknown(_) => Vec::new(),
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Block {
-    pub(super) r#type: String,
-    pub(super) text: String,
-    id: String,
-    name: String,
-    input: Value,
-    pub(super) tool_use_id: String,
 }
 
 fn message(message: &RawValue) -> Option<Message> {

@@ -4,6 +4,8 @@ pub mod argv;
 mod asks;
 pub mod fault;
 pub mod lines;
+pub mod message;
+mod pending;
 pub mod protocol;
 pub mod question;
 pub mod transcript;

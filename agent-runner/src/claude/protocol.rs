@@ -13,7 +13,7 @@
 //!
 //! It does not know of attempts, of processes, or of limits on a turn's time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,9 @@ use serde_json::{Value, json};
 
 use super::asks::Asks;
 use super::fault;
-use super::lines::{Assistant, Delta, Ended, Line, Part, State};
+use super::lines::{Assistant, Delta, Ended, Line, State};
+use super::message::Part;
+use super::pending::Pending;
 use super::question;
 use super::transcript::{Block, block_id};
 use super::words;
@@ -51,6 +53,9 @@ pub enum Act {
     Await(String),
     /// This is content of the turn.
     Content(Block),
+    /// More text waits to be certain than may be held: the rest of this turn's content, beginning
+    /// with what waited, is in the session file alone.
+    TooMuch,
     /// Something to show; may be lost.
     Progress(TurnEvent),
     /// Ask a person.
@@ -146,10 +151,8 @@ struct Flight {
     compacted: Option<String>,
     over: Option<Over>,
     settle: Option<Instant>,
-    /// The last line of the model's.
-    last: String,
-    /// Text that may still be taken back, with its message and the id that would make it certain.
-    blocks: VecDeque<(Block, String, Option<String>)>,
+    /// Text that may still be taken back.
+    pending: Pending,
     partial: String,
     /// What the model thinks, as far as it is told.
     thought: String,
@@ -243,8 +246,7 @@ impl Protocol {
             compacted: None,
             over: None,
             settle: None,
-            last: String::new(),
-            blocks: VecDeque::new(),
+            pending: Pending::default(),
             partial: String::new(),
             thought: String::new(),
         });
@@ -281,17 +283,8 @@ impl Protocol {
 
     /// These ids now stand in the session file.
     pub fn written(&mut self, ids: &[String]) -> Vec<Act> {
-        let Some(flight) = &mut self.flight else {
-            return Vec::new();
-        };
-        let mut acts = Vec::new();
-        while let Some((_, _, Some(by))) = flight.blocks.front()
-            && ids.contains(by)
-            && let Some((block, _, _)) = flight.blocks.pop_front()
-        {
-            acts.push(Act::Content(block));
-        }
-        acts
+        let flight = self.flight.as_mut();
+        flight.map_or_else(Vec::new, |flight| flight.pending.written(ids))
     }
 
     /// A person decided.
@@ -397,35 +390,18 @@ impl Protocol {
             }
             Heard::Call(call) => {
                 self.calls.insert(call.id, request);
-                let mut acts = self.settled();
-                acts.push(Act::Call(call));
-                acts
+                let flight = self.flight.as_mut();
+                let certain = flight.and_then(|flight| flight.pending.whole());
+                certain.into_iter().chain([Act::Call(call)]).collect()
             }
-        }
-    }
-
-    /// A message that calls a tool is whole: what it says will not be taken back.
-    fn settled(&mut self) -> Vec<Act> {
-        let Some(flight) = &mut self.flight else {
-            return Vec::new();
-        };
-        let mut certain = false;
-        for (_, _, by) in &mut flight.blocks {
-            if by.is_none() && !flight.last.is_empty() {
-                *by = Some(flight.last.clone());
-                certain = true;
-            }
-        }
-        match certain {
-            true => vec![Act::Await(flight.last.clone())],
-            false => Vec::new(),
         }
     }
 
     /// Whether text that is certain is not told yet: the session file is being waited for.
     pub fn owes_text(&self) -> bool {
-        let blocks = self.flight.iter().flat_map(|flight| &flight.blocks);
-        blocks.into_iter().any(|(_, _, by)| by.is_some())
+        self.flight
+            .as_ref()
+            .is_some_and(|flight| flight.pending.owes())
     }
 
     /// The CLI takes up the prompt: a result before this was another turn's.
@@ -495,10 +471,10 @@ impl Protocol {
             State::Idle => {
                 if let Some(ended) = flight.unclaimed.take() {
                     flight.claimed = true;
-                    let stray = self.stray.take().map(|block| (block, String::new(), None));
+                    let stray = self.stray.take();
                     flight.spoke |= stray.is_some();
-                    flight.blocks.extend(stray);
-                    let mut acts = self.result(ended, now);
+                    let mut acts: Vec<Act> = stray.map(Act::Content).into_iter().collect();
+                    acts.extend(self.result(ended, now));
                     acts.extend(self.over());
                     return acts;
                 }
@@ -583,22 +559,9 @@ impl Protocol {
         match &mut self.flight {
             Some(flight) if owned => {
                 flight.worked = true;
-                let mut certain = false;
-                for (_, message, by) in &mut flight.blocks {
-                    if by.is_none() && *message != said.message {
-                        *by = Some(said.uuid.clone());
-                        certain = true;
-                    }
-                }
-                if certain {
-                    acts.push(Act::Await(said.uuid.clone()));
-                }
-                flight.last.clone_from(&said.uuid);
-                let before = flight.blocks.len();
-                flight
-                    .blocks
-                    .extend(blocks.map(|block| (block, said.message.clone(), None)));
-                flight.spoke |= flight.blocks.len() > before;
+                let mut blocks = blocks.peekable();
+                flight.spoke |= blocks.peek().is_some();
+                acts.extend(flight.pending.said(&said.uuid, &said.message, blocks));
             }
             _ => self.stray = blocks.last().or(self.stray.take()),
         }
@@ -651,12 +614,8 @@ impl Protocol {
         let Some(flight) = &mut self.flight else {
             return Vec::new();
         };
-        let mut acts: Vec<Act> = flight
-            .blocks
-            .drain(..)
-            .map(|(block, _, _)| Act::Content(block))
-            .chain(used)
-            .collect();
+        let mut acts = flight.pending.all();
+        acts.extend(used);
         let failed = ended.is_error || ended.subtype != "success";
         let over = match failed {
             false => Over::Answered,

@@ -46,6 +46,7 @@ impl Replay {
                 Act::Session(_) => self.sessions += 1,
                 Act::Await(id) => self.awaited.push(id),
                 Act::Content(block) => self.contents.push(block.text),
+                Act::TooMuch => panic!("{self:?}"),
                 Act::Progress(event) => self.progress.push(event),
                 Act::Asked(question) => self.questions.push(question.about),
                 Act::Withdrawn { expired, .. } => {
@@ -348,6 +349,50 @@ fn work_in_the_background_speaks_to_nobodys_question() {
             "{replay:?}"
         );
     }
+}
+
+// pitfall: system/task_*: subagents and background Bash
+#[test]
+fn work_beside_the_conversation_is_shown() {
+    for (name, shown) in [
+        (
+            "subagent",
+            vec![
+                "general-purpose: sub: started in the background",
+                "general-purpose: sub: done",
+            ],
+        ),
+        // It ends after the turn, when there is nobody to be shown it.
+        (
+            "background-tool",
+            vec!["Bash: test: started in the background"],
+        ),
+    ] {
+        for replay in played(name) {
+            let tools = replay.progress.iter().filter_map(|event| match event {
+                TurnEvent::Tool { name, input } => Some(format!("{name}: {input}")),
+                _ => None,
+            });
+            let tasks: Vec<String> = tools.skip(1).collect();
+            assert_eq!(tasks, shown, "{name}");
+        }
+    }
+}
+
+#[test]
+fn text_that_is_never_written_down_is_not_held_for_ever() {
+    let (mut protocol, now) = fresh();
+    protocol.prompt("p", "hi", &[], false);
+    let mut acts = Vec::new();
+    for n in 0..40_000 {
+        // Many small ones weigh as well.
+        acts.extend(protocol.line(said(&format!("u{n}"), "m", "x"), now));
+    }
+    let much = |acts: &[Act]| acts.iter().filter(|act| **act == Act::TooMuch).count();
+    assert_eq!(much(&acts), 1);
+    let flight = protocol.flight.as_ref().unwrap();
+    assert_eq!(flight.pending.holds(), 0);
+    assert_eq!(protocol.line(result("p"), now), [Act::Over(Over::Answered)]);
 }
 
 fn read(line: &str) -> Line {

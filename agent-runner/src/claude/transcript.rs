@@ -15,7 +15,7 @@ use std::io::{self, BufRead, Read as _};
 
 use serde::Deserialize;
 
-use super::lines::{Content, Message};
+use super::message::{Content, Message, Part};
 
 /// A longer line is passed over, as one on stdout is.
 pub const LINE_BYTES: usize = 16 << 20;
@@ -261,13 +261,13 @@ fn kind(entry: Entry, known: &BTreeSet<String>) -> Kind {
         let mut blocks = Vec::new();
         for part in entry.message.content.into_parts() {
             match part {
-                super::lines::Part::Text(text) => {
+                Part::Text(text) => {
                     blocks.push(Block {
                         id: block_id(&entry.uuid, blocks.len()),
                         text,
                     });
                 }
-                super::lines::Part::Tool { id, .. } => calls.push(id),
+                Part::Tool { id, .. } => calls.push(id),
             }
         }
         blocks.retain(|block| !known.contains(&block.id));

@@ -89,6 +89,7 @@ impl ClaudeSession {
                 });
             }
             Act::Content(block) => turn.content(block, cx),
+            Act::TooMuch => turn.too_much(),
             Act::Used(mut used) => {
                 if let (TurnEvent::Usage { context_window, .. }, Some(configured)) =
                     (&mut used, cx.options.max_context_tokens.filter(|n| *n > 0))

@@ -104,6 +104,13 @@ impl Turn {
         }
     }
 
+    /// There is more content than can be held: what the session file lacks of it is lost.
+    pub(super) fn too_much(&mut self) {
+        self.from_file = true;
+        self.spare.clear();
+        self.spare_bytes = SPARE_BYTES + 1;
+    }
+
     pub(super) fn say(&mut self, block: Block, cx: &mut Cx<'_>) {
         if self.said.insert(block.id.clone()) {
             let at = &self.prompt.at;
