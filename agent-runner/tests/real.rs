@@ -100,6 +100,54 @@ async fn a_question_is_asked_and_answered() {
     assert!(desk.work().join("made").exists());
 }
 
+// pitfall: system/task_*: subagents and background Bash
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn work_beside_the_conversation_is_shown() {
+    let (desk, _model) = real_with(json!({"allowed_tools": ["Bash", "Task"]})).await;
+    let command = json!({"command": "exit 3", "description": "fails", "run_in_background": true});
+    // The turn is still at work when what is beside it has ended.
+    let until =
+        |file: &str| format!("#tool Bash until [ -e {file} ]; do sleep 0.1; done\n#say done");
+    desk.prompt(
+        "s",
+        "bash",
+        &format!("#tool Bash {command}\n{}", until("one")),
+    );
+    let failed = "Bash: Background command \"fails\" failed with exit code 3";
+    shown(&desk, "bash", "Bash: fails: started in the background").await;
+    shown(&desk, "bash", failed).await;
+    std::fs::write(desk.work().join("one"), "").unwrap();
+    desk.answer("bash").await;
+
+    let work =
+        json!({"description": "look", "prompt": "#say seen", "subagent_type": "general-purpose"});
+    desk.prompt(
+        "s",
+        "agent",
+        &format!("#tool Task {work}\n{}", until("two")),
+    );
+    shown(
+        &desk,
+        "agent",
+        "general-purpose: look: started in the background",
+    )
+    .await;
+    shown(&desk, "agent", "general-purpose: look: done").await;
+    std::fs::write(desk.work().join("two"), "").unwrap();
+    desk.answer("agent").await;
+}
+
+/// Waits until that line was shown of a turn.
+async fn shown(desk: &Desk, turn: &str, line: &str) {
+    let is_it = |event: &TurnEvent| match event {
+        TurnEvent::Tool { name, input } => format!("{name}: {input}") == line,
+        _ => false,
+    };
+    desk.turn(turn, |turn| turn.shown.iter().any(is_it)).await;
+}
+
+// pitfall: interrupt to result takes milliseconds, and setsid children survive it
 #[tokio::test]
 #[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
 async fn an_interrupt_ends_a_turn_and_what_it_started() {

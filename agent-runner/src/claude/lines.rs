@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::message::{Message, Part};
+use super::tasks::Task;
 
 /// A line that is no JSON object.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,8 @@ pub enum Line {
     },
     /// So many tools run in the background.
     Background(usize),
+    /// Something happens to work beside the conversation.
+    Task(Task),
     /// The model's API answered with an error and will be asked again.
     ApiRetry(ApiRetry),
     /// A piece of the model's stream.
@@ -49,6 +52,11 @@ pub enum Line {
     Echo {
         /// Its uuid.
         prompt: String,
+    },
+    /// A subagent was told something.
+    Subagent {
+        /// The call that began it.
+        call: String,
     },
     /// The conversation was made shorter.
     Compacted {
@@ -148,8 +156,8 @@ pub struct Assistant {
     pub model: String,
     /// Tokens that the model has read for it.
     pub read: u64,
-    /// A subagent said it.
-    pub sub: bool,
+    /// The call that began the subagent that said it.
+    pub sub: Option<String>,
     /// The CLI made it up to report this kind of error.
     pub error: Option<String>,
 }
@@ -243,6 +251,9 @@ pub fn read(line: &str) -> Result<Line, Junk> {
             state(raw.state.as_deref().unwrap_or_default()).map(Line::State)
         }
         ("system", "background_tasks_changed") => Some(Line::Background(raw.tasks.len())),
+        ("system", task) if task.starts_with("task_") => {
+            serde_json::from_str(line).ok().map(Line::Task)
+        }
         ("system", "api_retry") => serde_json::from_str(line).ok().map(Line::ApiRetry),
         ("system", "compact_boundary") => {
             let tokens = |key: &str| raw.compact_metadata.as_ref()?[key].as_u64();
@@ -272,12 +283,15 @@ pub fn read(line: &str) -> Result<Line, Junk> {
                 .filter_map(|key| message.usage[*key].as_u64())
                 .fold(0, u64::saturating_add),
                 parts: message.content.into_parts(),
-                sub: raw.parent_tool_use_id.is_some(),
+                sub: raw.parent_tool_use_id,
                 error: raw
                     .error
                     .and_then(|error| error.as_str().map(str::to_owned)),
             })
         }),
+        ("user", _) if raw.parent_tool_use_id.is_some() => {
+            raw.parent_tool_use_id.map(|call| Line::Subagent { call })
+        }
         ("user", _) if raw.replay => Some(Line::Echo { prompt: raw.uuid }),
         ("result", _) => serde_json::from_str::<RawResult>(line)
             .ok()
@@ -452,6 +466,21 @@ mod tests {
         ] {
             assert_eq!(read(line).unwrap(), Line::Other, "{line}");
         }
+    }
+
+    // pitfall: user lines are tool results, replays and synthetic lines: only a replay says something
+    #[test]
+    fn of_user_lines_only_a_replay_is_an_echo() {
+        let echo = r#"{"type":"user","isReplay":true,"uuid":"p","message":{"content":"hi"}}"#;
+        assert_eq!(read(echo).unwrap(), Line::Echo { prompt: "p".into() });
+        for line in [
+            r#"{"type":"user","uuid":"u","message":{"content":[{"type":"tool_result","tool_use_id":"t"}]}}"#,
+            r#"{"type":"user","uuid":"u","isSynthetic":true,"message":{"content":"[Request interrupted by user]"}}"#,
+        ] {
+            assert_eq!(read(line).unwrap(), Line::Other, "{line}");
+        }
+        let sub = r#"{"type":"user","parent_tool_use_id":"t","message":{"content":"do it"}}"#;
+        assert_eq!(read(sub).unwrap(), Line::Subagent { call: "t".into() });
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod message;
 mod pending;
 pub mod protocol;
 pub mod question;
+pub mod tasks;
 pub mod transcript;
 mod words;
 

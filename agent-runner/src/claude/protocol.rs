@@ -26,6 +26,7 @@ use super::lines::{Assistant, Delta, Ended, Line, State};
 use super::message::Part;
 use super::pending::Pending;
 use super::question;
+use super::tasks::Tasks;
 use super::transcript::{Block, block_id};
 use super::words;
 use crate::session::Image;
@@ -118,8 +119,10 @@ pub struct Protocol {
     asks: Asks,
     interrupts: u64,
     spoken: bool,
-    /// Tools that run in the background.
+    /// How many tasks run in the background.
     background: usize,
+    /// What is known of them.
+    tasks: Tasks,
     /// The model that spoke last.
     model: String,
     /// The talk about the runner's own tools.
@@ -177,6 +180,7 @@ impl Protocol {
             interrupts: 0,
             spoken: false,
             background: 0,
+            tasks: Tasks::default(),
             model: String::new(),
             talk: Talk::new(tools),
             calls: BTreeMap::new(),
@@ -341,7 +345,12 @@ impl Protocol {
                 acts.extend(self.claim(&prompt));
             }
             Line::Background(tasks) => self.background = tasks,
+            Line::Task(task) => {
+                let shown = self.tasks.hear(task).filter(|_| self.owns());
+                acts.extend(shown.map(Act::Progress));
+            }
             Line::Compacted { before, after } => acts.extend(self.compacted(before, after)),
+            Line::Subagent { call } => self.tasks.spoke(&call),
             Line::ApiRetry(retry) => acts.push(Act::Progress(words::retry_note(&retry))),
             Line::Delta(delta) => acts.extend(self.delta(delta)),
             Line::Assistant(assistant) => acts.extend(self.assistant(assistant)),
@@ -444,7 +453,11 @@ impl Protocol {
         match line {
             Line::Command { prompt, .. } | Line::Echo { prompt } => *prompt == flight.prompt,
             Line::Result(ended) => ended.prompts.contains(&flight.prompt),
-            Line::Other | Line::Answer | Line::Mcp { .. } | Line::Cancelled { .. } => false,
+            Line::Other
+            | Line::Answer
+            | Line::Mcp { .. }
+            | Line::Cancelled { .. }
+            | Line::Subagent { .. } => false,
             _ => self.owns(),
         }
     }
@@ -540,8 +553,11 @@ impl Protocol {
                 }
             }
         }
+        if let Some(call) = &said.sub {
+            self.tasks.spoke(call);
+        }
         // A subagent speaks to the agent; a report of an error comes again with `result`.
-        if said.sub || said.error.is_some() {
+        if said.sub.is_some() || said.error.is_some() {
             return acts;
         }
         if said.read > 0 {

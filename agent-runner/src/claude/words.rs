@@ -130,19 +130,34 @@ pub(super) fn tool_note(name: &str, input: &Value) -> TurnEvent {
         .iter()
         .find_map(|key| input[*key].as_str())
         .unwrap_or_default();
-    let line = telling.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = line.chars().take(TOOL_CHARS).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
     let own = name
         .strip_prefix("mcp__")
         .and_then(|name| name.strip_prefix(crate::tools::SERVER))
         .and_then(|name| name.strip_prefix("__"));
     TurnEvent::Tool {
         name: own.unwrap_or(name).to_owned(),
-        input: short,
+        input: short(telling),
     }
+}
+
+/// As one line that is not too long to be shown.
+pub(super) fn short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = line.chars().take(TOOL_CHARS).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// A line about work beside the conversation: who does it, what for, and how it stands.
+pub(super) fn task_note(who: &str, what: &str, said: &str) -> TurnEvent {
+    let input = match what {
+        "" => short(said),
+        what => format!("{what}: {}", short(said)),
+    };
+    let name = who.to_owned();
+    TurnEvent::Tool { name, input }
 }
 
 /// A line about a conversation that was made shorter.

@@ -41,6 +41,8 @@ pub struct Turn {
     /// The committed content of this attempt: blocks in order.
     pub blocks: Vec<(String, String)>,
     pub events: Vec<TurnEvent>,
+    /// What was shown of it and may have been lost.
+    pub shown: Vec<TurnEvent>,
     pub questions: Vec<Question>,
     pub outcome: Option<Outcome>,
     /// How often it was told that the agent went on.
@@ -77,6 +79,7 @@ impl Mind {
             return kept(n);
         };
         if n == 0 {
+            turn.shown.push(event);
             return Vec::new();
         }
         if n <= turn.updates {
