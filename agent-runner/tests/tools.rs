@@ -149,6 +149,22 @@ async fn a_stop_ends_the_tool_and_a_killed_runner_leaves_none() {
     gone(&killed).await;
 }
 
+#[tokio::test]
+async fn a_tool_dies_with_its_runner() {
+    let nap = nap(7521);
+    let mut desk = desk(vec![tool(
+        "slow",
+        &format!("touch \"$HOME/up\"; exec {nap}"),
+    )])
+    .await;
+    desk.prompt("s", "t", "#tool mcp__bulkhead__slow {}");
+    there(&desk, "home/up").await;
+    kill(desk.pid());
+    desk.runner.wait().await.unwrap();
+    // No other runner is there to end it.
+    gone(&nap).await;
+}
+
 async fn there(desk: &Desk, path: &str) {
     let until = std::time::Instant::now() + SOON;
     while !desk.dir.path().join(path).exists() {
@@ -217,7 +233,7 @@ async fn a_runner_that_is_killed_after_a_file_was_told_sends_it_no_second_time_i
     let prompt = "#tool mcp__bulkhead__send_file {\"path\": \"a.txt\"}\n#say done\n#hold tool";
     desk.prompt("s", "agent", prompt);
     let stand = desk.control.held(Point::Tool, SOON).await.unwrap();
-    kill(support::outside(stand.pid, "s"));
+    kill(desk.outside(stand.pid, "s"));
     let turn = desk.answer("agent").await;
     assert_eq!((files(&turn).len(), turn.attempt), (1, 1), "{turn:#?}");
 

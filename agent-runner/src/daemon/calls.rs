@@ -17,8 +17,8 @@ use crate::jail::kernel::System;
 use crate::session::{Came, Event};
 use crate::tools::changeable::Changeable;
 use crate::tools::mcp::{Call, Said};
-use crate::tools::run::{self, Surroundings};
-use crate::tools::{Does, clock, file};
+use crate::tools::program::Surroundings;
+use crate::tools::{Does, clock, file, run};
 
 /// Calls that run, and files on their way to the hub.
 pub(super) struct Calls {
@@ -98,6 +98,8 @@ impl Shell {
                 let around = Surroundings {
                     environment,
                     claim,
+                    // Also after an upgrade has put another in its place.
+                    launcher: "/proc/self/exe".into(),
                     programs: Arc::clone(&self.calls.programs),
                 };
                 tokio::spawn(async move {

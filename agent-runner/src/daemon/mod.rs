@@ -583,6 +583,7 @@ pub fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
         Some(first) if first == launch::FLAG => return launch::become_agent(arguments),
+        Some(first) if first == launch::TOOL_FLAG => return launch::become_tool(arguments),
         Some(first) if first == jailed::FLAG => return launch::stay_with_agent(arguments),
         _ => {}
     }

@@ -1,4 +1,6 @@
-//! The step between the runner and an agent: `agent-runner --launch-agent PARENT JAIL PROGRAM ARGS…`.
+//! The step between the runner and an agent: `agent-runner --launch-agent PARENT JAIL PROGRAM ARGS…`,
+//! and between it and the program of a tool, which is in no jail: `agent-runner --launch-tool PARENT
+//! PROGRAM ARGS…`.
 //!
 //! A program can only arrange its own death, session, file mode mask and jail from the inside, so
 //! the runner starts itself again; this arranges them and becomes the agent, or stays as the outer
@@ -22,6 +24,8 @@ use crate::jail::{Broken, Jail, Shape, own};
 
 /// The first argument that means this.
 pub const FLAG: &str = "--launch-agent";
+/// The first argument that means the program of a tool.
+pub const TOOL_FLAG: &str = "--launch-tool";
 /// What a failure's line starts with.
 pub const FAILED: &str = "agent-runner cannot start the agent: ";
 /// What the line starts with if the jail could not be closed.
@@ -41,17 +45,8 @@ pub fn become_agent(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let (Some(parent), Some(jail), Some(program)) = (parent, jail, program) else {
         return misused();
     };
-    // Its own session: a signal for the runner's terminal is none for the agent, and everything
-    // that it starts is known by it.
-    if let Err(error) = setsid() {
-        return fail(FAILED, &format!("setsid: {error}"));
-    }
-    // A runner that is killed takes its agents with it; the next one goes on where they were.
-    if let Err(error) = prctl::set_pdeathsig(Signal::SIGKILL) {
-        return fail(FAILED, &format!("PR_SET_PDEATHSIG: {error}"));
-    }
-    if getppid().as_raw() != parent {
-        return fail(FAILED, "the runner is gone already");
+    if let Err(why) = depend_on(parent) {
+        return fail(FAILED, &why);
     }
     // Files in the work dir are the project's, to be read like any others of it.
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
@@ -70,6 +65,34 @@ pub fn become_agent(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         },
     };
     end(ended)
+}
+
+/// Becomes the program of a tool; returns on failure. `arguments` are those after [`TOOL_FLAG`].
+pub fn become_tool(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let parent: Option<i32> = arguments
+        .next()
+        .and_then(|parent| parent.to_str()?.parse().ok());
+    let (Some(parent), Some(program)) = (parent, arguments.next()) else {
+        return misused();
+    };
+    if let Err(why) = depend_on(parent) {
+        return fail(FAILED, &why);
+    }
+    let error = Command::new(&program).args(arguments).exec();
+    fail(FAILED, &format!("{}: {error}", program.display()))
+}
+
+/// Leaves the runner's session and dies with the runner.
+fn depend_on(runner: i32) -> Result<(), String> {
+    // A signal for the runner's terminal is none for what it starts, and everything that that starts
+    // is known by its session.
+    setsid().map_err(|error| format!("setsid: {error}"))?;
+    // A runner that is killed takes all of it along; the next one goes on where its agents were.
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| format!("PR_SET_PDEATHSIG: {error}"))?;
+    match getppid().as_raw() == runner {
+        true => Ok(()),
+        false => Err("the runner is gone already".into()),
+    }
 }
 
 /// The process inside of the agent's namespaces. `arguments` are those after [`own::FLAG`].

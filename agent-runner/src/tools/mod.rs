@@ -6,9 +6,12 @@
 pub mod changeable;
 pub mod clock;
 pub mod file;
+mod http;
 pub mod mcp;
 pub mod options;
+pub mod program;
 pub mod run;
+mod said;
 
 use std::sync::Arc;
 
