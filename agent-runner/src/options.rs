@@ -14,7 +14,7 @@ use worker_kit::options::{Kind, OptionProblem, check_keys};
 
 use crate::daemon::own;
 use crate::jail::kernel::System;
-use crate::jail::options::{self as sandbox, Sandbox};
+use crate::jail::options::{self as sandbox, Network, Sandbox};
 use crate::tools::{self, changeable::Changeable, options::ToolOptions};
 
 /// The kind of agent.
@@ -245,6 +245,16 @@ impl Options {
         self.send_file_max_bytes > 0 && self.send_file.unwrap_or(!self.tools_only)
     }
 
+    /// The agent's sandbox. An agent that has nothing but tools has no network in it, whatever is
+    /// written.
+    pub fn confinement(&self) -> Sandbox {
+        let mut sandbox = self.sandbox.clone();
+        if self.tools_only {
+            sandbox.network = Network::None;
+        }
+        sandbox
+    }
+
     /// How long an idle process is kept.
     pub fn idle_close(&self) -> Option<Duration> {
         minutes(self.idle_close_mins)
@@ -340,6 +350,14 @@ pub fn check(options: &Value) -> Vec<OptionProblem> {
         // A word or a table.
         if let Some(written) = fields.remove("sandbox") {
             problems.extend(sandbox::check(&written));
+            let open =
+                written == "off" || !matches!(written["network"].as_str(), None | Some("none"));
+            if open && fields.get("tools_only") == Some(&Value::Bool(true)) {
+                problems.push(OptionProblem::new(
+                    "sandbox",
+                    "leaves the agent a network, which does not go with tools_only",
+                ));
+            }
         }
     }
     problems.extend(check_keys(&known, KEYS));
@@ -481,6 +499,24 @@ mod tests {
         for kind in ["acp", "command"] {
             let told = problems(json!({"kind": kind, "work_dir": "/w", "state_dir": "/s"}));
             assert!(told[0].starts_with("cmd: is missing"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_has_only_tools_has_no_network() {
+        let only = |sandbox: Value| json!({"work_dir": "/w", "state_dir": "/s", "tools_only": true, "sandbox": sandbox});
+        for closed in [json!({}), json!({"network": "none", "read": ["/usr"]})] {
+            assert_eq!(problems(only(closed.clone())), Vec::<String>::new());
+            let options: Options = serde_json::from_value(only(closed)).unwrap();
+            assert_eq!(options.confinement().network, Network::None);
+        }
+        for open in [
+            json!("off"),
+            json!({"network": "full"}),
+            json!({"network": "ports"}),
+        ] {
+            let told = problems(only(open));
+            assert!(told[0].starts_with("sandbox: leaves"), "{told:?}");
         }
     }
 

@@ -352,6 +352,20 @@ async fn an_agent_that_has_only_tools_does_nothing_else() {
     let text = desk.answer("own").await.texts().join("\n");
     assert!(text.contains("{\"id\":7}"), "{text}");
 
+    // Nor has the program any network itself, though nothing was said of one: all that is there is
+    // its own loopback, with the way to the model on it.
+    let sees = |name: &str| {
+        let file = format!("/proc/{}/net/{name}", agent(&desk, "s"));
+        std::fs::read_to_string(file).unwrap()
+    };
+    let devices = sees("dev");
+    let devices: Vec<&str> = devices.lines().skip(2).map(str::trim).collect();
+    assert!(
+        matches!(&devices[..], [own] if own.starts_with("lo:")),
+        "{devices:?}"
+    );
+    assert_eq!(sees("route").lines().count(), 1, "a headline and no routes");
+
     assert!(!ran.exists(), "something ran");
     assert_eq!(
         std::fs::read_to_string(&canary).unwrap(),

@@ -50,7 +50,8 @@ impl Cage {
     /// # Errors
     /// What is missing, in words for the operator.
     pub fn new(options: &Options, scratches: &Path) -> Result<Option<Cage>, String> {
-        if options.sandbox.mode == Mode::Off {
+        let sandbox = options.confinement();
+        if sandbox.mode == Mode::Off {
             return Ok(None);
         }
         make(scratches).map_err(|error| {
@@ -59,10 +60,10 @@ impl Cage {
                 scratches.display()
             )
         })?;
-        let kernel = kernel::look(options.sandbox.mode, scratches);
-        policy::shape(&options.sandbox, &kernel).map_err(|lack| lack.to_string())?;
+        let kernel = kernel::look(sandbox.mode, scratches);
+        policy::shape(&sandbox, &kernel).map_err(|lack| lack.to_string())?;
         Ok(Some(Cage {
-            sandbox: Arc::new(options.sandbox.clone()),
+            sandbox: Arc::new(sandbox),
             kernel,
             claude: options.kind == AgentKind::ClaudeCode,
             plugins: options.plugin_dirs.iter().map(PathBuf::from).collect(),

@@ -98,6 +98,10 @@ impl Build<'_, '_> {
         let volume = self.volume(options, kind, auth.as_ref());
         let text = |name| options.text(name).map(str::to_owned);
         let tools_only = section.bool("tools_only").unwrap_or(false);
+        let mut sandbox = self.sandbox(section);
+        if tools_only {
+            sandbox = self.closed(section, sandbox);
+        }
         let agent = Agent {
             kind,
             cmd,
@@ -127,7 +131,7 @@ impl Build<'_, '_> {
             volume,
             persona: self.persona(options),
             timeout_mins: options.nonzero("timeout_mins", 0),
-            sandbox: self.sandbox(section),
+            sandbox,
             workspace: self.workspace(section, kind, &at_work),
             max_agents: section.nonzero("max_agents", 0),
             memory_mb: section.nonzero("agents_memory_mb", 0),

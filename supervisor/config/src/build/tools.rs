@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Build;
-use crate::plan::{Agent, AgentKind, Tool, ToolDoes};
+use crate::plan::{Agent, AgentKind, Auth, Sandbox, Tool, ToolDoes};
 use crate::problems::shown;
 use crate::walk::Section;
 
@@ -150,6 +150,40 @@ impl Build<'_, '_> {
         })
     }
 
+    /// The sandbox of an agent that has nothing but tools: it has no network either, but for the way
+    /// to its model.
+    pub(super) fn closed(&mut self, agent: &Section, sandbox: Option<Sandbox>) -> Option<Sandbox> {
+        let Some(sandbox) = sandbox else {
+            let why = "does not go with tools_only: without a sandbox nothing keeps the agent from the network; take it out";
+            self.problems
+                .error(agent.at("sandbox"), &agent.path("sandbox"), why);
+            return None;
+        };
+        if let Some(section) = agent.table("sandbox") {
+            let mut wrong = |key: &str, why: &str| {
+                let why = format!("does not go with tools_only: {why}; take it out");
+                self.problems
+                    .error(section.at(key), &section.path(key), why);
+            };
+            if sandbox.network.as_deref().is_some_and(|it| it != "none") {
+                wrong(
+                    "network",
+                    "such an agent has no network but the way to its model",
+                );
+            }
+            if sandbox.mode.as_deref() == Some("bubblewrap") {
+                wrong(
+                    "mode",
+                    "bubblewrap cannot leave it the way to its model alone",
+                );
+            }
+        }
+        Some(Sandbox {
+            network: Some("none".into()),
+            ..sandbox
+        })
+    }
+
     /// What tools ask of the rest of the agent.
     pub(super) fn check_tools(&mut self, section: &Section, options: &Section, agent: &Agent) {
         let (at, path) = (section.at("tools"), section.path("tools"));
@@ -172,6 +206,11 @@ impl Build<'_, '_> {
         if agent.kind != AgentKind::ClaudeCode {
             let why =
                 "works with an agent of type `claudecode` only: any other would keep what it has";
+            self.problems.error(section.at("tools_only"), &only, why);
+        } else if matches!(agent.auth, Auth::Login { .. })
+            && !agent.env.contains_key("ANTHROPIC_BASE_URL")
+        {
+            let why = "needs auth = \"key\" and an api_key: the agent has no network, and its only way to the model is through the runner, which keeps the key";
             self.problems.error(section.at("tools_only"), &only, why);
         }
         for (key, why) in MORE {

@@ -2,7 +2,7 @@
 
 use supervisor_config::{Secret, SecretMode, SecretSource, ToolDoes};
 
-use crate::{GOOD, bent, context, expect, good, run};
+use crate::{GOOD, bent, context, expect, good, run, told};
 
 fn with(tool: &str) -> String {
     format!("{GOOD}[[projects.agent.tools]]\n{tool}")
@@ -190,9 +190,52 @@ fn an_agent_that_has_nothing_but_tools_is_given_nothing_else() {
             "type = \"claudecode\"",
             "type = \"claudecode\"\ntools_only = true",
         );
-        text.replace("work_dir", &format!("{more}\nwork_dir"))
+        text.replace(
+            "work_dir",
+            &format!("{more}\napi_key = \"k\"\nauth = \"key\"\nwork_dir"),
+        )
     };
-    assert!(good(&only("")).projects[0].agent.tools_only);
+    let plan = good(&only(""));
+    let agent = &plan.projects[0].agent;
+    assert!(agent.tools_only);
+    // It has no network, without a word of it.
+    let network = |agent: &supervisor_config::Agent| agent.sandbox.clone().unwrap().network;
+    assert_eq!(network(agent).as_deref(), Some("none"));
+    let written = format!("{}[projects.agent.sandbox]\nnetwork = \"none\"\n", only(""));
+    assert_eq!(
+        network(&good(&written).projects[0].agent).as_deref(),
+        Some("none")
+    );
+    for (key, value) in [
+        ("network", "full"),
+        ("network", "ports"),
+        ("mode", "bubblewrap"),
+    ] {
+        let text = format!(
+            "{}[projects.agent.sandbox]\n{key} = \"{value}\"\n",
+            only("")
+        );
+        let at = format!(" error projects[0].agent.sandbox.{key}: does not go with tools_only");
+        let told = told(&text, &context());
+        assert!(told.len() == 1 && told[0].contains(&at), "{told:#?}");
+    }
+    let off = only("").replace("tools_only = true", "tools_only = true\nsandbox = \"off\"");
+    let told = told(&off, &context());
+    assert!(
+        told[0].contains("nothing keeps the agent from the network"),
+        "{told:#?}"
+    );
+    let login = only("")
+        .replace("auth = \"key\"\n", "")
+        .replace("api_key = \"k\"\n", "");
+    expect(
+        &login,
+        &context(),
+        &[(
+            "5 error projects[0].agent.tools_only: needs auth",
+            "the runner",
+        )],
+    );
     let sends = |text: &str| good(text).projects[0].agent.send_file;
     assert!(!sends(&only("")));
     let written = only("").replace("tools_only = true", "tools_only = true\nsend_file = true");
@@ -207,7 +250,10 @@ fn an_agent_that_has_nothing_but_tools_is_given_nothing_else() {
         let at = format!("7 error projects[0].agent.options.{key}: ");
         expect(&only(more), &context(), &[(&at, "tools_only")]);
     }
-    let command = only("cmd = \"x\"").replace("claudecode", "command");
+    let command = only("cmd = \"x\"")
+        .replace("claudecode", "command")
+        .replace("auth = \"key\"\n", "")
+        .replace("api_key = \"k\"\n", "");
     expect(
         &command,
         &context(),
