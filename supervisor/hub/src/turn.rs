@@ -30,6 +30,9 @@ pub enum Signal {
         /// See above.
         resumable: bool,
     },
+    /// The attempt is gone and has only waited for room for its agent, one that drops a prompt that it
+    /// has already had.
+    Unbegun,
 }
 
 /// What becomes of it.
@@ -39,6 +42,8 @@ pub enum Step {
     To(TurnState),
     /// It starts once more, as the next attempt.
     Again,
+    /// It starts once more, as the same attempt: this time does not count.
+    Anew,
     /// Tried often enough: it fails.
     GiveUp,
     /// Nothing; the signal is late.
@@ -61,10 +66,11 @@ pub fn step(state: TurnState, attempt: u32, signal: Signal) -> Step {
         (Starting | Running, Lost { resumable: false }) => Step::To(Interrupted),
         (Starting | Running, Lost { resumable: true }) if attempt < ATTEMPTS => Step::Again,
         (Starting | Running, Lost { resumable: true }) => Step::GiveUp,
+        (Starting, Unbegun) => Step::Anew,
 
         // The answer won the race against the interrupt: it is an answer.
         (Stopping, Answered) => Step::To(Ended),
-        (Stopping, Halted | Broke | Lost { .. }) => Step::To(Stopped),
+        (Stopping, Halted | Broke | Lost { .. } | Unbegun) => Step::To(Stopped),
 
         _ => Step::Stay,
     }
@@ -93,7 +99,7 @@ mod tests {
         Interrupted,
         Failed,
     ];
-    const SIGNALS: [Signal; 8] = [
+    const SIGNALS: [Signal; 9] = [
         Signal::Go,
         Signal::Started,
         Signal::Stop,
@@ -102,6 +108,7 @@ mod tests {
         Signal::Broke,
         Signal::Lost { resumable: true },
         Signal::Lost { resumable: false },
+        Signal::Unbegun,
     ];
 
     #[test]
@@ -118,7 +125,10 @@ mod tests {
         for signal in SIGNALS {
             let to = step(Stopping, 1, signal);
             assert!(
-                !matches!(to, Step::Again | Step::To(Starting | Running | Queued)),
+                !matches!(
+                    to,
+                    Step::Again | Step::Anew | Step::To(Starting | Running | Queued)
+                ),
                 "{signal:?} → {to:?}"
             );
         }

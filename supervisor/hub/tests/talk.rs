@@ -407,6 +407,42 @@ fn who_waits_for_room_for_an_agent_is_told() {
 }
 
 #[test]
+fn a_turn_that_only_waited_for_room_has_not_been_tried() {
+    let mut desk = Desk::linked();
+    let out = desk.says("e1", "one");
+    let first = prompts(&out).remove(0);
+    desk.post_all(out);
+    for _ in 0..5 {
+        let waiting = TurnEvent::Waiting {
+            ahead: 0,
+            memory: false,
+        };
+        let out = desk.update(&first.at, 1, waiting);
+        desk.post_all(out);
+        let again = prompts(&desk.runner_up(true, Standing::Unknown)).remove(0);
+        // It may have been begun after all, so the agent is to look.
+        assert_eq!((&again.at, again.resend), (&first.at, true));
+    }
+    // Once its agent was started it is one of three attempts.
+    for attempt in 1..3 {
+        let at = TurnRef {
+            attempt,
+            ..first.at.clone()
+        };
+        desk.update(&at, 1, started(false));
+        let again = prompts(&desk.runner_up(true, Standing::Unknown)).remove(0);
+        assert_eq!(again.at.attempt, attempt + 1);
+    }
+    let at = TurnRef {
+        attempt: 3,
+        ..first.at
+    };
+    desk.update(&at, 1, started(false));
+    let out = desk.runner_up(true, Standing::Unknown);
+    assert_eq!(prompts(&out).len(), 0);
+}
+
+#[test]
 fn the_status_says_what_the_session_has_used() {
     let mut desk = Desk::linked();
     let out = desk.says("e1", "one");

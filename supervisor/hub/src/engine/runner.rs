@@ -50,6 +50,9 @@ impl Engine {
                 continue;
             };
             match standing {
+                Standing::Unknown if resumable && self.has_only_waited(&turn)? => {
+                    self.signal(&turn, Signal::Unbegun, now)?;
+                }
                 Standing::Unknown => self.signal(&turn, Signal::Lost { resumable }, now)?,
                 Standing::Running if turn.state == TurnState::Stopping => {
                     self.send(peer, &turn.trace, Body::Interrupt(interrupt(&turn)));
@@ -77,6 +80,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the agent of this attempt was never started: before that, nothing is told of it but
+    /// that it waits for room.
+    fn has_only_waited(&self, turn: &Turn) -> Result<bool, SpoolError> {
+        let told = turn.state == TurnState::Starting && turn.updates > 0;
+        Ok(told && self.spool.content(&turn.id)?.is_empty())
+    }
+
     /// Starts the next turn of a session, if it is free and the runner is there.
     pub(super) fn schedule(&mut self, session: &str, now: u64) -> Result<(), SpoolError> {
         if self.spool.active_turn(session)?.is_some() {
@@ -99,8 +109,11 @@ impl Engine {
     fn signal(&mut self, turn: &Turn, signal: Signal, now: u64) -> Result<(), SpoolError> {
         match step(turn.state, turn.attempt, signal) {
             Step::Stay => Ok(()),
-            Step::To(TurnState::Starting) => self.prompt(turn, now),
-            Step::Again => self.prompt(turn, now),
+            Step::To(TurnState::Starting) | Step::Again => self.prompt(turn, turn.attempt + 1, now),
+            Step::Anew => {
+                self.spool.set_updates(&turn.id, 0)?;
+                self.prompt(turn, turn.attempt, now)
+            }
             Step::To(TurnState::Running) => {
                 self.spool
                     .set_turn(&turn.id, TurnState::Running, turn.attempt, now)
@@ -116,8 +129,8 @@ impl Engine {
         }
     }
 
-    /// Hands the next attempt to the runner: committed as starting before it is sent.
-    fn prompt(&mut self, turn: &Turn, now: u64) -> Result<(), SpoolError> {
+    /// Hands an attempt to the runner: committed as starting before it is sent.
+    fn prompt(&mut self, turn: &Turn, attempt: u32, now: u64) -> Result<(), SpoolError> {
         let Some(session) = self.spool.session(&turn.session)? else {
             return Ok(());
         };
@@ -125,7 +138,6 @@ impl Engine {
             return Ok(());
         };
         self.withdraw_all(turn, now)?;
-        let attempt = turn.attempt + 1;
         self.spool
             .set_turn(&turn.id, TurnState::Starting, attempt, now)?;
         self.spool.put_session(&spool::Session {
@@ -143,7 +155,7 @@ impl Engine {
                 session: turn.session.clone(),
                 agent_session: session.agent_session,
                 prompt_id: turn.prompt_id.clone(),
-                resend: attempt > 1,
+                resend: turn.attempt > 0,
                 text: turn.prompt.clone(),
                 attachments: self.attached(&turn.id)?,
                 mode: session.mode,
