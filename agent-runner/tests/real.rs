@@ -222,6 +222,38 @@ async fn a_conversation_is_compacted_and_what_it_used_is_told() {
     assert!(tokens > 0 && window > tokens && cost > 0 && !model.is_empty());
 }
 
+/// What a process begins with is told first, so that the hub can count what each has spent: the sum of
+/// the CLI's forgets what a process that was killed has spent.
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn what_a_conversation_costs_is_told_from_where_each_process_begins() {
+    let sums = |turn: &Turn| {
+        let events = turn.events.iter().filter_map(|event| match event {
+            TurnEvent::Usage { cost_microusd, .. } => Some(*cost_microusd),
+            _ => None,
+        });
+        events.collect::<Vec<u64>>()
+    };
+    let (mut desk, _model) = real().await;
+    desk.prompt("s", "one", "hello");
+    let one = sums(&desk.answer("one").await);
+    assert!(one.len() == 1 && one[0] > 0, "{one:?}");
+
+    kill(agent(&desk, "s"));
+    desk.prompt("s", "two", "hello");
+    let two = sums(&desk.answer("two").await);
+    assert!(two.len() == 2 && two[0] == 0 && two[1] > 0, "{two:?}");
+
+    // One that leaves by itself writes down what it has spent.
+    let drain = nix::sys::signal::Signal::SIGTERM;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(desk.pid()), drain).unwrap();
+    desk.runner.wait().await.unwrap();
+    desk.restart(2);
+    desk.prompt("s", "three", "hello");
+    let three = sums(&desk.answer("three").await);
+    assert!(three[0] == two[1] && three[1] > three[0], "{three:?}");
+}
+
 #[tokio::test]
 #[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
 async fn always_outlives_the_agent() {

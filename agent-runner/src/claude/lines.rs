@@ -404,7 +404,7 @@ impl From<RawResult> for Ended {
 }
 
 /// Dollars as millionths; what is no sensible sum is 0.
-fn microusd(dollars: &Value) -> u64 {
+pub(super) fn microusd(dollars: &Value) -> u64 {
     let sum = dollars.as_f64().unwrap_or_default() * 1e6;
     if sum.is_finite() && (0.0..1e15).contains(&sum) {
         // In range, as was just seen.

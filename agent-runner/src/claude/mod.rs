@@ -2,6 +2,7 @@
 
 pub mod argv;
 mod asks;
+pub mod cost;
 pub mod fault;
 pub mod lines;
 pub mod message;

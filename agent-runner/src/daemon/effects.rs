@@ -13,8 +13,8 @@ use worker_kit::link::NotSent;
 use super::{Shell, files};
 use crate::beneath;
 use crate::berths::Memory;
-use crate::claude::argv;
 use crate::claude::transcript::{self, Reading};
+use crate::claude::{argv, cost};
 use crate::home;
 use crate::jail::denial::Judge;
 use crate::jail::kernel::System;
@@ -54,9 +54,15 @@ impl Shell {
                         if let Ok(mut taken) = taken.lock() {
                             taken.insert(launch, lock);
                         }
+                        let spent = file.as_ref().and_then(|file| {
+                            cost::begins_with(&mut beneath::regular(file).ok()?)
+                                .ok()
+                                .flatten()
+                        });
                         Ok(Prepared {
                             file: file.is_some(),
                             reading,
+                            spent,
                         })
                     }))
                 });

@@ -157,7 +157,14 @@ impl World {
             _ => None,
         });
         let reading = reading(standing, blocks);
-        self.event(launch, Event::Prepared(Ok(Prepared { file, reading })));
+        self.event(
+            launch,
+            Event::Prepared(Ok(Prepared {
+                file,
+                reading,
+                spent: file.then_some(70),
+            })),
+        );
         launch
     }
 

@@ -244,6 +244,9 @@ pub struct Prepared {
     pub file: bool,
     /// What became of the prompt.
     pub reading: Reading,
+    /// What the conversation had cost by what is written down, millionths of a dollar; none: not known,
+    /// or there is no file.
+    pub spent: Option<u64>,
 }
 
 /// How a process ended.

@@ -20,8 +20,39 @@ pub struct Used {
     pub context_window: u64,
     /// What the session has cost, millionths of a dollar.
     pub cost_microusd: u64,
+    /// The agent's own sum when it told it last; none: the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_microusd: Option<u64>,
     /// The model that answered last.
     pub model: String,
+}
+
+impl Used {
+    /// These figures once the agent has told new ones. What it does not know stays as it was. Of its
+    /// sum only what has come to it since is added: an agent that was killed goes on from what it had
+    /// written down, so its own sum may fall.
+    pub fn and_then(self, told: Used) -> Used {
+        let known = |new: u64, old: u64| if new > 0 { new } else { old };
+        let counted = self.counted_microusd.unwrap_or(self.cost_microusd);
+        // A new process begins with nothing counted.
+        let begins = told == Used::default();
+        let now = match begins {
+            true => 0,
+            false => known(told.cost_microusd, counted),
+        };
+        Used {
+            context_tokens: known(told.context_tokens, self.context_tokens),
+            context_window: known(told.context_window, self.context_window),
+            cost_microusd: self
+                .cost_microusd
+                .saturating_add(now.saturating_sub(counted)),
+            counted_microusd: Some(now),
+            model: match told.model.is_empty() {
+                true => self.model,
+                false => told.model,
+            },
+        }
+    }
 }
 
 /// The figures in words that need no language; nothing where nothing is known.
@@ -136,6 +167,40 @@ mod tests {
     }
 
     #[test]
+    fn what_was_spent_is_counted_once_and_never_forgotten() {
+        let told = |cost_microusd| Used {
+            context_tokens: 10,
+            cost_microusd,
+            ..Used::default()
+        };
+        let after = |used: Used, cost| used.and_then(told(cost));
+        let begins = |used: Used, cost_microusd| {
+            used.and_then(Used {
+                cost_microusd,
+                ..Used::default()
+            })
+        };
+        let used = after(after(Used::default(), 10), 30);
+        assert_eq!(used.cost_microusd, 30);
+        // Resumed with all of it written down.
+        let resumed = after(begins(used.clone(), 30), 35);
+        assert_eq!(resumed.cost_microusd, 35);
+        // Killed when only 10 of it were, or nothing at all.
+        assert_eq!(after(begins(used.clone(), 10), 15).cost_microusd, 35);
+        assert_eq!(after(begins(used.clone(), 0), 40).cost_microusd, 70);
+        // It had spent more by the end of its process than anybody was told.
+        assert_eq!(after(begins(used.clone(), 33), 38).cost_microusd, 38);
+        // An agent that does not tell what it begins with, or no sums.
+        assert_eq!(after(after(used.clone(), 7), 12).cost_microusd, 35);
+        assert_eq!(after(used.clone(), 0).cost_microusd, 30);
+        // What was kept before there was any of this.
+        let old: Used = serde_json::from_str(r#"{"cost_microusd":30,"model":"m"}"#).unwrap();
+        let now = after(old, 32);
+        assert_eq!((now.cost_microusd, now.model.as_str()), (32, "m"));
+        assert_eq!(begins(now, 0).context_tokens, 10);
+    }
+
+    #[test]
     fn only_what_is_known_is_said() {
         let say = |used: &Used| in_words(&serde_json::to_string(used).unwrap());
         assert_eq!(in_words(""), "");
@@ -145,6 +210,7 @@ mod tests {
             context_window: 200_000,
             cost_microusd: 1_234_567,
             model: "opus".into(),
+            ..Used::default()
         };
         assert_eq!(say(&used), "21k/200k tokens (10 %), $1.24, opus");
         let used = Used {

@@ -47,6 +47,12 @@ pub struct ClaudeSession {
     /// The last start; what is read is asked for in its name, alive or not.
     launch: u64,
     used: Instant,
+    /// What the conversation had cost when the process was started, until that is told.
+    spent: Option<u64>,
+    /// How many lines in a row made no sense.
+    junk: u32,
+    /// Why the process is being ended before its time.
+    doom: Option<String>,
 }
 
 #[derive(Debug)]
@@ -74,6 +80,9 @@ impl ClaudeSession {
             set: Default::default(),
             launch: 0,
             used: now,
+            spent: None,
+            junk: 0,
+            doom: None,
         }
     }
 }

@@ -128,6 +128,7 @@ impl ClaudeSession {
             }
         };
         turn.from_file |= turn.revived;
+        self.spent = found.spent;
         let start = Start {
             session: self.agent_session.clone(),
             resume: found.file,
@@ -163,6 +164,17 @@ impl ClaudeSession {
                 continued,
             },
         );
+        // From here on this process counts; what one before it has spent and not written down, it does
+        // not know of.
+        if let Some(cost_microusd) = self.spent.take() {
+            let begins = TurnEvent::Usage {
+                context_tokens: 0,
+                context_window: 0,
+                cost_microusd,
+                model: String::new(),
+            };
+            cx.keep(&at, begins);
+        }
     }
 
     pub(super) fn exited(&mut self, exit: &Exit, cx: &mut Cx<'_>) {

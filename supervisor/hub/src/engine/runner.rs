@@ -249,17 +249,22 @@ impl Engine {
                 cost_microusd,
                 model,
             } => {
-                let used = Used {
+                let told = Used {
                     context_tokens,
                     context_window,
                     cost_microusd,
                     model,
+                    ..Used::default()
                 };
                 match self.spool.session(&turn.session)? {
-                    Some(session) => self.spool.put_session(&spool::Session {
-                        used: serde_json::to_string(&used).unwrap_or_default(),
-                        ..session
-                    }),
+                    Some(session) => {
+                        let before: Used = serde_json::from_str(&session.used).unwrap_or_default();
+                        let used = before.and_then(told);
+                        self.spool.put_session(&spool::Session {
+                            used: serde_json::to_string(&used).unwrap_or_default(),
+                            ..session
+                        })
+                    }
                     None => Ok(()),
                 }
             }
