@@ -14,7 +14,12 @@ use fake_model::{FakeModel, Key};
 use serde_json::json;
 use support::{Desk, SOON, fake_claude, kill};
 
-const CANARY: &str = "sk-ant-canary-0123456789";
+/// A key unlike any other: what is looked at may be the arguments of every process of the machine,
+/// those of other tests included.
+fn canary() -> String {
+    format!("sk-ant-canary-{}", uuid::Uuid::new_v4().simple())
+}
+
 /// Everything that an agent can see of itself, of its descriptors and of anybody's arguments.
 const LOOK: &str = "{ env; tr '\\0' '\\n' </proc/$PPID/environ; ls -l /proc/self/fd /proc/$PPID/fd; \
      cat /proc/[0-9]*/cmdline | tr '\\0' ' '; } >seen 2>/dev/null; true";
@@ -30,12 +35,14 @@ fn variable(seen: &str, name: &str) -> Option<String> {
     Some(line[start.len()..].to_owned())
 }
 
+// pitfall: Bash sees the whole environment, and /proc/$PPID/environ leaks the key again: a proxy has it
 #[tokio::test]
 async fn a_key_stays_with_the_runner_and_the_agent_reaches_its_model_all_the_same() {
     let model = FakeModel::start().await.unwrap();
-    model.expect_key(CANARY);
+    let canary = canary();
+    model.expect_key(&canary);
     let desk = Desk::start(json!({
-        "cmd": fake_claude(), "allowed_tools": ["Bash"], "api_key": CANARY, "base_url": model.url(),
+        "cmd": fake_claude(), "allowed_tools": ["Bash"], "api_key": canary, "base_url": model.url(),
         "env": {"ANTHROPIC_AUTH_TOKEN": "other"},
     }))
     .await;
@@ -48,7 +55,7 @@ async fn a_key_stays_with_the_runner_and_the_agent_reaches_its_model_all_the_sam
     assert!(url.starts_with("http://127.0.0.1:"), "{seen}");
     assert_eq!(variable(&seen, "ANTHROPIC_AUTH_TOKEN"), None);
     for text in [&seen, &desk.log(), &format!("{one:?}")] {
-        assert!(!text.contains("canary"), "{text}");
+        assert!(!text.contains(&canary), "{text}");
         assert!(!text.contains(&model.url()), "{text}");
     }
 
@@ -67,7 +74,7 @@ async fn a_key_stays_with_the_runner_and_the_agent_reaches_its_model_all_the_sam
     desk.answer("two").await;
     let answer = read(&desk, "answer");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(!answer.contains("canary"), "{answer}");
+    assert!(!answer.contains(&canary), "{answer}");
     let right = |event: &fake_model::Event| {
         matches!(event, fake_model::Event::Request { key: Key::Good, .. })
     };
@@ -78,7 +85,7 @@ async fn a_key_stays_with_the_runner_and_the_agent_reaches_its_model_all_the_sam
         Event::Started(hello) => Some(hello.pid),
         _ => None,
     });
-    kill(support::outside(pid[0], "s"));
+    kill(desk.outside(pid[0], "s"));
     desk.prompt("s", "three", &format!("#tool Bash {LOOK}\n#say done"));
     desk.answer("three").await;
     assert_ne!(
@@ -96,19 +103,20 @@ async fn a_key_stays_with_the_runner_and_the_agent_reaches_its_model_all_the_sam
 
 #[tokio::test]
 async fn a_token_is_the_agents_own() {
+    let canary = canary();
     let desk = Desk::start(json!({
-        "cmd": fake_claude(), "allowed_tools": ["Bash"], "oauth_token": CANARY,
+        "cmd": fake_claude(), "allowed_tools": ["Bash"], "oauth_token": canary,
     }))
     .await;
     desk.prompt("s", "one", &format!("#tool Bash {LOOK}\n#say done"));
     desk.answer("one").await;
     let seen = read(&desk, "seen");
-    assert_eq!(variable(&seen, "CLAUDE_CODE_OAUTH_TOKEN").unwrap(), CANARY);
+    assert_eq!(variable(&seen, "CLAUDE_CODE_OAUTH_TOKEN").unwrap(), canary);
     assert_eq!(variable(&seen, "ANTHROPIC_BASE_URL"), None);
     // In its environment, and there alone.
-    assert!(!desk.log().contains("canary"));
+    assert!(!desk.log().contains(&canary));
     let arguments = seen.lines().last().unwrap();
-    assert!(!arguments.contains("canary"), "{arguments}");
+    assert!(!arguments.contains(&canary), "{arguments}");
 }
 
 /// A user without rights, where the tests run as root: root may look into anything.
