@@ -110,6 +110,13 @@ impl Board {
             .is_none_or(|attempt| attempt.disowned || attempt.held_bytes < HELD_BYTES)
     }
 
+    /// How many events of this attempt wait for the hub.
+    pub fn held(&self, at: &TurnRef) -> usize {
+        self.attempts
+            .get(at)
+            .map_or(0, |attempt| attempt.held.len())
+    }
+
     /// Numbers, holds and says an event; its number. After `Ended` nothing more is taken.
     pub fn keep(&mut self, at: &TurnRef, event: TurnEvent, say: &mut Vec<Say>) -> Option<u64> {
         let attempt = self.attempts.get_mut(at).filter(|attempt| !attempt.ended)?;

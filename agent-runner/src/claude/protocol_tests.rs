@@ -41,7 +41,10 @@ impl Replay {
         let mut written = Vec::new();
         for act in acts {
             match act {
-                Act::Write(line) => written.push(line),
+                Act::Write(line) => {
+                    harmless(&line);
+                    written.push(line);
+                }
                 Act::Begun => self.begun += 1,
                 Act::Session(_) => self.sessions += 1,
                 Act::Await(id) => self.awaited.push(id),
@@ -63,6 +66,22 @@ impl Replay {
             }
         }
         written
+    }
+}
+
+/// The CLI ends at a line that is no JSON, is blank, or has another role than `user`.
+fn harmless(line: &str) {
+    assert!(!line.contains(['\n', '\r']), "{line:?}");
+    let line: Value = serde_json::from_str(line).unwrap();
+    match line["type"].as_str() {
+        Some("user") => {
+            assert_eq!(line["message"]["role"], "user");
+            assert!(
+                line["message"]["content"].is_string() || line["message"]["content"].is_array()
+            );
+        }
+        Some("control_request" | "control_response") => {}
+        _ => panic!("{line}"),
     }
 }
 
@@ -158,6 +177,46 @@ fn no_line_of_the_real_cli_is_junk_and_no_prompt_gets_two_ends() {
     }
 }
 
+// pitfall: a line that is not JSON, a blank one, or another role is fatal to the CLI
+#[test]
+fn nothing_that_a_person_writes_makes_a_line_that_the_cli_dies_of() {
+    let nasty = [
+        "",
+        " ",
+        "\n\n",
+        "a\r\nb",
+        "\u{0}\u{2028}\u{1b}[0m",
+        "\"}\n{",
+        "\u{feff}é👩‍💻",
+    ];
+    let image = Image {
+        media_type: "image/png".into(),
+        data: "AA==".into(),
+    };
+    for text in nasty {
+        for images in [&[][..], std::slice::from_ref(&image)] {
+            let (mut protocol, now) = fresh();
+            for act in protocol.prompt("p", text, images, false) {
+                let Act::Write(line) = act else {
+                    panic!("{act:?}")
+                };
+                harmless(&line);
+                assert!(line.contains(&serde_json::to_string(text).unwrap()));
+            }
+            let ask = r#"{"type":"control_request","request_id":"q","request":{"subtype":"can_use_tool",
+                "tool_name":"Bash","input":{"command":"ls"}}}"#;
+            let asked = protocol.line(read(ask), now);
+            let Some(Act::Asked(question)) = asked.last() else {
+                panic!("{asked:?}")
+            };
+            let why = text.to_owned();
+            let acts = protocol.decide(&question.question, Decision::Deny { why }, now);
+            assert!(matches!(&acts[0], Act::Write(line) if { harmless(line); true }));
+        }
+    }
+}
+
+// pitfall: an assistant line a content block, an init a turn; /clear changes the session's id
 #[test]
 fn simple_turns_are_answered() {
     for name in [
@@ -237,6 +296,7 @@ fn errors_of_the_api_are_failures_whatever_their_subtype() {
     assert!(played("error-529")[0].progress.iter().any(note));
 }
 
+// pitfall: control_cancel_request withdraws the question; a result of an interrupt is error_during_execution
 #[test]
 fn an_interrupt_ends_the_turn_and_withdraws_its_question() {
     for name in [
@@ -480,6 +540,7 @@ fn a_question_nobody_answers_is_denied_at_its_deadline() {
     );
 }
 
+// pitfall: control_request: hook_callback, and whatever is new
 #[test]
 fn a_request_that_nobody_can_answer_is_refused() {
     let (mut protocol, now) = fresh();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::board::HELD_BYTES;
 
+// pitfall: nothing is printed until the first input
 #[test]
 fn a_turn_starts_an_agent_and_the_next_finds_it_warm() {
     let mut world = claude();
@@ -110,6 +111,7 @@ fn an_agent_that_keeps_dying_is_given_up() {
     assert!(words.contains("signal 9"), "{words}");
 }
 
+// pitfall: root refuses bypassPermissions unless IS_SANDBOX=1
 #[test]
 fn an_agent_that_says_no_at_once_is_heard_and_not_asked_again() {
     let mut world = claude();
@@ -214,6 +216,146 @@ fn stop_interrupts_and_ends_once_nothing_is_left() {
         (1, 0),
         "the agent stays for the next turn"
     );
+}
+
+// pitfall: an interrupt does not clear the CLI's queue, so what waits is not in it
+#[test]
+fn a_stop_leaves_those_alone_that_wait() {
+    let (mut world, launch) = running();
+    world.written();
+    world.hub(Body::Prompt(prompt(2, 1)));
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    }));
+    assert_eq!(world.written()["request"]["subtype"], "interrupt");
+    world.line(
+        launch,
+        json!({"type": "result", "subtype": "error_during_execution", "is_error": true}),
+    );
+    assert!(!world.is_told(), "not before everything is ended");
+    world.event(launch, Event::Swept);
+    assert_eq!(world.written()["uuid"], id(2));
+}
+
+// pitfall: /clear changes the session id in mid-process: follow it
+#[test]
+fn a_conversation_that_is_cleared_is_followed() {
+    let (mut world, launch) = running();
+    let cleared = "5e551011-0000-4000-8000-000000000002";
+    world.line(
+        launch,
+        json!({"type": "system", "subtype": "init", "session_id": cleared}),
+    );
+    let told = world.events(&at(1, 1)).into_iter().rev();
+    let told = told.into_iter().find_map(|event| match event {
+        TurnEvent::Started { agent_session, .. } => Some(agent_session.clone()),
+        _ => None,
+    });
+    assert_eq!(told.as_deref(), Some(cleared));
+    world.ends(launch, 1);
+    world.dies(launch);
+    world.hub(Body::Prompt(Prompt {
+        agent_session: cleared.into(),
+        ..prompt(2, 1)
+    }));
+    let (_, start) = world.starts(true, Standing::Absent, &[]);
+    assert_eq!((start.session.as_str(), start.resume), (cleared, true));
+}
+
+#[test]
+fn what_a_process_that_resumes_begins_to_count_from_is_told_first() {
+    let (mut world, launch) = running();
+    let sums = |world: &World, turn| {
+        let events = world.events(&at(turn, 1)).into_iter();
+        let sums = events.filter_map(|event| match event {
+            TurnEvent::Usage { cost_microusd, .. } => Some(*cost_microusd),
+            _ => None,
+        });
+        sums.collect::<Vec<u64>>()
+    };
+    assert!(
+        sums(&world, 1).is_empty(),
+        "a new conversation begins with nothing"
+    );
+    world.ends(launch, 1);
+    world.dies(launch);
+    world.hub(Body::Prompt(prompt(2, 1)));
+    let (launch, _) = world.starts(true, Standing::Absent, &[]);
+    world.line(
+        launch,
+        json!({"type": "system", "subtype": "init", "session_id": SESSION}),
+    );
+    world.line(
+        launch,
+        json!({"type": "result", "subtype": "success", "total_cost_usd": 0.0001,
+            "user_message_uuid": id(2)}),
+    );
+    assert_eq!(sums(&world, 2), [70, 100]);
+    world.hub(Body::Prompt(prompt(3, 1)));
+    world.ends(launch, 3);
+    assert!(sums(&world, 3).is_empty(), "it goes on counting");
+}
+
+#[test]
+fn bad_input_junk_is_no_sign_of_life_and_too_much_of_it_ends_the_agent() {
+    let (mut world, launch) = running();
+    for _ in 0..999 {
+        world.event(launch, Event::Line("junk".into()));
+    }
+    world.event(launch, Event::Line("{}".into()));
+    world.wait(Duration::from_secs(7199));
+    for _ in 0..999 {
+        world.event(launch, Event::Line("junk".into()));
+    }
+    assert!(!world.effects.contains(&Effect::Kill { launch }));
+    world.event(launch, Event::Overlong);
+    assert!(world.effects.contains(&Effect::Kill { launch }));
+    assert_eq!(world.outcome(&at(1, 1)), None, "not before it is gone");
+    world.dies(launch);
+    let Some(Outcome::Failed {
+        fault: Fault::Agent { words },
+    }) = world.outcome(&at(1, 1))
+    else {
+        panic!("{:?}", world.told)
+    };
+    assert!(words.contains("no stream-json"), "{words}");
+    // The next message has an agent of its own.
+    world.hub(Body::Prompt(prompt(2, 1)));
+    world.starts(true, Standing::Absent, &[]);
+
+    let (mut world, launch) = running();
+    world.wait(Duration::from_secs(7199));
+    world.event(launch, Event::Line("junk".into()));
+    world.wait(Duration::from_secs(1));
+    assert!(world.is_told(), "it is interrupted");
+}
+
+#[test]
+fn bad_input_more_news_than_can_wait_for_the_hub_end_the_agent() {
+    let (mut world, launch) = running();
+    world.step(Input::Link);
+    let mut told = 0;
+    while !world.effects.contains(&Effect::Kill { launch }) {
+        let session = format!("5e551011-0000-4000-8000-{told:012}");
+        world.line(
+            launch,
+            json!({"type": "system", "subtype": "init", "session_id": session}),
+        );
+        told += 1;
+        assert!(told < 100_000);
+    }
+    world.dies(launch);
+    world.hub(Body::OpenTurns(OpenTurns {
+        turns: vec![at(1, 1)],
+    }));
+    let Some(Outcome::Failed {
+        fault: Fault::Agent { words },
+    }) = world.outcome(&at(1, 1))
+    else {
+        panic!("{:?}", world.told.last())
+    };
+    assert!(words.contains("wait for the hub"), "{words}");
 }
 
 // pitfall: hard stop: interrupt, SIGINT, kill everything

@@ -12,25 +12,62 @@ use crate::session::{Cx, Effect, Session as _};
 
 /// How many questions of one turn are remembered.
 const QUESTIONS: usize = 256;
+/// How many lines in a row may make no sense.
+const JUNK_LINES: u32 = 1000;
+/// How much of an attempt may wait for the hub, in events; of its text there is a bound in bytes.
+const HELD_EVENTS: usize = 20_000;
 
 impl ClaudeSession {
     pub(super) fn line(&mut self, line: &str, cx: &mut Cx<'_>) {
-        self.heard(cx);
         let line = match lines::read(line) {
             Ok(line) => line,
-            Err(_) => {
-                // Not its words: they may be anybody's.
-                tracing::warn!(
-                    bytes = line.len(),
-                    "the agent printed a line that is no JSON"
-                );
-                return;
-            }
+            // Not its words: they may be anybody's.
+            Err(_) => return self.junk("is no JSON", cx),
         };
+        self.junk = 0;
+        self.heard(cx);
+        let held = self
+            .turn
+            .as_ref()
+            .map_or(0, |turn| cx.board.held(&turn.prompt.at));
+        if held >= HELD_EVENTS {
+            return self.give_up(
+                format!(
+                    "it has told more than the {HELD_EVENTS} things that can wait for the hub, so it was ended; \
+                     send the message again"
+                ),
+                cx,
+            );
+        }
         if let Life::Live(_, protocol) = &mut self.life {
             let acts = protocol.line(line, cx.now);
             self.acts(acts, cx);
             self.advance(cx);
+        }
+    }
+
+    /// It printed a line of which nothing can be made. That is no sign of life, and too many of them
+    /// in a row are none of Claude Code.
+    pub(super) fn junk(&mut self, what: &str, cx: &mut Cx<'_>) {
+        if self.junk == 0 {
+            tracing::warn!("the agent printed a line that {what}; it is passed over");
+        }
+        self.junk += 1;
+        if self.junk == JUNK_LINES {
+            let words = format!(
+                "it printed {JUNK_LINES} lines in a row that are no stream-json, so it was ended; is `cmd` \
+                 Claude Code, and do its arguments leave --output-format alone?"
+            );
+            self.give_up(words, cx);
+        }
+    }
+
+    /// Ends an agent that nothing good is to be expected of; its end is that of its turn, in these
+    /// words.
+    fn give_up(&mut self, words: String, cx: &mut Cx<'_>) {
+        if let Life::Live(launch, _) = self.life {
+            self.kill(launch, cx);
+            self.doom = Some(words);
         }
     }
 

@@ -306,6 +306,7 @@ impl Session for ClaudeSession {
                     let protocol = Protocol::new(nonce, self.agent_session.clone(), timeout, tools);
                     let greeting = protocol.greet();
                     self.life = Life::Live(launch, Box::new(protocol));
+                    self.junk = 0;
                     self.act(greeting, cx);
                     self.advance(cx);
                 }
@@ -322,10 +323,7 @@ impl Session for ClaudeSession {
                     turn.clock.show(&at, TurnEvent::Note { text }, cx);
                 }
             }
-            Event::Overlong => {
-                tracing::warn!("the agent printed a line of more than 16 MiB; it is passed over");
-                self.heard(cx);
-            }
+            Event::Overlong => self.junk("has more than 16 MiB", cx),
             Event::Output(_) | Event::Placed(_) | Event::Measured(_) => {}
             Event::Exited(exit) => self.exited(&exit, cx),
             Event::Written(ids) => {

@@ -179,6 +179,7 @@ impl ClaudeSession {
 
     pub(super) fn exited(&mut self, exit: &Exit, cx: &mut Cx<'_>) {
         let life = std::mem::replace(&mut self.life, Life::Gone);
+        let doom = self.doom.take();
         let mut spoke = true;
         if let Life::Live(launch, protocol) = &life {
             spoke = protocol.has_spoken();
@@ -225,6 +226,10 @@ impl ClaudeSession {
             && turn.stage == Stage::Waits
         {
             return self.advance(cx);
+        }
+        if let Some(words) = doom {
+            let fault = Fault::Agent { words };
+            return self.end(Outcome::Failed { fault }, cx);
         }
         let words = fault::clip(&exit.describe(cx.options.program()));
         tracing::warn!(

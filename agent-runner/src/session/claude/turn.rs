@@ -98,7 +98,7 @@ impl Turn {
         if !self.from_file {
             return self.say(block, cx);
         }
-        self.spare_bytes += block.text.len();
+        self.spare_bytes += block.text.len() + block.id.len();
         if self.spare_bytes <= SPARE_BYTES {
             self.spare.push(block);
         }
