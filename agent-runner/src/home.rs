@@ -288,6 +288,7 @@ mod tests {
         assert_eq!(place.said().remarks, [""; 0]);
     }
 
+    // pitfall: --setting-sources user drops the project's CLAUDE.md: append it
     #[test]
     fn the_projects_words_are_appended_unless_it_is_trusted() {
         let mut place = place();

@@ -84,6 +84,7 @@ async fn turns_are_answered_by_one_process_that_sees_none_of_our_environment() {
     assert!(env.starts_with("-/"), "{env}");
 }
 
+// pitfall: ACP: the answer is matched on option.kind
 #[tokio::test]
 async fn a_permission_is_given_refused_or_given_for_good() {
     let desk = acp(&[]).await;
@@ -113,6 +114,7 @@ async fn a_permission_is_given_refused_or_given_for_good() {
     assert!(desk.work().join("unasked").exists());
 }
 
+// pitfall: ACP: a rejected permission ends the turn in opencode
 #[tokio::test]
 async fn a_denial_may_end_the_turn() {
     let desk = acp(&[]).await;
@@ -177,6 +179,7 @@ async fn a_stop_ends_the_turn_and_everything_that_was_started() {
     }
 }
 
+// pitfall: ACP: session/load replays history: suppressed until its reply
 #[tokio::test]
 async fn a_conversation_outlives_its_process_and_its_runner() {
     for args in [&[] as &[&str], &["--resume"]] {
@@ -250,6 +253,7 @@ async fn a_prompt_is_not_sent_again_whoever_dies() {
     assert_eq!(desk.answer("next").await.texts(), ["3 free small"]);
 }
 
+// pitfall: ACP: an API error is an RPC error, or plain chat text
 #[tokio::test]
 async fn failures_are_told_in_words_and_the_session_goes_on() {
     let desk = acp(&[]).await;

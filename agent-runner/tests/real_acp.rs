@@ -165,6 +165,7 @@ async fn a_stop(agent: Agent) {
     assert!(!desk.work().join("never").exists());
 }
 
+// pitfall: ACP: initialize, session/new, session/prompt, session/update, session/request_permission
 #[tokio::test]
 #[ignore = "needs claude-agent-acp in BULKHEAD_CLAUDE_ACP"]
 async fn claude_over_acp_answers_asks_and_goes_on() {
@@ -177,6 +178,7 @@ async fn opencode_answers_asks_and_goes_on() {
     a_turn_and_its_permissions(Agent::OpenCode).await;
 }
 
+// pitfall: ACP: session/cancel
 #[tokio::test]
 #[ignore = "needs claude-agent-acp in BULKHEAD_CLAUDE_ACP"]
 async fn claude_over_acp_is_stopped_with_what_it_started() {

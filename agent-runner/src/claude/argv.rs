@@ -374,6 +374,7 @@ mod tests {
         );
     }
 
+    // pitfall: a project's .mcp.json, hooks, apiKeyHelper and env are executed unless they are left out
     #[test]
     fn a_projects_own_files_are_loaded_only_if_it_is_trusted() {
         let mut trusted = Options {
@@ -412,6 +413,7 @@ mod tests {
         assert!(!argv.contains("--append-system-prompt") && !argv.contains("--add-dir"));
     }
 
+    // pitfall: --verbose is mandatory
     #[test]
     fn options_become_arguments() {
         let options = Options {
@@ -424,6 +426,9 @@ mod tests {
         };
         let argv = arguments(&options, &start(false, false));
         assert_eq!(argv[0], "--flag");
+        let all = argv.join(" ");
+        let always = "-p --output-format stream-json --input-format stream-json --verbose";
+        assert!(all.contains(always), "{all}");
         let at = |name: &str| {
             argv.iter()
                 .position(|arg| arg == name)
@@ -442,6 +447,7 @@ mod tests {
         assert_eq!(at("--disallowedTools"), None);
     }
 
+    // pitfall: --tools "" removes every built-in and keeps MCP; --allowedTools mcp__bulkhead avoids questions
     #[test]
     fn an_agent_that_has_only_tools_has_nothing_else() {
         let options = Options {
@@ -468,6 +474,7 @@ mod tests {
         assert!(!usual.contains(&"--tools".to_owned()));
     }
 
+    // pitfall: MCP servers inherit the environment; SUBPROCESS_ENV_SCRUB opens paths outside the work dir
     #[test]
     fn only_what_is_listed_and_what_the_operator_wrote_reaches_the_agent() {
         let options = Options {
@@ -486,6 +493,8 @@ mod tests {
             assert!(known && !value.contains("own CLAUDE"), "{name}={value}");
         }
         assert_eq!(env["LC_TIME"], "own LC_TIME");
+        assert_eq!(env["CLAUDE_CODE_MCP_ALLOWLIST_ENV"], "1");
+        assert!(!env.contains_key("CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"));
         assert!(!env.contains_key("ANTHROPIC_API_KEY") && !env.contains_key("NOTIFY_SOCKET"));
     }
 
@@ -502,13 +511,20 @@ mod tests {
         assert!(!format!("{env:?}{argv:?}").contains("canary"));
     }
 
+    // pitfall: without EAGER_FLUSH a kill soon after the result loses the turn
     #[test]
     fn only_a_start_that_sends_an_open_turn_again_revives() {
         const REVIVE: &str = "CLAUDE_CODE_RESUME_INTERRUPTED_TURN";
         let options = Options {
-            env: [(REVIVE.to_owned(), "1".into())].into(),
+            env: [
+                (REVIVE.to_owned(), "1".into()),
+                ("CLAUDE_CODE_EAGER_FLUSH".to_owned(), "0".into()),
+            ]
+            .into(),
             ..Options::default()
         };
+        let env = environment(&options, &start(true, false), own);
+        assert_eq!(env["CLAUDE_CODE_EAGER_FLUSH"], "1");
         assert!(!environment(&options, &start(true, false), own).contains_key(REVIVE));
         assert_eq!(environment(&options, &start(true, true), own)[REVIVE], "1");
     }

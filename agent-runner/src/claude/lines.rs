@@ -544,6 +544,7 @@ mod tests {
         assert_eq!((said.model.as_str(), said.read), ("m", 321));
     }
 
+    // pitfall: stream_event: none for subagents, and one that came would be no text of the answer
     #[test]
     fn a_subagents_stream_is_not_shown() {
         let delta = r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}}"#;

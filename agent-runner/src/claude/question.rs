@@ -452,6 +452,7 @@ mod tests {
         );
     }
 
+    // pitfall: questions come one at a time; answers are those of updatedInput.answers
     #[test]
     fn several_choices_are_put_in_turn_and_answered_together() {
         let input = json!({"questions": [

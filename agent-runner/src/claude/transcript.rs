@@ -457,6 +457,7 @@ mod tests {
             .collect()
     }
 
+    // pitfall: a finished answer is read from the jsonl
     #[test]
     fn the_real_files_are_understood() {
         for name in [

@@ -130,6 +130,7 @@ mod tests {
         assert_eq!(tail.look(), ["id-one"], "asked for a little too late");
     }
 
+    // pitfall: session files are found by glob
     #[test]
     fn a_session_file_is_found_under_any_directory() {
         let dir = tempfile::tempdir().unwrap();

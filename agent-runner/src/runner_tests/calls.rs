@@ -75,6 +75,7 @@ fn path() -> Value {
     json!({"path": "a.txt"})
 }
 
+// pitfall: an SDK-type server over the control channel: mcp_message, mcp_response
 #[test]
 fn a_call_is_run_and_its_answer_reaches_the_agent() {
     let (mut world, launch) = running();

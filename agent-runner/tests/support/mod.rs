@@ -365,6 +365,22 @@ impl Desk {
         self.runner.id().unwrap().cast_signed()
     }
 
+    /// The agent of a session, and what is around it. Sessions have the same names in each test, so
+    /// that only what this runner has started is looked at.
+    pub fn agents(&self, session: &str) -> Vec<i32> {
+        let all = processes(&agent_session(session).to_string());
+        let runner = self.pid();
+        all.into_iter()
+            .filter(|pid| descends(*pid, runner))
+            .collect()
+    }
+
+    /// The agent of a session by its number out here; it calls itself `inside`, since its sandbox has
+    /// numbers of its own.
+    pub fn outside(&self, inside: u32, session: &str) -> i32 {
+        named(inside, session, self.agents(session))
+    }
+
     /// Kills the runner, waits for its end and starts the next.
     pub async fn kill_runner(&mut self, generation: u64) {
         kill(self.pid());
@@ -544,27 +560,35 @@ pub fn kill(pid: i32) {
     kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
 }
 
-/// The agent of a session by its number out here; it calls itself `inside`, since its sandbox has
-/// numbers of its own.
-pub fn outside(inside: u32, session: &str) -> i32 {
-    numbered(inside, &agent_session(session).to_string())
-}
-
 /// The process whose command line holds `text` and that calls itself `inside`, by its number here.
 pub fn numbered(inside: u32, text: &str) -> i32 {
+    named(inside, text, processes(text))
+}
+
+fn named(inside: u32, text: &str, among: Vec<i32>) -> i32 {
     let own = inside.to_string();
     let is_it = |pid: &i32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
         numbers.and_then(|all| all.split_whitespace().last()) == Some(own.as_str())
     };
-    let found = processes(text).into_iter().find(is_it);
+    let found = among.into_iter().find(is_it);
     found.unwrap_or_else(|| panic!("no process {inside} with {text}"))
 }
 
 /// A command that sleeps for hours and is known by its number, to this run of the tests alone.
 pub fn nap(n: u32) -> String {
     format!("sleep {n}.{}", std::process::id())
+}
+
+/// Whether a process comes from that one.
+fn descends(pid: i32, from: i32) -> bool {
+    let parent = |pid: i32| -> Option<i32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        fields.split_whitespace().nth(1)?.parse().ok()
+    };
+    std::iter::successors(Some(pid), |pid| parent(*pid)).any(|pid| pid == from)
 }
 
 /// Living processes whose command line holds `text`.
