@@ -13,7 +13,8 @@
 //!   its children.
 //! - Memory is bounded whatever an agent prints.
 //!
-//! It renders nothing, keeps nothing on disk but locks, and knows no chat platform. [`model`] is the
+//! It renders nothing and knows no chat platform. On the disk it keeps locks, what was always allowed,
+//! and below the project's `.bulkhead` the files that were sent and worktrees. [`model`] is the
 //! way to the model for an agent that is not to have the key.
 
 #[cfg(not(target_os = "linux"))]

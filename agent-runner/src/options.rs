@@ -1,7 +1,7 @@
 //! What the operator wrote about one project's agent, as the monitor hands it over.
 //!
-//! Promises: an option that is wrong is a problem with its key, told before anything runs; defaults
-//! stand here and nowhere else.
+//! Promises: an option that is wrong is a problem with its key, told before anything runs; what
+//! is not written has its default here.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -155,7 +155,7 @@ pub struct Options {
     /// The agent's jail. Without a word of it there is one.
     #[serde(deserialize_with = "sandbox::read")]
     pub sandbox: Sandbox,
-    /// Where the runner keeps its locks. Made if missing.
+    /// Where the runner keeps its locks, what was always allowed, and agents' temporary files. Made if missing.
     pub state_dir: PathBuf,
 }
 
@@ -195,7 +195,7 @@ impl Default for Options {
             agents_memory_mb: 0,
             reserve_memory_mb: 512,
             send_file: None,
-            send_file_max_bytes: 25 << 20,
+            send_file_max_bytes: 50 << 20,
             tools: Vec::new(),
             tools_only: false,
             sandbox: Sandbox::default(),

@@ -35,10 +35,9 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
     let places = Places::new(state_dir, at.runtime_dir.clone());
     let claim = Claim::take(&places.state_dir, &places.runtime_dir)?;
     let myself = std::env::current_exe().context("cannot find this program's own file")?;
-    let timing = crate::tree::timing(&plan);
     let projects = plan.projects.len();
     let mut growth = Growth::new(myself.clone(), places, claim.links());
-    let processes = growth.processes(&plan)?;
+    let wanted = growth.wanted(&plan)?;
     let reload = Box::new(move || {
         let (good, words) = validate(&config, Stdio::piped()).map_err(|e| format!("{e:#}"))?;
         if !good {
@@ -51,16 +50,15 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
         };
         let plan = checked.plan.as_ref().ok_or_else(words)?;
         growth
-            .processes(plan)
+            .wanted(plan)
             .map_err(|error| format!("nothing was changed: {error:#}"))
     });
     let spec = TreeSpec {
         claim,
         launcher: (myself, vec!["launch".into()]),
-        processes,
+        wanted,
         projects,
         reload,
-        timing,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

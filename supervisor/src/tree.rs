@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use hub::plan as told;
 use ipc_schema::LinkSecret;
-use monitor::{Links, ProcessSpec, Role, SecretBytes, Timing};
+use monitor::{Links, ProcessSpec, Role, SecretBytes, Timing, Wanted};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use supervisor_config::{
@@ -45,11 +45,22 @@ impl Growth {
         }
     }
 
+    /// What a plan wants of the monitor.
+    ///
+    /// # Errors
+    /// As [`Growth::processes`].
+    pub(crate) fn wanted(&mut self, plan: &Plan) -> Result<Wanted> {
+        Ok(Wanted {
+            processes: self.processes(plan)?,
+            timing: timing(plan),
+        })
+    }
+
     /// The processes of a plan.
     ///
     /// # Errors
     /// If a program is not installed, a secret was not read, or a socket cannot be made.
-    pub(crate) fn processes(&mut self, plan: &Plan) -> Result<Vec<ProcessSpec>> {
+    fn processes(&mut self, plan: &Plan) -> Result<Vec<ProcessSpec>> {
         let mut peers = Vec::new();
         for project in &plan.projects {
             peers.push(self.runner(plan, project)?);
@@ -73,7 +84,7 @@ impl Growth {
             link_secrets.insert(peer.clone(), told::Secret::new(&self.secret(peer)?));
         }
         let told = hub_plan(plan, &self.places, link_secrets);
-        let fingerprint = fingerprint(&serde_json::to_value(&told)?);
+        let fingerprint = fingerprint(plan, &serde_json::to_value(&told)?);
         Ok(ProcessSpec {
             program: self.myself.clone(),
             args: vec!["hub".into()],
@@ -137,7 +148,7 @@ impl Growth {
             "options": options,
             "log_level": plan.log_level.name(),
         });
-        let fingerprint = fingerprint(&told);
+        let fingerprint = fingerprint(plan, &told);
         let peer = name.clone();
         Ok(ProcessSpec {
             program,
@@ -321,7 +332,7 @@ fn told_sandbox(sandbox: Option<&Sandbox>) -> Result<Value> {
 }
 
 /// The monitor's timings as the plan wants them.
-pub(crate) fn timing(plan: &Plan) -> Timing {
+fn timing(plan: &Plan) -> Timing {
     let wanted = &plan.supervision;
     Timing {
         backoff_min: Duration::from_millis(wanted.backoff_min_ms.into()),
@@ -549,10 +560,11 @@ fn rate(limit: RateLimit) -> told::Rate {
     }
 }
 
-/// Tells two configurations of a process apart; it never leaves the monitor.
-fn fingerprint(told: &Value) -> String {
+/// Tells apart two configurations of a process and of its beat; it never leaves the monitor.
+fn fingerprint(plan: &Plan, told: &Value) -> String {
     let mut hasher = DefaultHasher::new();
     told.to_string().hash(&mut hasher);
+    plan.supervision.watchdog_secs.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 

@@ -42,5 +42,5 @@ pub use births::is_allowed;
 pub use claim::Claim;
 pub use error::MonitorError;
 pub use links::Links;
-pub use spec::{ProcessSpec, Role, SecretBytes, Timing, TreeSpec};
+pub use spec::{ProcessSpec, Role, SecretBytes, Timing, TreeSpec, Wanted};
 pub use tree::{Exit, run};

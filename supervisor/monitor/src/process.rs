@@ -60,9 +60,14 @@ impl Process {
 
     /// Gives it another spec; the next birth uses it.
     pub(crate) fn replace(&mut self, spec: ProcessSpec, timing: &Timing) {
+        self.keep(spec, timing);
+        self.leaving = false;
+    }
+
+    /// Gives it other durations; it lives on.
+    pub(crate) fn keep(&mut self, spec: ProcessSpec, timing: &Timing) {
         self.limits = spec.limits(timing);
         self.spec = spec;
-        self.leaving = false;
     }
 
     pub(crate) fn came_to_life(&mut self, born: Born) {

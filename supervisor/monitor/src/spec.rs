@@ -17,11 +17,19 @@ use crate::table::Limits;
 /// Bytes that no `Debug` prints and that are wiped when dropped.
 pub type SecretBytes = secrecy::SecretSlice<u8>;
 
-/// A callback that reads the configuration again: the new processes, or what is wrong, in words.
+/// What the configuration wants of the monitor.
+pub struct Wanted {
+    /// The processes, in no particular order.
+    pub processes: Vec<ProcessSpec>,
+    /// Every duration of the monitor's own.
+    pub timing: Timing,
+}
+
+/// A callback that reads the configuration again: what it wants, or what is wrong, in words.
 ///
 /// It runs inside the monitor's loop, so it should take milliseconds; a longer pause is treated
 /// like a suspended monitor and costs no process its life.
-pub type Reload = Box<dyn FnMut() -> Result<Vec<ProcessSpec>, String>>;
+pub type Reload = Box<dyn FnMut() -> Result<Wanted, String>>;
 
 /// The whole tree.
 pub struct TreeSpec {
@@ -30,14 +38,12 @@ pub struct TreeSpec {
     /// The program and the first arguments of the launcher: the binary's hidden subcommand that
     /// calls [`crate::launch::run`] with the arguments after these.
     pub launcher: (PathBuf, Vec<OsString>),
-    /// The processes, in no particular order.
-    pub processes: Vec<ProcessSpec>,
+    /// The processes and their timings, at first.
+    pub wanted: Wanted,
     /// How many projects this tree serves; only for the log line that says it runs.
     pub projects: usize,
     /// Reads the configuration again, for SIGHUP and the verb `reload`.
     pub reload: Reload,
-    /// Every duration of the monitor's own.
-    pub timing: Timing,
 }
 
 /// Who a process is to the start order.
@@ -88,16 +94,10 @@ pub struct ProcessSpec {
     pub ready_timeout: Duration,
     /// From SIGTERM to SIGKILL.
     pub drain_timeout: Duration,
-    /// Changes exactly when a reload must restart the process.
+    /// Changes exactly when a reload must restart the process: with what the process itself is told,
+    /// its beat included.
     pub fingerprint: String,
 }
-
-/// From SIGTERM to SIGKILL, if the composition root has no other wish.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// From start to READY=1, if the composition root has no other wish.
-pub const READY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Between two beats, if the composition root has no other wish.
-pub const WATCHDOG: Duration = Duration::from_secs(10);
 
 /// The monitor's own durations. Tests shorten them; nobody else has to.
 #[derive(Clone, Debug)]
@@ -218,8 +218,8 @@ mod tests {
                 .map(|d| ((*d).to_owned(), null.clone()))
                 .collect(),
             watchdog: None,
-            ready_timeout: READY_TIMEOUT,
-            drain_timeout: DRAIN_TIMEOUT,
+            ready_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(10),
             fingerprint: String::new(),
         }
     }

@@ -117,7 +117,7 @@ struct Stopping {
 
 impl Tree {
     fn plant(spec: TreeSpec) -> Result<Self, MonitorError> {
-        spec::check(&spec.processes).map_err(MonitorError::Spec)?;
+        spec::check(&spec.wanted.processes).map_err(MonitorError::Spec)?;
         let mut notes = Vec::new();
         if let Err(errno) = nix::sys::prctl::set_child_subreaper(true) {
             notes.push(format!(
@@ -136,7 +136,7 @@ impl Tree {
         let mut tree = Self {
             claim: spec.claim,
             launcher: spec.launcher,
-            timing: spec.timing,
+            timing: spec.wanted.timing,
             projects: spec.projects,
             reload: spec.reload,
             origin: Instant::now(),
@@ -149,7 +149,7 @@ impl Tree {
             announced: false,
             stopping: None,
         };
-        for process in spec.processes {
+        for process in spec.wanted.processes {
             let notify = tree.notify_socket()?;
             tree.processes
                 .push(Process::new(process, notify, &tree.timing));

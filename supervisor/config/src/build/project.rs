@@ -161,9 +161,6 @@ impl Build<'_, '_> {
         } else if user.len() > 32 || !first || !user.chars().all(plain) {
             let why = "is no user's name: letters a-z, digits, - _ and . only, a letter or _ first, at most 32";
             self.problems.error(at, &path, why);
-        } else {
-            let why = "checked, but not applied in this version: the agent runs as the user who starts bulkhead";
-            self.problems.warn(at, &path, why);
         }
         Some(user.to_owned())
     }

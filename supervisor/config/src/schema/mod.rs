@@ -117,10 +117,6 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    #[allow(
-        dead_code,
-        reason = "every key has its effect; the next one that comes before its effect says so by this"
-    )]
     const fn without_effect(self) -> Key {
         Key { idle: true, ..self }
     }

@@ -147,7 +147,11 @@ pub(crate) static PLUGIN: Table = Table {
         ours("language", LANGUAGE, LANGUAGE_DOC),
         ours("reply", REPLY, REPLY_DOC),
         ours("max_reply_messages", MESSAGES, MESSAGES_DOC),
-        ours("progress_style", PROGRESS, PROGRESS_DOC),
+        ours(
+            "progress_style",
+            PROGRESS,
+            "`legacy`, `compact` or `card`, as far as the platform can; not set: one word that the agent works",
+        ),
         ours("share_session_in_channel", Kind::Bool, SHARE_DOC),
         ours("thread_isolation", Kind::Bool, THREAD_DOC),
     ],

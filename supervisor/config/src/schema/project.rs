@@ -36,7 +36,7 @@ pub(crate) static PROJECT: Table = table(
         same(
             "admin_from",
             Kind::Ids,
-            "ids that may use the commands that change a project; empty: nobody, `*`: everyone who may write",
+            "ids that may use the commands that change a project; empty: the account's owner, `*`: everyone who may write",
         ),
         same(
             "disabled_commands",
@@ -72,8 +72,9 @@ pub(crate) static PROJECT: Table = table(
         same(
             "run_as_user",
             Kind::Text,
-            "the user that the agent runs as; checked, but not applied in this version",
-        ),
+            "the user that the agent is to run as; so far it runs as the user who starts bulkhead",
+        )
+        .without_effect(),
         same(
             "quiet",
             Kind::Bool,

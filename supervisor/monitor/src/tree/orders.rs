@@ -4,7 +4,7 @@ use super::{Stopping, Tree};
 use crate::control::{Answer, Request, Status};
 use crate::process::Process;
 use crate::reload::compare;
-use crate::spec::{self, ProcessSpec};
+use crate::spec::{self, ProcessSpec, Wanted};
 use crate::table::{Event, Now, State};
 
 impl Tree {
@@ -93,7 +93,7 @@ impl Tree {
         if self.stopping.is_some() {
             return Err("the tree is stopping; nothing is reloaded any more".to_owned());
         }
-        let read = (self.reload)().and_then(|new| spec::check(&new).map(|()| new));
+        let read = (self.reload)().and_then(|new| spec::check(&new.processes).map(|()| new));
         let outcome = read.and_then(|new| self.change_to(new, now));
         match &outcome {
             Ok(words) => tracing::info!("reloaded: {words}"),
@@ -102,10 +102,11 @@ impl Tree {
         outcome
     }
 
-    fn change_to(&mut self, new: Vec<ProcessSpec>, now: Now) -> Result<String, String> {
+    fn change_to(&mut self, wanted: Wanted, now: Now) -> Result<String, String> {
         fn key(spec: &ProcessSpec) -> (&str, &str) {
             (&spec.name, &spec.fingerprint)
         }
+        let new = wanted.processes;
         let staying = self.processes.iter().filter(|process| !process.leaving);
         let changes = compare(
             staying.map(|process| key(&process.spec)),
@@ -124,6 +125,7 @@ impl Tree {
                 sockets.push(socket.map_err(|error| format!("{name} cannot be added: {error}"))?);
             }
         }
+        self.timing = wanted.timing;
         for spec in new {
             let added = changes.added.contains(&spec.name);
             match known(self, &spec.name) {
@@ -133,7 +135,7 @@ impl Tree {
                     let event = if added { Event::Start } else { Event::Restart };
                     self.apply(index, event, now);
                 }
-                Some(_) => {}
+                Some(index) => self.processes[index].keep(spec, &self.timing),
                 None => {
                     if let Some(notify) = sockets.pop() {
                         self.processes

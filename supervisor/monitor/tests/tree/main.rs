@@ -36,6 +36,10 @@ const TESTS: &[(&str, fn())] = &[
         operator::a_reload_touches_only_what_changed,
     ),
     (
+        "a_reload_gives_living_processes_their_new_durations",
+        operator::a_reload_gives_living_processes_their_new_durations,
+    ),
+    (
         "a_second_monitor_is_refused",
         operator::a_second_monitor_is_refused,
     ),

@@ -6,7 +6,7 @@ use monitor::Role::{Hub, Runner, Worker};
 use monitor::control::Request;
 use nix::sys::signal::Signal;
 
-use crate::stage::{Stage, exists, row};
+use crate::stage::{Row, Stage, exists, row};
 
 pub(crate) fn starts_and_stops_in_order() {
     let mut stage = Stage::new(&[
@@ -143,6 +143,19 @@ pub(crate) fn a_reload_touches_only_what_changed() {
 
     stage.signal(Signal::SIGHUP);
     stage.wait(&["reloaded: nothing changed; 3 untouched"]);
+}
+
+pub(crate) fn a_reload_gives_living_processes_their_new_durations() {
+    let hub = row("h", Hub, "ready wait");
+    let mut stage = Stage::new(std::slice::from_ref(&hub));
+    stage.wait(&["bulkhead is running"]);
+    let patient = Row {
+        drain_ms: 77_000,
+        ..hub
+    };
+    assert_eq!(stage.reload(&[patient]), "nothing changed; 1 untouched");
+    let words = stage.client().order(&Request::Restart("h".into())).unwrap();
+    assert!(words.contains("77000 ms at most"), "{words}");
 }
 
 pub(crate) fn a_second_monitor_is_refused() {

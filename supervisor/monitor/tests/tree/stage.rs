@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use monitor::control::{Client, ProcessStatus, Request, Status};
-use monitor::{Claim, ProcessSpec, Role, Timing, TreeSpec};
+use monitor::{Claim, ProcessSpec, Role, Timing, TreeSpec, Wanted};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -61,18 +61,9 @@ pub(crate) fn monitor(dir: &Path) {
     let spec = TreeSpec {
         claim,
         launcher: (std::env::current_exe().unwrap(), vec!["launch".into()]),
-        processes: read().unwrap(),
+        wanted: read().unwrap(),
         projects: 1,
         reload: Box::new(read),
-        timing: Timing {
-            backoff_min: Duration::from_millis(10),
-            backoff_max: Duration::from_millis(100),
-            alarm_deaths: 3,
-            stray_grace: Duration::from_millis(200),
-            tick: Duration::from_millis(500),
-            asleep: Duration::from_secs(1),
-            ..Timing::default()
-        },
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -81,12 +72,18 @@ pub(crate) fn monitor(dir: &Path) {
     println!("monitor ended: {:?}", runtime.block_on(monitor::run(spec)));
 }
 
-fn read(plan: &Path, links: &mut monitor::Links) -> Result<Vec<ProcessSpec>, String> {
+fn read(plan: &Path, links: &mut monitor::Links) -> Result<Wanted, String> {
     let rows = fs::read(plan).map_err(|error| error.to_string())?;
     let rows: Vec<Row> = serde_json::from_slice(&rows).map_err(|error| error.to_string())?;
-    rows.into_iter()
+    let processes = rows
+        .into_iter()
         .map(|row| {
-            let fingerprint = format!("{row:?}");
+            // As in the product: how long it may drain is nothing that it is told.
+            let told = Row {
+                drain_ms: 0,
+                ..row.clone()
+            };
+            let fingerprint = format!("{told:?}");
             let own = std::env::current_exe().unwrap();
             let args = [vec!["child".to_owned(), row.name.clone()], row.verbs].concat();
             let listen = |peer: &String| Ok((format!("link.{peer}"), links.listener(peer)?));
@@ -110,7 +107,17 @@ fn read(plan: &Path, links: &mut monitor::Links) -> Result<Vec<ProcessSpec>, Str
                 fingerprint,
             })
         })
-        .collect()
+        .collect::<Result<_, String>>()?;
+    let timing = Timing {
+        backoff_min: Duration::from_millis(10),
+        backoff_max: Duration::from_millis(100),
+        alarm_deaths: 3,
+        stray_grace: Duration::from_millis(200),
+        tick: Duration::from_millis(500),
+        asleep: Duration::from_secs(1),
+        ..Timing::default()
+    };
+    Ok(Wanted { processes, timing })
 }
 
 /// A running monitor.
