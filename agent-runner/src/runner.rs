@@ -61,7 +61,7 @@ pub struct Runner {
     closed: BTreeSet<String>,
     /// Who waits for room for a process.
     queue: Queue,
-    /// When each session's process was started.
+    /// When each session's last process was started.
     since: BTreeMap<String, Instant>,
     /// How the memory stood last, and when.
     reading: Option<(Instant, Memory)>,
@@ -151,12 +151,19 @@ impl Runner {
             } = effect
             {
                 self.owners.insert(*launch, session.clone());
+                self.since.insert(session.clone(), now);
             }
         }
+        let before = self.sessions.len();
         self.sessions.retain(|_, session| !session.is_over());
-        self.owners
-            .retain(|_, session| self.sessions.contains_key(session));
         let sessions = &self.sessions;
+        // A step is a line of an agent's, and there may be hundreds of sessions.
+        if sessions.len() < before {
+            self.owners
+                .retain(|_, session| sessions.contains_key(session));
+            self.since
+                .retain(|session, _| sessions.contains_key(session));
+        }
         self.closed.retain(|session| {
             let gone = !sessions.contains_key(session);
             if gone {
@@ -206,25 +213,19 @@ impl Runner {
         self.look = None;
         // Each round starts one at most.
         for _ in 0..=self.sessions.len() {
-            let mut wants = Vec::new();
-            let mut live = Vec::new();
-            for (name, session) in &self.sessions {
-                match session.berth() {
-                    Berth::None => {}
-                    Berth::Wants { at, again } => wants.push((name.clone(), at, again)),
-                    berth => live.push(Live {
-                        since: *self.since.entry(name.clone()).or_insert(now),
-                        session: name.clone(),
-                        berth,
-                    }),
-                }
-            }
-            self.since
-                .retain(|name, _| live.iter().any(|live| live.session == *name));
+            let wants: Vec<_> = self
+                .sessions
+                .iter()
+                .filter_map(|(name, session)| match session.berth() {
+                    Berth::Wants { at, again } => Some((name.clone(), at, again)),
+                    _ => None,
+                })
+                .collect();
             self.queue.note(&wants);
             let Some(first) = self.queue.first().filter(|_| !self.draining) else {
                 return;
             };
+            let live = self.live(now);
             let name = first.session.clone();
             let fresh = |at: &Instant| now < *at + berths::FRESH;
             let reading = self.reading.filter(|(at, _)| fresh(at));
@@ -243,6 +244,8 @@ impl Runner {
             match room {
                 Room::Free => {
                     self.queue.served();
+                    // The next round counts it as young.
+                    self.since.insert(name.clone(), now);
                     if let Some(session) = self.sessions.get_mut(&name) {
                         session.start(&mut cx!(self, now, effects));
                     }
@@ -272,6 +275,22 @@ impl Runner {
                 }
             }
         }
+    }
+
+    /// The sessions with a process.
+    fn live(&self, now: Instant) -> Vec<Live> {
+        let mut live = Vec::new();
+        for (name, session) in &self.sessions {
+            let berth = session.berth();
+            if !matches!(berth, Berth::None | Berth::Wants { .. }) {
+                live.push(Live {
+                    since: self.since.get(name).copied().unwrap_or(now),
+                    session: name.clone(),
+                    berth,
+                });
+            }
+        }
+        live
     }
 
     /// The hub has committed everything it was told.
