@@ -29,7 +29,7 @@ use crate::daemon::own;
 use crate::home::{self, CONFIG_DIR};
 use crate::model::{Limits, ModelProxy, Upstream};
 use crate::options::{AgentKind, Login, Options};
-use crate::process::cage::Cage;
+use crate::process::cage::{Cage, Served};
 use crate::process::pump::{self, Framing, Hold, Order};
 use crate::process::scratch;
 use crate::process::spawn::{self, Spawn};
@@ -310,7 +310,10 @@ impl Agent {
             environment: &self.environment,
             work_dir: &work_dir,
             lock: None,
-            model_port: self.model.as_ref().map(ModelProxy::port),
+            served: Served {
+                model: self.model.as_ref().map(ModelProxy::port),
+                tools: None,
+            },
             cage: self.cage.as_ref(),
         }
         .start()?;

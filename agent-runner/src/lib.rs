@@ -36,6 +36,7 @@ pub mod runner;
 pub mod session;
 mod text;
 mod tls;
+mod tokens;
 pub mod tools;
 pub mod workspace;
 

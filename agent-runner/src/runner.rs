@@ -5,6 +5,7 @@
 //! before its prompt came never runs; what the hub does not know of is ended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,6 +51,7 @@ pub struct NotForUs;
 pub struct Runner {
     options: Arc<Options>,
     tools: Arc<Catalogue>,
+    program: PathBuf,
     nonce: String,
     board: Board,
     sessions: BTreeMap<String, Box<dyn Session>>,
@@ -78,6 +80,7 @@ macro_rules! cx {
             now: $now,
             options: &$runner.options,
             tools: &$runner.tools,
+            program: &$runner.program,
             board: &mut $runner.board,
             effects: $effects,
             launches: &mut $runner.launches,
@@ -87,11 +90,17 @@ macro_rules! cx {
 }
 
 impl Runner {
-    /// `nonce` is unlike that of any other run of any runner.
-    pub fn new(options: Arc<Options>, tools: Arc<Catalogue>, nonce: String) -> Runner {
+    /// `program` is this very program; `nonce` is unlike that of any other run of any runner.
+    pub fn new(
+        options: Arc<Options>,
+        tools: Arc<Catalogue>,
+        program: PathBuf,
+        nonce: String,
+    ) -> Runner {
         Runner {
             options,
             tools,
+            program,
             nonce,
             board: Board::default(),
             sessions: BTreeMap::new(),
@@ -403,7 +412,7 @@ impl Runner {
                 .entry(name.clone())
                 .or_insert_with(|| match self.options.kind {
                     AgentKind::ClaudeCode => Box::new(ClaudeSession::new(name, now)),
-                    AgentKind::Acp => Box::new(AcpSession::new(name, now)),
+                    AgentKind::Acp => Box::new(AcpSession::new(name, Arc::clone(&self.tools), now)),
                     AgentKind::Command => Box::new(CommandSession::new(name)),
                 });
         session.prompt(prompt, images, &mut cx);

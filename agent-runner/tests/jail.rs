@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use agent_runner::jail::kernel::System;
-use agent_runner::jail::model_port::ModelPort;
 use agent_runner::jail::options::{Mode, Network, Sandbox};
+use agent_runner::jail::passage::Passage;
 use agent_runner::jail::policy::{self, Inmate, Kernel};
 use agent_runner::jail::{Jail, Net, Shape};
 use agent_runner::process::launch;
@@ -72,6 +72,7 @@ impl Place {
             environment: env,
             claude: false,
             model_port: None,
+            tools_port: None,
             read: &[],
             write: &[],
             owned: &[],
@@ -485,7 +486,7 @@ async fn with_no_network_the_model_is_reached_and_nothing_else() {
     let Net::Closed(Some(way)) = &jail.net else {
         panic!("{jail:?}")
     };
-    let serving = tokio::spawn(ModelPort::open(way).unwrap().serve());
+    let serving = tokio::spawn(Passage::open(way).unwrap().serve());
     let said = tokio::task::spawn_blocking(move || command.output().unwrap());
     let (called, said) = tokio::join!(model.accept(), said);
     called.unwrap();
@@ -501,7 +502,7 @@ async fn with_no_network_the_model_is_reached_and_nothing_else() {
     let Net::Closed(Some(way)) = &jail.net else {
         panic!("{jail:?}")
     };
-    let serving = tokio::spawn(ModelPort::open(way).unwrap().serve());
+    let serving = tokio::spawn(Passage::open(way).unwrap().serve());
     let said = tokio::task::spawn_blocking(move || command.output().unwrap());
     assert_eq!(results(&said.await.unwrap())["tcp"], "ECONNREFUSED");
     serving.await.unwrap();

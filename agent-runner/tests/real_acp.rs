@@ -26,6 +26,10 @@ enum Agent {
 
 impl Agent {
     async fn start(self) -> (Desk, FakeModel) {
+        self.start_with(json!({"sandbox": "off"})).await
+    }
+
+    async fn start_with(self, more: Value) -> (Desk, FakeModel) {
         let model = FakeModel::start().await.unwrap();
         let path = format!("{}:/usr/bin:/bin", set("BULKHEAD_NODE"));
         let options = match self {
@@ -54,7 +58,9 @@ impl Agent {
         };
         let mut options: Value = options;
         options["kind"] = json!("acp");
-        options["sandbox"] = json!("off");
+        if let (Value::Object(options), Value::Object(more)) = (&mut options, more) {
+            options.extend(more);
+        }
         (Desk::start(options).await, model)
     }
 
@@ -66,6 +72,79 @@ impl Agent {
             Agent::OpenCode => "bash",
         };
         format!("#tool {name} {input}")
+    }
+}
+
+async fn said(desk: &Desk, turn: &str, prompt: &str) -> String {
+    desk.prompt("s", turn, prompt);
+    // Of what it asks here everything is allowed.
+    let mut allowed = 0;
+    loop {
+        let news = |turn: &Turn| turn.outcome.is_some() || turn.questions.len() > allowed;
+        let turn = desk.turn(turn, news).await;
+        if turn.outcome.is_some() {
+            break;
+        }
+        for question in turn.questions.iter().skip(allowed) {
+            desk.decide(question, Decision::Allow);
+        }
+        allowed = turn.questions.len();
+    }
+    desk.answer(turn).await.texts().join("\n")
+}
+
+async fn calls_of_the_operators_tools(agent: Agent) {
+    const CANARY: &str = "canary-of-a-tool-51d7";
+    let script = "cat; test -n \"$ORDERS_KEY\" && echo $ORDERS_KEY is there";
+    let order = json!({
+        "name": "order", "description": "Looks an order up.", "command": ["sh", "-c", script],
+        "input": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}},
+        "secrets": {"ORDERS_KEY": CANARY},
+    });
+    // Closed in as usual, but for where its program lies.
+    let node = std::path::PathBuf::from(set("BULKHEAD_NODE"));
+    let read = json!([node.parent().unwrap()]);
+    let more = json!({"sandbox": {"read": read}, "home_dirs": [".claude", ".config", ".local", ".cache"],
+        "tools": [order]});
+    let (desk, _model) = agent.start_with(more).await;
+    let call = |name: &str, input: &str| match agent {
+        Agent::Claude => format!("#tool mcp__bulkhead__{name} {input}"),
+        Agent::OpenCode => format!("#tool bulkhead_{name} {input}"),
+    };
+    let text = said(&desk, "order", &call("order", "{\"id\": 7}")).await;
+    assert!(
+        text.contains("{\"id\":7}") && text.contains("[secret] is there"),
+        "{text}"
+    );
+    let text = said(&desk, "junk", &call("order", "{\"id\": \"x\"}")).await;
+    assert!(!text.contains("is there"), "{text}");
+    let text = said(&desk, "time", &call("current_time", "{}")).await;
+    assert!(text.contains("UTC"), "{text}");
+
+    std::fs::write(desk.work().join("plot.png"), "a plot").unwrap();
+    let send = call("send_file", "{\"path\": \"plot.png\"}");
+    let text = said(&desk, "file", &format!("#say Here:\n{send}\n#say done")).await;
+    assert_eq!(text, "Here:\ndone");
+    let turn = desk.answer("file").await;
+    let place = |wanted: fn(&TurnEvent) -> bool| turn.events.iter().position(wanted).unwrap();
+    let here = place(|event| matches!(event, TurnEvent::Text { text, .. } if text == "Here:"));
+    let file = place(|event| matches!(event, TurnEvent::File { .. }));
+    assert!(here < file, "{turn:#?}");
+
+    // What the agent can see of itself and of what it has started holds no secret.
+    let look = agent.shell("env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'");
+    let text = said(&desk, "look", &look).await;
+    assert!(text.contains("PATH=") && !text.contains(CANARY), "{text}");
+    assert!(!desk.log().contains(CANARY));
+    // The token stands in no argument, inside or outside.
+    let passes = std::fs::read_dir(desk.dir.path().join("state/tools")).unwrap();
+    for pass in passes.flatten() {
+        let pass = std::fs::read_to_string(pass.path()).unwrap();
+        let token = pass.trim().split_once(' ').unwrap().1;
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        for line in all.filter_map(|it| std::fs::read(it.path().join("cmdline")).ok()) {
+            assert!(!String::from_utf8_lossy(&line).contains(token));
+        }
     }
 }
 
@@ -189,4 +268,16 @@ async fn claude_over_acp_is_stopped_with_what_it_started() {
 #[ignore = "needs opencode in BULKHEAD_OPENCODE"]
 async fn opencode_is_stopped_with_what_it_started() {
     a_stop(Agent::OpenCode).await;
+}
+
+#[tokio::test]
+#[ignore = "needs claude-agent-acp in BULKHEAD_CLAUDE_ACP"]
+async fn claude_over_acp_calls_the_operators_tools() {
+    calls_of_the_operators_tools(Agent::Claude).await;
+}
+
+#[tokio::test]
+#[ignore = "needs opencode in BULKHEAD_OPENCODE"]
+async fn opencode_calls_the_operators_tools() {
+    calls_of_the_operators_tools(Agent::OpenCode).await;
 }

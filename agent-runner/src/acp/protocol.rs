@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use agent_client_protocol_schema::ProtocolVersion;
 use agent_client_protocol_schema::v1::{
     CancelNotification, ContentBlock, ContentChunk, Error, ErrorCode, ImageContent, Implementation,
-    InitializeRequest, InitializeResponse, LoadSessionRequest, NewSessionRequest, PromptRequest,
-    RequestPermissionRequest, ResumeSessionRequest, SessionNotification, SessionUpdate, StopReason,
-    TextContent, ToolCallStatus, ToolCallUpdateFields, UsageUpdate,
+    InitializeRequest, InitializeResponse, LoadSessionRequest, McpServer, NewSessionRequest,
+    PromptRequest, RequestPermissionRequest, ResumeSessionRequest, SessionNotification,
+    SessionUpdate, StopReason, TextContent, ToolCallStatus, ToolCallUpdateFields, UsageUpdate,
 };
 use ipc_schema::{Decision, Fault, Question, TurnEvent};
 use serde::Serialize;
@@ -107,6 +107,8 @@ pub struct Beginning {
     pub conversation: Option<String>,
     /// How to log in, an id of the agent's; none: it is logged in, or says that it is not.
     pub login: Option<String>,
+    /// Servers of tools that it is to start.
+    pub servers: Vec<McpServer>,
 }
 
 /// What a prompt is to be run with.
@@ -471,18 +473,30 @@ impl Protocol {
             logged_in,
             lost,
         };
+        let servers = self.beginning.servers.clone();
         let act = match old {
             // Without a replay, where that can be had.
             Some(old) if self.offer.resume => self.request(
                 "session/resume",
                 // Some want the list even if there is nothing in it.
-                &with_servers(&ResumeSessionRequest::new(old, cwd)),
+                &with_servers(&ResumeSessionRequest::new(old, cwd).mcp_servers(servers)),
                 now,
             ),
-            Some(old) => self.request("session/load", &LoadSessionRequest::new(old, cwd), now),
-            None => self.request("session/new", &NewSessionRequest::new(cwd), now),
+            Some(old) => {
+                let load = LoadSessionRequest::new(old, cwd).mcp_servers(servers);
+                self.request("session/load", &load, now)
+            }
+            None => self.begins(now),
         };
         vec![act]
+    }
+
+    /// Asks for a new conversation.
+    fn begins(&mut self, now: Instant) -> Act {
+        let beginning = &self.beginning;
+        let new = NewSessionRequest::new(beginning.cwd.clone());
+        let new = new.mcp_servers(beginning.servers.clone());
+        self.request("session/new", &new, now)
     }
 
     fn opened(
@@ -509,8 +523,7 @@ impl Protocol {
                     logged_in,
                     lost: Some("the agent no longer has it".into()),
                 };
-                let new = NewSessionRequest::new(self.beginning.cwd.clone());
-                return vec![self.request("session/new", &new, now)];
+                return vec![self.begins(now)];
             }
             Err(error) => {
                 let mut fault = words::failed(&error, &self.offer);
@@ -627,6 +640,16 @@ impl Protocol {
         acts.extend(self.asks.cancel());
         acts.extend(self.used());
         acts.push(Act::Over(over));
+        acts
+    }
+
+    /// What was said so far is whole: something that was not said comes next.
+    pub fn flush(&mut self) -> Vec<Act> {
+        let Some(flight) = &mut self.flight else {
+            return Vec::new();
+        };
+        let mut acts = flight.goes_on();
+        acts.extend(flight.flush());
         acts
     }
 

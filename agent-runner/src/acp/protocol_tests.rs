@@ -14,6 +14,7 @@ const HELLO: &str = r#"{"protocolVersion":1,"agentCapabilities":{"loadSession":t
 
 fn beginning(conversation: Option<&str>) -> Beginning {
     Beginning {
+        servers: Vec::new(),
         cwd: "/w".into(),
         conversation: conversation.map(str::to_owned),
         login: None,

@@ -31,11 +31,13 @@ use super::transcript::{Block, block_id};
 use super::words;
 use crate::session::Image;
 use crate::text;
-use crate::tools::mcp::{Call, Heard, Said, Talk};
+use crate::tools::mcp::{Call, Client, Heard, Said, Talk};
 use crate::tools::{self, Catalogue};
 
 /// How long `idle` may take after `result`, and a `result` after a prompt's bare echo.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Its one client of the runner's tools.
+const CLIENT: Client = 0;
 /// What is kept of text that is being written, for show.
 const PARTIAL_BYTES: usize = 4096;
 /// The longest thought that is told, in bytes; more of it is left out.
@@ -197,7 +199,7 @@ impl Protocol {
 
     /// A tool is done. Whether somebody still waits for it is seen here.
     pub fn called(&mut self, call: u64, said: &Said) -> Option<Act> {
-        let message = self.talk.called(call, said)?;
+        let (_, message) = self.talk.called(call, said)?;
         let request = self.calls.remove(&call)?;
         Some(Act::Write(mcp(&request, &message)))
     }
@@ -390,7 +392,7 @@ impl Protocol {
         }
         // Every message wants an answer here, also one that is none of a request's.
         let nothing = || json!({"jsonrpc": "2.0", "id": 0, "result": {}});
-        match self.talk.hear(message) {
+        match self.talk.hear(CLIENT, message) {
             Heard::Answer(answer) => vec![Act::Write(mcp(&request, &answer))],
             Heard::Nothing => vec![Act::Write(mcp(&request, &nothing()))],
             Heard::Cancel(call) => {

@@ -19,12 +19,14 @@ use crate::home;
 use crate::jail::denial::Judge;
 use crate::jail::kernel::System;
 use crate::model::ModelProxy;
+use crate::process::cage::Served;
 use crate::process::memory;
 use crate::process::pump::{self, Framing, Order};
 use crate::process::spawn::Spawn;
 use crate::process::sweep;
 use crate::process::tail::{self, Tail};
 use crate::session::{Effect, Event, Prepared, What};
+use crate::tools::door::Door;
 
 impl Shell {
     pub(super) fn effect(&mut self, effect: Effect) {
@@ -158,6 +160,15 @@ impl Shell {
                 most,
             } => self.call(launch, &session, call, most),
             Effect::Uncall { launch, call } => self.calls.end(launch, call),
+            Effect::Mcp {
+                launch,
+                client,
+                message,
+            } => {
+                if let Some(door) = &self.door {
+                    door.say(launch, client, message);
+                }
+            }
             Effect::Grant { rules } => self.grants.add(rules),
             Effect::AwaitNothing { launch } => {
                 if let Some(tail) = self.tails.get_mut(&launch) {
@@ -322,14 +333,27 @@ impl Shell {
             Ok(work_dir) => work_dir,
             Err(words) => return self.tell(launch, Event::NotLaunched(Fault::Agent { words })),
         };
+        let mut beside = self.spaces.beside(session).and(volume);
+        if let Some(door) = &self.door {
+            match door.admit(launch) {
+                Ok(pass) => beside.read.extend([self.program.clone(), pass]),
+                Err(error) => {
+                    let words = format!("the agent cannot be offered its tools: {error}");
+                    return self.tell(launch, Event::NotLaunched(Fault::Agent { words }));
+                }
+            }
+        }
         let spawn = Spawn {
             program: self.options.program(),
             arguments: &arguments,
             environment: &environment,
             work_dir: &work_dir,
-            beside: self.spaces.beside(session).and(volume),
+            beside,
             lock: self.lock_of(launch),
-            model_port: self.model.as_ref().map(ModelProxy::port),
+            served: Served {
+                model: self.model.as_ref().map(ModelProxy::port),
+                tools: self.door.as_ref().map(Door::port),
+            },
             cage: self.cage.as_ref(),
         };
         match spawn.start() {

@@ -38,7 +38,8 @@ use crate::process::tail::Tail;
 use crate::process::{launch, scratch, sweep};
 use crate::runner::{Input, Runner};
 use crate::session::{Effect, Event, What};
-use crate::tools::Catalogue;
+use crate::tools::door::{self, Door};
+use crate::tools::{Catalogue, bridge};
 use crate::workspace::Workspaces;
 use crate::workspace::git::{Git, Own};
 
@@ -148,9 +149,18 @@ impl Peer for AgentRunner {
                 }
             }
         }
-        Shell::new(options, Arc::new(tools), context, locks, model, cage)
-            .run()
-            .await
+        let program = std::env::current_exe().map_err(|e| Stop::Failed(e.into()))?;
+        Shell::new(
+            options,
+            Arc::new(tools),
+            program,
+            context,
+            locks,
+            model,
+            cage,
+        )
+        .run()
+        .await
     }
 }
 
@@ -195,6 +205,10 @@ struct Shell {
     /// Prompts that wait for what came with them.
     files: Files,
     calls: Calls,
+    /// The way to the tools of agents that come to them by themselves.
+    door: Option<Door>,
+    /// This very program.
+    program: PathBuf,
     /// Where sessions work that have a directory of their own.
     spaces: Workspaces,
     /// Children of ours that are no agents.
@@ -216,6 +230,7 @@ impl Shell {
     fn new(
         options: Options,
         tools: Arc<Catalogue>,
+        program: PathBuf,
         mut context: PeerContext,
         locks: Locks,
         model: Option<ModelProxy>,
@@ -231,8 +246,10 @@ impl Shell {
         let git = Git::new(of_agents("PATH"), of_agents("HOME"), own.clone());
         let wanted = options.workspace == Workspace::Worktree;
         Shell {
-            runner: Runner::new(Arc::clone(&options), tools, nonce),
+            runner: Runner::new(Arc::clone(&options), tools, program.clone(), nonce),
             calls: Calls::new(),
+            door: None,
+            program,
             spaces: Workspaces::new(options.work_dir.clone(), wanted, git),
             own,
             placing: HashMap::new(),
@@ -265,6 +282,15 @@ impl Shell {
     async fn run(mut self) -> Result<(), Stop> {
         let mut children =
             signal(SignalKind::child()).map_err(|error| Stop::Failed(error.into()))?;
+        if self.options.kind == AgentKind::Acp {
+            let (state_dir, events) = (&self.options.state_dir, self.outbox.clone());
+            let door = Door::open(state_dir, door::Limits::default(), events).await;
+            self.door = Some(door.map_err(|error| {
+                Stop::Failed(anyhow::anyhow!(
+                    "the way to the agents' tools cannot be opened: {error}"
+                ))
+            })?);
+        }
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut clean = tokio::time::interval(CLEAN);
@@ -490,6 +516,9 @@ impl Shell {
             if let Some(model) = &self.model {
                 model.revoke(launch);
             }
+            if let Some(door) = &self.door {
+                door.shut(launch);
+            }
             self.holds.remove(&launch);
             let jail = self.jails.remove(&launch).into_iter();
             scratch::remove_later(jail.map(|(scratch, _)| scratch).collect());
@@ -585,6 +614,7 @@ pub fn main() -> std::process::ExitCode {
         Some(first) if first == launch::FLAG => return launch::become_agent(arguments),
         Some(first) if first == launch::TOOL_FLAG => return launch::become_tool(arguments),
         Some(first) if first == jailed::FLAG => return launch::stay_with_agent(arguments),
+        Some(first) if first == bridge::FLAG => return bridge::main(arguments),
         _ => {}
     }
     // An agent may run as the same user: it is not to look into this memory, nor to read our

@@ -89,6 +89,7 @@ async fn talk(
         cwd: agent.work_dir.clone(),
         conversation: None,
         login: options.auth_method.clone(),
+        servers: Vec::new(),
     };
     let nonce = agent.claim.mark.clone();
     let mut protocol = Protocol::new(nonce, beginning, NO_ANSWER);

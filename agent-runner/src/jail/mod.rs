@@ -4,8 +4,8 @@
 //! [`presets`] and what the [`kernel`] has ([`repository`]: which repository is the agent's); its word is a [`Jail`], which the runner hands to the
 //! process that becomes the agent. That process closes the jail around itself: [`own`] gives it
 //! namespaces and a file tree of its own, [`view`] builds that tree, [`fence`] is Landlock and
-//! [`seccomp`] the filter of system calls. [`model_port`] leads to a model where
-//! there is no network. [`bubblewrap`] is the other way to build one. [`denial`] tells
+//! [`seccomp`] the filter of system calls. [`passage`] leads to what the runner
+//! serves where there is no network. [`bubblewrap`] is the other way to build one. [`denial`] tells
 //! afterwards what a jail refused.
 //!
 //! Promises:
@@ -21,9 +21,9 @@ pub mod bubblewrap;
 pub mod denial;
 pub mod fence;
 pub mod kernel;
-pub mod model_port;
 pub mod options;
 pub mod own;
+pub mod passage;
 pub mod policy;
 pub mod presets;
 pub mod repository;
@@ -114,16 +114,17 @@ pub enum Net {
     Full,
     /// TCP to these ports, wherever; no UDP, and no listening, on Unix sockets neither.
     Ports(Vec<u16>),
-    /// None; in an own file tree a loopback of its own, and on it at most the model.
-    Closed(Option<Model>),
+    /// None; in an own file tree a loopback of its own, and on it at most what is let in.
+    Closed(Option<LetIn>),
 }
 
-/// A model on this machine's loopback, brought into a jail that has no network.
+/// What serves on this machine's loopback and is let into a jail that has no network: the model, and
+/// the runner's tools.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Model {
-    /// The port on 127.0.0.1, inside and outside.
-    pub port: u16,
-    /// Where the runner waits for the listener that is made inside.
+pub struct LetIn {
+    /// Ports on 127.0.0.1, the same inside and outside; at most [`passage::PORTS`].
+    pub ports: Vec<u16>,
+    /// Where the runner waits for the listeners that are made inside.
     pub socket: PathBuf,
 }
 

@@ -124,10 +124,10 @@ pub fn inner(
     close(VERDICT_FD).map_err(Broken::step("close a pipe"))?;
     // Held to the end: by its end the runner knows ours.
     let mut _to_runner = None;
-    if let Net::Closed(model) = &jail.net {
+    if let Net::Closed(let_in) = &jail.net {
         bring_up_loopback()?;
-        if let Some(model) = model {
-            _to_runner = Some(hand_out_listener(model)?);
+        if let Some(let_in) = let_in {
+            _to_runner = Some(hand_out_listeners(let_in)?);
         }
     }
     // Its alone: who changes the root of a namespace changes it for everyone in it.
@@ -272,20 +272,22 @@ fn loopback_up() -> Vec<u8> {
     message
 }
 
-/// A listener on the jail's own loopback, for the runner to answer on.
-fn hand_out_listener(model: &super::Model) -> Result<UnixStream, Broken> {
-    let failed = |error| Broken::Step("listen for the model", error);
-    let listener = TcpListener::bind(("127.0.0.1", model.port)).map_err(failed)?;
-    let stream = UnixStream::connect(&model.socket)
-        .map_err(Broken::at("tell the runner at", &model.socket))?;
-    let descriptors = [listener.as_raw_fd()];
+/// Listeners on the jail's own loopback, for the runner to answer on.
+fn hand_out_listeners(let_in: &super::LetIn) -> Result<UnixStream, Broken> {
+    let failed = |error| Broken::Step("listen for the runner", error);
+    let ports = let_in.ports.iter();
+    let listeners = ports.map(|port| TcpListener::bind(("127.0.0.1", *port)));
+    let listeners: Vec<TcpListener> = listeners.collect::<Result<_, _>>().map_err(failed)?;
+    let stream = UnixStream::connect(&let_in.socket)
+        .map_err(Broken::at("tell the runner at", &let_in.socket))?;
+    let descriptors: Vec<_> = listeners.iter().map(|it| it.as_raw_fd()).collect();
     sendmsg::<UnixAddr>(
         stream.as_raw_fd(),
-        &[std::io::IoSlice::new(b"m")],
+        &[std::io::IoSlice::new(b"p")],
         &[ControlMessage::ScmRights(&descriptors)],
         MsgFlags::empty(),
         None,
     )
-    .map_err(Broken::step("hand out the listener"))?;
+    .map_err(Broken::step("hand out listeners"))?;
     Ok(stream)
 }

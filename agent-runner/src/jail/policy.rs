@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::options::{Mode, Network, Sandbox};
 use super::presets::{self, Open, Place, Preset};
 use super::repository::{self, Trust};
-use super::{Access, Grant, Jail, Limits, Model, Net, Shape};
+use super::{Access, Grant, Jail, LetIn, Limits, Net, Shape};
 
 /// A look at the file tree.
 pub trait Disk {
@@ -48,6 +48,8 @@ pub struct Inmate<'a> {
     pub claude: bool,
     /// The port of the runner's own way to the model on 127.0.0.1, if it has one.
     pub model_port: Option<u16>,
+    /// The port of the runner's tools on 127.0.0.1, if it is offered any there.
+    pub tools_port: Option<u16>,
     /// What it must read beside: plugins.
     pub read: &'a [PathBuf],
     /// What it must write beside: a volume.
@@ -324,24 +326,34 @@ fn net(sandbox: &Sandbox, inmate: &Inmate<'_>, shape: Shape, kernel: &Kernel) ->
                 .filter_map(|name| inmate.environment.get(*name));
             let also = proxies.filter_map(|proxy| address(proxy)).chain(model);
             let mut ports: BTreeSet<u16> = sandbox.ports.iter().copied().collect();
-            ports.extend(also.map(|(_, port)| port));
+            ports.extend(also.map(|(_, port)| port).chain(inmate.tools_port));
             // Names.
             ports.insert(53);
             Ok(Net::Ports(ports.into_iter().collect()))
         }
-        Network::None => match (model, shape, &kernel.namespaces) {
-            (None, _, _) => Ok(Net::Closed(None)),
-            (Some(_), Shape::Bubblewrap, _) => Err(Lack::Bubblewrap("none")),
-            (Some((false, _)), _, _) => Err(Lack::Model),
-            (Some((true, port)), Shape::Own, _) => Ok(Net::Closed(Some(Model {
-                port,
-                socket: inmate.socket.to_owned(),
-            }))),
-            (Some((true, _)), Shape::Shared, why) => {
-                let why = why.as_ref().err().cloned().unwrap_or_default();
-                Err(Lack::Namespaces(why))
+        Network::None => {
+            if let Some((false, _)) = model
+                && shape != Shape::Bubblewrap
+            {
+                return Err(Lack::Model);
             }
-        },
+            let model = model.map(|(_, port)| port);
+            let ports: BTreeSet<u16> = model.into_iter().chain(inmate.tools_port).collect();
+            if ports.is_empty() {
+                return Ok(Net::Closed(None));
+            }
+            match (shape, &kernel.namespaces) {
+                (Shape::Own, _) => Ok(Net::Closed(Some(LetIn {
+                    ports: ports.into_iter().collect(),
+                    socket: inmate.socket.to_owned(),
+                }))),
+                (Shape::Bubblewrap, _) => Err(Lack::Bubblewrap("none")),
+                (Shape::Shared, why) => {
+                    let why = why.as_ref().err().cloned().unwrap_or_default();
+                    Err(Lack::Namespaces(why))
+                }
+            }
+        }
     }
 }
 

@@ -66,6 +66,7 @@ struct Case {
     sandbox: Sandbox,
     kernel: Kernel,
     claude: bool,
+    tools_port: Option<u16>,
 }
 
 impl Default for Case {
@@ -76,6 +77,7 @@ impl Default for Case {
             sandbox: Sandbox::default(),
             kernel: kernel(6, true),
             claude: true,
+            tools_port: None,
         }
     }
 }
@@ -88,6 +90,7 @@ impl Case {
             environment: &self.environment,
             claude: self.claude,
             model_port: None,
+            tools_port: self.tools_port,
             read: &[],
             write: &[],
             owned: &[],
@@ -394,10 +397,29 @@ fn the_model_is_reached_whatever_the_network() {
         ports(&[53, 99, 8080])
     );
     assert_eq!(of(Network::None, "https://x"), Err(Lack::Model));
-    let Ok(Net::Closed(Some(model))) = of(Network::None, "http://127.0.0.1:77") else {
+    let Ok(Net::Closed(Some(let_in))) = of(Network::None, "http://127.0.0.1:77") else {
         panic!("no way to the model")
     };
-    assert_eq!(model.port, 77);
+    assert_eq!(let_in.ports, [77]);
+    let tools = |network, base: &str| {
+        let case = Case {
+            sandbox: Sandbox {
+                network,
+                ..Sandbox::default()
+            },
+            environment: environment_of(&[("ANTHROPIC_BASE_URL", base)]),
+            tools_port: Some(88),
+            ..Case::default()
+        };
+        case.decide(&Told::default())
+            .map(|decided| decided.jail.net)
+    };
+    assert_eq!(tools(Network::Ports, "https://x"), ports(&[53, 88, 443]));
+    assert_eq!(tools(Network::None, "https://x"), Err(Lack::Model));
+    let Ok(Net::Closed(Some(let_in))) = tools(Network::None, "http://127.0.0.1:77") else {
+        panic!("no way to the tools")
+    };
+    assert_eq!(let_in.ports, [77, 88]);
     let usual = Case {
         sandbox: Sandbox {
             network: Network::Ports,

@@ -15,7 +15,6 @@
 mod relay;
 mod request;
 mod serve;
-mod token;
 mod upstream;
 mod words;
 
@@ -29,8 +28,8 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use self::serve::Shared;
-use self::token::Tokens;
 pub use self::upstream::{DEFAULT as ANTHROPIC, Upstream};
+use crate::tokens::{Bounds, Tokens};
 
 /// What an agent is told to call in place of the model's API.
 const BASE_URL: &str = "ANTHROPIC_BASE_URL";
@@ -106,7 +105,10 @@ impl ModelProxy {
         let client = upstream.client(&limits).map_err(io::Error::other)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let tokens = Arc::new(Tokens::new(&limits));
+        let tokens = Arc::new(Tokens::new(Bounds {
+            requests: limits.requests,
+            connections: limits.connections,
+        }));
         let shared = Shared {
             upstream,
             client,

@@ -11,7 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use super::token::Leave;
+use crate::tokens::Leave;
 
 /// Why a body breaks off.
 pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;

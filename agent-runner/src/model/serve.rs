@@ -16,12 +16,12 @@ use reqwest::Client;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
+use super::Limits;
 use super::relay::{self, Body, Upload};
 use super::request::{self, Wanted};
-use super::token::{NoLeave, Tokens};
 use super::upstream::{self, Upstream};
 use super::words::{self, Trouble};
-use super::{Limits, token};
+use crate::tokens::{Leave, NoLeave, Place, Tokens};
 
 /// How long to wait where the system has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -62,7 +62,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// What is known of a connection.
 struct Caller {
     shared: Arc<Shared>,
-    place: token::Place,
+    place: Place,
     /// It has shown an agent's token.
     known: watch::Sender<bool>,
 }
@@ -74,7 +74,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, unwanted: oneshot::Receiv
     let (known, mut is_known) = watch::channel(false);
     let caller = Arc::new(Caller {
         shared,
-        place: token::Place::default(),
+        place: Place::default(),
         known,
     });
     let service = service_fn(move |request| {
@@ -158,7 +158,7 @@ impl Shared {
         &self,
         request: Request<Incoming>,
         wanted: Wanted,
-        mut leave: token::Leave,
+        mut leave: Leave,
     ) -> Result<Response<Body>, Trouble> {
         if wanted != Wanted::Api {
             return Err(Trouble::Path);
@@ -215,11 +215,7 @@ impl Shared {
     }
 
     /// The body of an error, without the key.
-    async fn error(
-        &self,
-        body: reqwest::Body,
-        leave: &mut token::Leave,
-    ) -> Result<Vec<u8>, Trouble> {
+    async fn error(&self, body: reqwest::Body, leave: &mut Leave) -> Result<Vec<u8>, Trouble> {
         let read = Limited::new(body, self.limits.error).collect();
         let read = tokio::select! {
             read = read => read,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ipc_schema::Fault;
 
 use crate::jail::kernel::{self, System};
-use crate::jail::model_port::ModelPort;
 use crate::jail::options::{Mode, Sandbox};
+use crate::jail::passage::Passage;
 use crate::jail::policy::{self, Inmate, Kernel, Lack};
 use crate::jail::{Jail, Net};
 use crate::options::{AgentKind, Options};
@@ -32,6 +32,16 @@ pub struct Cage {
     scratches: PathBuf,
 }
 
+/// Ports of 127.0.0.1 on which the runner serves an agent: they must be in its reach, whatever else is
+/// not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Served {
+    /// The way to its model.
+    pub model: Option<u16>,
+    /// The tools.
+    pub tools: Option<u16>,
+}
+
 /// A jail that is ready for one start.
 #[derive(Debug)]
 pub struct Ready {
@@ -39,8 +49,8 @@ pub struct Ready {
     pub jail: Jail,
     /// It, as the launcher reads it.
     pub told: String,
-    /// The model's way in, if it needs one.
-    pub model: Option<ModelPort>,
+    /// The way to what the runner serves, if it needs one.
+    pub passage: Option<Passage>,
 }
 
 impl Cage {
@@ -106,14 +116,14 @@ impl Cage {
         work_dir: &Path,
         environment: &mut BTreeMap<String, String>,
         mark: &str,
-        model_port: Option<u16>,
+        served: Served,
         beside: &Beside,
     ) -> Result<Ready, Fault> {
         let fault = |words: String| Fault::Agent { words };
         let name = mark.rsplit('/').next().unwrap_or(mark);
         let scratch = scratch::new(&self.scratches);
         let short: String = name.chars().take(8).collect();
-        let socket = self.scratches.join(format!("{short}.model"));
+        let socket = self.scratches.join(format!("{short}.way"));
         let home = environment.get("HOME").map(PathBuf::from);
         let below = |home: PathBuf| self.homes.iter().map(move |dir| home.join(dir));
         let homes: Vec<PathBuf> = home.into_iter().flat_map(below).collect();
@@ -129,7 +139,8 @@ impl Cage {
             work_dir,
             environment,
             claude: self.claude,
-            model_port,
+            model_port: served.model,
+            tools_port: served.tools,
             read: &read,
             write: &write,
             owned: &self.owned,
@@ -154,11 +165,11 @@ impl Cage {
                 tracing::warn!(dir = %dir.display(), %error, "a directory for the agent cannot be made");
             }
         }
-        let model =
+        let passage =
             match &jail.net {
-                Net::Closed(Some(model)) => {
-                    let port = ModelPort::open(model);
-                    Some(port.map_err(|error| {
+                Net::Closed(Some(let_in)) => {
+                    let passage = Passage::open(let_in);
+                    Some(passage.map_err(|error| {
                         fault(unjailed(&format!("{}: {error}", socket.display())))
                     })?)
                 }
@@ -169,7 +180,11 @@ impl Cage {
         for (name, value) in policy::environment(&jail) {
             environment.insert(name.to_owned(), value);
         }
-        Ok(Ready { jail, told, model })
+        Ok(Ready {
+            jail,
+            told,
+            passage,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ const CHUNK: usize = 64 << 10;
 pub enum Read {
     /// A line, without its end; bytes that are no UTF-8 are replaced.
     Line(String),
-    /// A line of more than [`LINE_BYTES`] was passed over.
+    /// A line that was too long was passed over.
     Overlong,
 }
 
@@ -28,21 +28,34 @@ pub struct Lines<R> {
     /// Read, and not given out; searched for an end up to `searched`.
     bytes: Vec<u8>,
     searched: usize,
+    /// The longest line, bytes.
+    most: usize,
     /// In the midst of a line that is too long.
     skips: bool,
     ended: bool,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Reads from there.
+    /// Reads lines of up to [`LINE_BYTES`] from there.
     pub fn new(from: R) -> Lines<R> {
+        Lines::bounded(from, LINE_BYTES)
+    }
+
+    /// Reads lines of up to `most` bytes from there.
+    pub fn bounded(from: R, most: usize) -> Lines<R> {
         Lines {
             from,
+            most,
             bytes: Vec::new(),
             searched: 0,
             skips: false,
             ended: false,
         }
+    }
+
+    /// From here on lines may have up to `most` bytes.
+    pub fn set_bound(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// The next line; `None` at the end. Safe to drop in mid-wait.
@@ -66,7 +79,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 }));
             }
             self.searched = self.bytes.len();
-            if self.searched > LINE_BYTES {
+            if self.searched > self.most {
                 self.skips = true;
             }
             if self.skips {

@@ -11,7 +11,7 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use ipc_schema::Fault;
 use nix::unistd::{AccessFlags, access};
 
-use super::cage::Cage;
+use super::cage::{Cage, Served};
 use super::{launch, sweep};
 use crate::beneath::Dir;
 use crate::jail::Jail;
@@ -33,9 +33,8 @@ pub struct Spawn<'a> {
     pub work_dir: &'a Dir,
     /// What it holds as long as it lives.
     pub lock: Option<File>,
-    /// The port of 127.0.0.1 that it must be able to reach, whatever else it may not: the way to its
-    /// model.
-    pub model_port: Option<u16>,
+    /// What the runner serves it on loopback.
+    pub served: Served,
     /// What it uses beside its working directory.
     pub beside: Beside,
     /// How it is jailed; none = it is not.
@@ -70,13 +69,13 @@ impl Spawn<'_> {
                 self.work_dir.path(),
                 &mut environment,
                 &mark,
-                self.model_port,
+                self.served,
                 &self.beside,
             )?;
             told = ready.told;
             jail = Some(ready.jail);
-            if let Some(model) = ready.model {
-                tokio::spawn(model.serve());
+            if let Some(passage) = ready.passage {
+                tokio::spawn(passage.serve());
             }
         }
         // This very program, also after an upgrade has put another in its place.

@@ -6,13 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn acp() -> World {
+pub(super) fn acp() -> World {
     World::new(AgentKind::Acp)
 }
 
 impl World {
     /// Answers the lock and the launch of an ACP agent.
-    fn acp_launched(&mut self) -> u64 {
+    pub(super) fn acp_launched(&mut self) -> u64 {
         let launch = self.prepares(false, Standing::Absent, &[]);
         self.took(|effect| match effect {
             Effect::Launch {
@@ -25,7 +25,7 @@ impl World {
     }
 
     /// Answers the newest request of ours, which must be that.
-    fn acp_answers(&mut self, launch: u64, method: &str, result: Value) -> Value {
+    pub(super) fn acp_answers(&mut self, launch: u64, method: &str, result: Value) -> Value {
         let request = self.written();
         assert_eq!(request["method"], method);
         self.line(
@@ -36,13 +36,13 @@ impl World {
     }
 
     /// Lets an agent get ready that goes on with conversations, or does not.
-    fn acp_ready(&mut self, launch: u64, loads: bool) {
+    pub(super) fn acp_ready(&mut self, launch: u64, loads: bool) {
         let hello = json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": loads}});
         self.acp_answers(launch, "initialize", hello);
         self.acp_answers(launch, "session/new", json!({"sessionId": "theirs"}));
     }
 
-    fn acp_says(&mut self, launch: u64, text: &str) {
+    pub(super) fn acp_says(&mut self, launch: u64, text: &str) {
         self.line(
             launch,
             json!({"method": "session/update", "params": {"sessionId": "theirs",
@@ -53,7 +53,7 @@ impl World {
 }
 
 /// A turn whose prompt is with the agent.
-fn acp_running(loads: bool) -> (World, u64) {
+pub(super) fn acp_running(loads: bool) -> (World, u64) {
     let mut world = acp();
     world.hub(Body::Prompt(prompt(1, 1)));
     let launch = world.acp_launched();
@@ -62,14 +62,14 @@ fn acp_running(loads: bool) -> (World, u64) {
 }
 
 /// What the hub gives from now on: the agent's own id.
-fn known(turn: u32) -> Prompt {
+pub(super) fn known(turn: u32) -> Prompt {
     Prompt {
         agent_session: "acp:theirs".into(),
         ..prompt(turn, 1)
     }
 }
 
-fn stop(world: &mut World, turn: u32) {
+pub(super) fn stop(world: &mut World, turn: u32) {
     let session = "s".into();
     let at = at(turn, 1);
     world.hub(Body::Interrupt(Interrupt { at, session }));

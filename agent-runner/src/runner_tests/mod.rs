@@ -1,6 +1,7 @@
 //! The runner against a hub and agents that the test plays.
 
 mod acp;
+mod acp_calls;
 mod any_order;
 mod berths;
 mod calls;
@@ -70,7 +71,7 @@ impl World {
         };
         let tools = Arc::new(Catalogue::new(&options).unwrap());
         let mut world = World {
-            runner: Runner::new(Arc::new(options), tools, "n".into()),
+            runner: Runner::new(Arc::new(options), tools, "/runner".into(), "n".into()),
             now: Instant::now(),
             told: Vec::new(),
             bodies: Vec::new(),

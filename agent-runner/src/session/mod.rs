@@ -7,14 +7,17 @@
 pub mod acp;
 pub mod claude;
 pub mod command;
+pub mod outgoing;
 mod progress;
 pub mod turn;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ipc_schema::{BlobRef, Body, Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
+use serde_json::Value;
 
 use crate::berths::{Berth, Memory};
 use crate::board::{Board, Say};
@@ -22,7 +25,7 @@ use crate::claude::argv::Start;
 use crate::claude::transcript::Reading;
 use crate::options::Options;
 use crate::tools::Catalogue;
-use crate::tools::mcp::{Call, Said};
+use crate::tools::mcp::{Call, Client, Said};
 
 /// A picture that goes to the model as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +131,15 @@ pub enum Effect {
         /// Which.
         call: u64,
     },
+    /// Say a message to a client of the agent's, from the runner's tools.
+    Mcp {
+        /// Whose.
+        launch: u64,
+        /// Which.
+        client: Client,
+        /// What to say.
+        message: Value,
+    },
     /// Keep these rules: what they cover is allowed in this project from now on.
     Grant {
         /// In the agent's words.
@@ -214,6 +226,18 @@ pub enum Event {
     Placed(Result<(), String>),
     /// How the memory stands; of no start.
     Measured(Memory),
+    /// A client of the agent's says this to the runner's tools.
+    Mcp {
+        /// Which.
+        client: Client,
+        /// A line.
+        line: String,
+    },
+    /// It is gone.
+    McpGone {
+        /// Which.
+        client: Client,
+    },
     /// A tool is done.
     Called {
         /// Which call.
@@ -342,6 +366,8 @@ pub struct Cx<'a> {
     pub options: &'a Options,
     /// The tools that it is offered.
     pub tools: &'a Arc<Catalogue>,
+    /// This very program, by which agents reach the tools ([`crate::tools::bridge`]).
+    pub program: &'a Path,
     /// What the hub is told.
     pub board: &'a mut Board,
     /// What is to be done.

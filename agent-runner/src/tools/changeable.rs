@@ -38,6 +38,7 @@ impl<D: Disk> Changeable<D> {
             environment: &environment,
             claude: options.kind == AgentKind::ClaudeCode,
             model_port: None,
+            tools_port: None,
             read: &[],
             write: &write,
             owned: &[],

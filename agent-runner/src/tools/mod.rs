@@ -2,9 +2,14 @@
 //!
 //! Promises: what an agent sends is checked against the tool's schema before anything is done with it;
 //! secrets are in none of the descriptions. This part decides and describes, and is pure; [`run`] does.
+//!
+//! They are offered by the Model Context Protocol ([`mcp`]): to Claude Code within its own protocol, to
+//! agents over ACP by a server that they start, the [`bridge`], which comes in by the [`door`].
 
+pub mod bridge;
 pub mod changeable;
 pub mod clock;
+pub mod door;
 pub mod file;
 mod http;
 pub mod mcp;

@@ -9,11 +9,14 @@
 //! out, marked by [`MARK`]: the hub keeps it, and gives it with the next prompt, so that another
 //! process goes on with the conversation.
 
+mod calls;
 mod turn;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent_client_protocol_schema::v1::{McpServer, McpServerStdio};
 use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 
 use self::turn::{Stage, Turn};
@@ -22,6 +25,8 @@ use super::{Cx, Effect, Event, Exit, Image, Session, What};
 use crate::acp::protocol::{Act, Beginning, Over, Protocol, Wanted};
 use crate::berths::Berth;
 use crate::claude::fault;
+use crate::tools::mcp::Talk;
+use crate::tools::{Catalogue, SERVER, bridge};
 
 /// What an id of the agent's is told by from one that the hub made up.
 pub const MARK: &str = "acp:";
@@ -43,6 +48,8 @@ pub struct AcpSession {
     /// What the hub gave last.
     given: String,
     life: Life,
+    /// The talk of its process about the runner's tools.
+    talk: Talk,
     turn: Option<Turn>,
     waiting: VecDeque<(Prompt, Vec<Image>)>,
     used: Instant,
@@ -64,9 +71,10 @@ enum Life {
 
 impl AcpSession {
     /// A session without a process.
-    pub fn new(name: String, now: Instant) -> AcpSession {
+    pub fn new(name: String, tools: Arc<Catalogue>, now: Instant) -> AcpSession {
         AcpSession {
             name,
+            talk: Talk::new(tools),
             conversation: None,
             given: String::new(),
             life: Life::Gone,
@@ -288,6 +296,11 @@ impl AcpSession {
             (Over::Failed(fault), None) => Outcome::Failed { fault },
             (Over::Stopped, None) => Outcome::Stopped,
         };
+        if let (Some(_), Life::Live(launch, _)) = (stop, &self.life) {
+            let launch = *launch;
+            self.answer_ended_calls(launch, cx);
+        }
+        let Some(turn) = &mut self.turn else { return };
         match &self.life {
             // What it has started cannot be told from what it needs: all of it goes, and the next
             // prompt has a new process.
@@ -318,9 +331,11 @@ impl AcpSession {
             return;
         }
         match (&turn.stage, &mut self.life) {
-            (Stage::Runs, Life::Live(_, protocol)) => {
+            (Stage::Runs, Life::Live(launch, protocol)) => {
+                let launch = *launch;
                 let acts = protocol.interrupt();
                 self.acts(acts, cx);
+                self.end_calls(launch, cx);
             }
             // What has not had the prompt has nothing to lose.
             (Stage::Waits, Life::Launching(launch) | Life::Live(launch, _)) => {
@@ -347,6 +362,7 @@ impl AcpSession {
             // Only a live agent's acts are done.
             self.life = Life::Leaving(*launch, None);
             self.acts(acts, cx);
+            self.end_calls(*launch, cx);
             self.life = Life::Gone;
         }
         let Some(turn) = &mut self.turn else {
@@ -406,6 +422,13 @@ impl AcpSession {
             _ => None,
         }
     }
+}
+
+/// The server by which the agent reaches the runner's tools, as it is told to start it.
+fn server(launch: u64, cx: &Cx<'_>) -> McpServer {
+    let pass = bridge::pass(&cx.options.state_dir, launch);
+    let arguments = vec![bridge::FLAG.to_owned(), pass.display().to_string()];
+    McpServer::Stdio(McpServerStdio::new(SERVER, cx.program).args(arguments))
 }
 
 impl Session for AcpSession {
@@ -488,7 +511,9 @@ impl Session for AcpSession {
 
     fn room(&mut self, _: &TurnRef, _: &mut Cx<'_>) {}
 
-    fn kept(&mut self, _: &TurnRef, _: u64, _: &mut Cx<'_>) {}
+    fn kept(&mut self, at: &TurnRef, n: u64, cx: &mut Cx<'_>) {
+        self.files_kept(at, n, cx);
+    }
 
     fn event(&mut self, launch: u64, event: Event, cx: &mut Cx<'_>) {
         let current = match &self.life {
@@ -512,7 +537,9 @@ impl Session for AcpSession {
                         cwd: cx.options.work_dir.clone(),
                         conversation: self.conversation.clone(),
                         login: cx.options.auth_method.clone(),
+                        servers: vec![server(launch, cx)],
                     };
+                    self.offers(cx);
                     let nonce = format!("{}.{launch}", cx.nonce);
                     let timeout = cx.options.question_timeout();
                     let mut protocol = Protocol::new(nonce, beginning, timeout);
@@ -538,11 +565,13 @@ impl Session for AcpSession {
                     turn.clock.show(&at, TurnEvent::Note { text }, cx);
                 }
             }
+            Event::Mcp { client, line } => self.mcp(launch, client, &line, cx),
+            Event::McpGone { client } => self.mcp_gone(launch, client, cx),
+            Event::Called { call, came } => self.called(launch, call, came, cx),
             Event::Output(_)
             | Event::Written(_)
             | Event::Read { .. }
             | Event::Swept
-            | Event::Called { .. }
             | Event::Placed(_)
             | Event::Measured(_) => {}
         }

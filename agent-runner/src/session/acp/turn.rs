@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ipc_schema::{Outcome, Prompt, TurnEvent};
 
+use crate::session::outgoing::Outgoing;
 use crate::session::turn::Clock;
 use crate::session::{Cx, Image};
 
@@ -23,6 +24,8 @@ pub(super) struct Turn {
     pub(super) lost: Option<String>,
     /// Blocks of text so far.
     blocks: u32,
+    /// Files that were sent to the chat.
+    pub(super) outgoing: Outgoing,
     /// Question → still open.
     pub(super) asked: BTreeMap<String, bool>,
 }
@@ -50,6 +53,7 @@ impl Turn {
             sent: false,
             lost: None,
             blocks: 0,
+            outgoing: Outgoing::default(),
             asked: BTreeMap::new(),
         }
     }

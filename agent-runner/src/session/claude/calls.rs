@@ -1,36 +1,26 @@
 //! Calls of the runner's own tools, and the files that the agent sends.
-//!
-//! A file is content of the turn: it is told to the hub once it is kept there, once a turn whatever
-//! crashes, and the agent hears of it when the hub has committed that.
 
 use std::time::Duration;
 
-use ipc_schema::{BlobRef, TurnEvent, TurnRef};
+use ipc_schema::{BlobRef, TurnRef};
 
-use super::turn::Sent;
 use super::{ClaudeSession, Life};
+use crate::session::outgoing::{self, over};
 use crate::session::{Came, Cx, Effect};
+use crate::tools::file;
 use crate::tools::mcp::{Call, Said};
-use crate::tools::{Does, file};
 
 /// How long a file waits for the text before it to stand in the session file.
 const TEXT_FIRST: Duration = Duration::from_secs(2);
 
-fn over() -> Said {
-    Said::failed("the turn is over: nothing was sent".into())
-}
-
 impl ClaudeSession {
     /// The agent calls a tool.
     pub(super) fn call(&mut self, launch: u64, call: Call, cx: &mut Cx<'_>) {
-        let mut most = 0;
-        if call.does == Does::SendFile {
-            let limit = self.turn.as_ref().map(|turn| turn.prompt.file_limit);
-            most = match file::most(limit, cx.options.send_file_max_bytes) {
-                Ok(most) => most,
-                Err(why) => return self.answer_call(call.id, &Said::failed(why), cx),
-            };
-        }
+        let prompt = self.turn.as_ref().map(|turn| &turn.prompt);
+        let most = match outgoing::most(&call, prompt, cx.options) {
+            Ok(most) => most,
+            Err(said) => return self.answer_call(call.id, &said, cx),
+        };
         let session = self.name.clone();
         cx.does(Effect::Call {
             launch,
@@ -82,22 +72,12 @@ impl ClaudeSession {
         let Some(turn) = self.turn.as_mut() else {
             return self.answer_call(call, &over(), cx);
         };
-        // An agent that was cut off before it heard of it does it again.
-        if let Some(sent) = turn.sent.get_mut(&file.sha256) {
-            match sent {
-                Sent::Told(_, calls) => calls.push(call),
-                Sent::Kept => self.answer_call(call, &Said::done(file::AGAIN), cx),
-            }
-            return;
-        }
         let at = turn.prompt.at.clone();
-        let sha256 = file.sha256.clone();
-        turn.clock.shows_rest(&at, cx);
-        match cx.keep(&at, TurnEvent::File { file, caption }) {
-            Some(n) => {
-                turn.sent.insert(sha256, Sent::Told(n, vec![call]));
-            }
-            None => self.answer_call(call, &over(), cx),
+        let said = turn
+            .outgoing
+            .send(call, file, caption, &at, &mut turn.clock, cx);
+        if let Some(said) = said {
+            self.answer_call(call, &said, cx);
         }
     }
 
@@ -106,16 +86,7 @@ impl ClaudeSession {
         let Some(turn) = self.turn.as_mut().filter(|turn| turn.prompt.at == *at) else {
             return;
         };
-        let mut waited = Vec::new();
-        for sent in turn.sent.values_mut() {
-            if let Sent::Told(told, calls) = sent
-                && *told <= n
-            {
-                waited.append(calls);
-                *sent = Sent::Kept;
-            }
-        }
-        for call in waited {
+        for call in turn.outgoing.kept(n) {
             self.answer_call(call, &Said::done(file::SENT), cx);
         }
     }

@@ -324,7 +324,11 @@ impl Session for ClaudeSession {
                 }
             }
             Event::Overlong => self.junk("has more than 16 MiB", cx),
-            Event::Output(_) | Event::Placed(_) | Event::Measured(_) => {}
+            Event::Output(_)
+            | Event::Mcp { .. }
+            | Event::McpGone { .. }
+            | Event::Placed(_)
+            | Event::Measured(_) => {}
             Event::Exited(exit) => self.exited(&exit, cx),
             Event::Written(ids) => {
                 if let Life::Live(_, protocol) = &mut self.life {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use ipc_schema::{BlobRef, Outcome, Prompt};
 
 use crate::claude::transcript::Block;
+use crate::session::outgoing::Outgoing;
 use crate::session::turn::Clock;
 use crate::session::{Cx, Image};
 
@@ -35,21 +36,12 @@ pub(super) struct Turn {
     pub(super) said: BTreeSet<String>,
     /// Question → still open.
     pub(super) asked: BTreeMap<String, bool>,
-    /// Files that were sent to the chat, by hash.
-    pub(super) sent: BTreeMap<String, Sent>,
+    /// Files that were sent to the chat.
+    pub(super) outgoing: Outgoing,
     /// Files that wait for the text before them, with their calls.
     pub(super) files: Vec<(u64, BlobRef, String)>,
     /// When they wait no longer.
     pub(super) files_due: Option<Instant>,
-}
-
-/// How a file stands that was sent to the chat.
-#[derive(Debug)]
-pub(super) enum Sent {
-    /// Told to the hub by this number; these calls wait for its commit.
-    Told(u64, Vec<u64>),
-    /// Committed.
-    Kept,
 }
 
 #[derive(Debug, PartialEq)]
@@ -84,7 +76,7 @@ impl Turn {
             spare_bytes: 0,
             said: BTreeSet::new(),
             asked: BTreeMap::new(),
-            sent: BTreeMap::new(),
+            outgoing: Outgoing::default(),
             files: Vec::new(),
             files_due: None,
             images,

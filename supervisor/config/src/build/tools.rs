@@ -188,10 +188,7 @@ impl Build<'_, '_> {
     pub(super) fn check_tools(&mut self, section: &Section, options: &Section, agent: &Agent) {
         let (at, path) = (section.at("tools"), section.path("tools"));
         let why = match agent.kind {
-            AgentKind::ClaudeCode => None,
-            AgentKind::Acp => {
-                Some("have no effect on an agent over ACP in this version: it is not offered them")
-            }
+            AgentKind::ClaudeCode | AgentKind::Acp => None,
             AgentKind::Command => {
                 Some("have no effect on an agent of type `command`: it has no way to call them")
             }
@@ -203,9 +200,18 @@ impl Build<'_, '_> {
             return;
         }
         let only = section.path("tools_only");
-        if agent.kind != AgentKind::ClaudeCode {
-            let why =
-                "works with an agent of type `claudecode` only: any other would keep what it has";
+        let keeps = match agent.kind {
+            AgentKind::ClaudeCode => None,
+            AgentKind::Acp => Some(
+                "works with an agent of type `claudecode` only: over ACP an agent's own tools cannot be \
+                 taken from it, so it would keep its shell and its files",
+            ),
+            AgentKind::Command => Some(
+                "works with an agent of type `claudecode` only: a program of type `command` does what \
+                 it does, and cannot call tools",
+            ),
+        };
+        if let Some(why) = keeps {
             self.problems.error(section.at("tools_only"), &only, why);
         } else if matches!(agent.auth, Auth::Login { .. })
             && !agent.env.contains_key("ANTHROPIC_BASE_URL")

@@ -181,6 +181,8 @@ fn what_cannot_be_meant_is_a_warning() {
     );
     let told = run(&command, &context()).problems;
     assert!(told[0].message.contains("no way to call them"), "{told:#?}");
+    let over_acp = command.replace("\"command\"", "\"opencode\"");
+    assert_eq!(run(&over_acp, &context()).problems, []);
 }
 
 #[test]
@@ -258,5 +260,11 @@ fn an_agent_that_has_nothing_but_tools_is_given_nothing_else() {
         &command,
         &context(),
         &[("5 error projects[0].agent.tools_only: ", "claudecode")],
+    );
+    let acp = login.replace("\"claudecode\"", "\"codex\"");
+    expect(
+        &acp,
+        &context(),
+        &[("5 error projects[0].agent.tools_only: ", "over ACP")],
     );
 }

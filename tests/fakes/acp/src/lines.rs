@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
 
+use crate::tools::Tools;
+
 /// What came.
 pub(crate) enum Message {
     Request {
@@ -29,6 +31,10 @@ pub(crate) struct Lines {
     message: u64,
     /// The conversation that is spoken of.
     pub(crate) session: String,
+    /// Servers of tools, as it was told of them.
+    pub(crate) servers: Value,
+    /// The one that was started.
+    pub(crate) tools: Option<Tools>,
     /// The turn is to end.
     pub(crate) cancelled: bool,
     /// To be said once the turn is answered.
@@ -69,6 +75,8 @@ impl Lines {
             asked: 0,
             message: 0,
             session: String::new(),
+            servers: Value::Null,
+            tools: None,
             cancelled: false,
             unasked: None,
         }

@@ -17,6 +17,7 @@
 
 mod conversation;
 mod lines;
+mod tools;
 mod turn;
 
 use std::io::Read as _;
@@ -105,6 +106,7 @@ fn answer(
         "session/new" => {
             let new = Conversation::new().map_err(|error| (-32603, error.to_string()))?;
             lines.session.clone_from(&new.id);
+            lines.servers = params["mcpServers"].clone();
             let mut said = state(traits, &new);
             said["sessionId"] = json!(new.id);
             *open = Some(new);
@@ -117,6 +119,7 @@ fn answer(
                 return Err((-32002, "Resource not found".into()));
             };
             lines.session.clone_from(&old.id);
+            lines.servers = params["mcpServers"].clone();
             if method == "session/load" {
                 old.replay(lines);
             }

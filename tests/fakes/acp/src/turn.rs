@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use crate::conversation::Conversation;
 use crate::lines::Lines;
+use crate::tools::Tools;
 
 /// The directives.
 pub(crate) const TURN: &str = "
 #say TEXT         a message
 #think TEXT       a thought
 #tool COMMAND     a permission is asked for, then a shell runs it
+#call NAME JSON   calls a tool of the server that it was told of, and says what it said
+#tools            says the names of all of them
 #deny-ends        from here on a rejected permission ends the turn, as in opencode
 #hold             makes the file `held`, then waits until it is cancelled
 #deaf             makes the file `held`, then waits for ever, whatever it is told
@@ -65,6 +68,14 @@ pub(crate) fn play(
                 if !allowed && ends && !lines.cancelled {
                     return Ok(json!({"stopReason": ENDED}));
                 }
+            }
+            "call" | "tools" => {
+                let said = called(lines, rest);
+                say(
+                    lines,
+                    open,
+                    &said.unwrap_or_else(|why| format!("broken: {why}")),
+                );
             }
             "hold" => {
                 held();
@@ -140,6 +151,21 @@ fn say(lines: &mut Lines, open: &Conversation, text: &str) {
     // Kept first: what was said is remembered.
     let _ = open.add(&json!({"agent": text}));
     lines.says(text);
+}
+
+/// Calls a tool, or lists them; what was said.
+fn called(lines: &mut Lines, rest: &str) -> Result<String, String> {
+    let tools = match &mut lines.tools {
+        Some(tools) => tools,
+        none => none.insert(Tools::start(&lines.servers)?),
+    };
+    match rest.split_once(' ').unwrap_or((rest, "{}")) {
+        ("", _) => tools.names(),
+        (name, input) => {
+            let input = serde_json::from_str(input).map_err(|error| error.to_string())?;
+            tools.call(name, &input)
+        }
+    }
 }
 
 /// Tells whoever looks that the turn has come so far.

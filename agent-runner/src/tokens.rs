@@ -1,4 +1,7 @@
-//! The tokens of running agents.
+//! The tokens of running agents, by which the runner knows them on loopback.
+//!
+//! A token is random, made for one start of one agent, and ends with it, and with it ends what is
+//! under way by it.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,19 +11,26 @@ use secrecy::SecretString;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::Limits;
-
 /// What a token starts with: whoever finds one somewhere is to know what it is.
 const PREFIX: &str = "bulkhead-session-";
 /// Random bytes of a token.
 const BYTES: usize = 32;
 
+/// What an agent may have under way by its token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Requests at once.
+    pub(crate) requests: usize,
+    /// Connections.
+    pub(crate) connections: usize,
+}
+
 /// The tokens of one runner's agents.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     /// By start.
     passes: Mutex<HashMap<u64, Pass>>,
-    limits: Limits,
+    bounds: Bounds,
 }
 
 struct Pass {
@@ -41,16 +51,18 @@ impl std::fmt::Debug for Pass {
 
 /// Leave for one request.
 #[derive(Debug)]
-pub(super) struct Leave {
+pub(crate) struct Leave {
+    /// Whose it is.
+    pub(crate) launch: u64,
     /// Fails to change once the token has ended.
-    pub(super) alive: watch::Receiver<()>,
+    pub(crate) alive: watch::Receiver<()>,
     /// Counts the request until it is dropped.
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(crate) _permit: OwnedSemaphorePermit,
 }
 
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoLeave {
+pub(crate) enum NoLeave {
     /// No agent has this token, or its agent is gone.
     Unknown,
     /// So many requests of this token are under way.
@@ -61,13 +73,13 @@ pub(super) enum NoLeave {
 
 /// A connection, counted to the agent whose token it was the first to show.
 #[derive(Debug, Default)]
-pub(super) struct Place(Mutex<Option<OwnedSemaphorePermit>>);
+pub(crate) struct Place(Mutex<Option<OwnedSemaphorePermit>>);
 
 impl Tokens {
-    pub(super) fn new(limits: &Limits) -> Tokens {
+    pub(crate) fn new(bounds: Bounds) -> Tokens {
         Tokens {
             passes: Mutex::default(),
-            limits: *limits,
+            bounds,
         }
     }
 
@@ -75,7 +87,7 @@ impl Tokens {
         self.passes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn grant(&self, launch: u64) -> io::Result<SecretString> {
+    pub(crate) fn grant(&self, launch: u64) -> io::Result<SecretString> {
         let mut random = [0; BYTES];
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
         let mut token = String::with_capacity(PREFIX.len() + 2 * BYTES);
@@ -85,42 +97,43 @@ impl Tokens {
         }
         let pass = Pass {
             token: token.clone().into_bytes(),
-            room: Arc::new(Semaphore::new(self.limits.requests)),
-            places: Arc::new(Semaphore::new(self.limits.connections)),
+            room: Arc::new(Semaphore::new(self.bounds.requests)),
+            places: Arc::new(Semaphore::new(self.bounds.connections)),
             alive: watch::Sender::new(()),
         };
         self.passes().insert(launch, pass);
         Ok(token.into())
     }
 
-    pub(super) fn revoke(&self, launch: u64) {
+    pub(crate) fn revoke(&self, launch: u64) {
         self.passes().remove(&launch);
     }
 
-    pub(super) fn revoke_all(&self) {
+    pub(crate) fn revoke_all(&self) {
         self.passes().clear();
     }
 
     /// Leave for a request with this token on this connection. Takes as long whichever token it is like.
-    pub(super) fn leave(&self, token: &[u8], place: &Place) -> Result<Leave, NoLeave> {
+    pub(crate) fn leave(&self, token: &[u8], place: &Place) -> Result<Leave, NoLeave> {
         let passes = self.passes();
         let mut found = None;
-        for pass in passes.values() {
+        for (launch, pass) in passes.iter() {
             if bool::from(pass.token.ct_eq(token)) {
-                found = Some(pass);
+                found = Some((*launch, pass));
             }
         }
-        let pass = found.ok_or(NoLeave::Unknown)?;
+        let (launch, pass) = found.ok_or(NoLeave::Unknown)?;
         let mut place = place.0.lock().unwrap_or_else(PoisonError::into_inner);
         if place.is_none() {
             let taken = Arc::clone(&pass.places).try_acquire_owned();
-            let crowded = |_| NoLeave::Crowded(self.limits.connections);
+            let crowded = |_| NoLeave::Crowded(self.bounds.connections);
             *place = Some(taken.map_err(crowded)?);
         }
         let permit = Arc::clone(&pass.room).try_acquire_owned();
         Ok(Leave {
+            launch,
             alive: pass.alive.subscribe(),
-            _permit: permit.map_err(|_| NoLeave::Busy(self.limits.requests))?,
+            _permit: permit.map_err(|_| NoLeave::Busy(self.bounds.requests))?,
         })
     }
 }
@@ -132,10 +145,9 @@ mod tests {
     use super::*;
 
     fn tokens(requests: usize, connections: usize) -> Tokens {
-        Tokens::new(&Limits {
+        Tokens::new(Bounds {
             requests,
             connections,
-            ..Limits::default()
         })
     }
 
@@ -148,6 +160,7 @@ mod tests {
         assert_ne!(one, other);
         let first = tokens.leave(one.as_bytes(), &place).unwrap();
         assert!(first.alive.has_changed().is_ok());
+        assert_eq!(first.launch, 1);
         let _second = tokens.leave(one.as_bytes(), &place).unwrap();
         assert_eq!(
             tokens.leave(one.as_bytes(), &place).unwrap_err(),
