@@ -2,7 +2,10 @@
 //! here is pure. The shapes are those of the crate `agent-client-protocol-schema`, version 1.
 
 mod asks;
+mod flight;
+mod opening;
 pub mod protocol;
 mod rpc;
 mod setup;
+mod stray;
 mod words;

@@ -12,41 +12,32 @@
 //!
 //! It offers the agent neither files nor terminals: the agent works with its own.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use agent_client_protocol_schema::ProtocolVersion;
 use agent_client_protocol_schema::v1::{
-    CancelNotification, ContentBlock, ContentChunk, Error, ErrorCode, ImageContent, Implementation,
-    InitializeRequest, InitializeResponse, LoadSessionRequest, McpServer, NewSessionRequest,
-    PromptRequest, RequestPermissionRequest, ResumeSessionRequest, SessionNotification,
-    SessionUpdate, StopReason, TextContent, ToolCallStatus, ToolCallUpdateFields, UsageUpdate,
+    CancelNotification, ContentBlock, ContentChunk, Error, ImageContent, Implementation,
+    InitializeRequest, McpServer, PromptRequest, RequestPermissionRequest, SessionNotification,
+    SessionUpdate, StopReason, TextContent, UsageUpdate,
 };
 use ipc_schema::{Decision, Fault, Question, TurnEvent};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::asks::{Asks, cancelled};
+use super::flight::Flight;
+pub use super::flight::TURN_BYTES;
 use super::rpc::{self, Line};
-use super::setup::{Knobs, Offer, Opened, Turn};
-use super::words::{self, Tool};
+use super::setup::{Knobs, Offer};
+use super::stray::Stray;
+use super::words;
 use crate::session::Image;
 use crate::text;
 
 /// How long the agent may be silent while something else than a prompt is to be answered. Generous:
 /// some agents download a part of themselves first.
 pub const ANSWER: Duration = Duration::from_secs(120);
-/// The most text of one turn, bytes.
-pub const TURN_BYTES: usize = 1 << 20;
-/// What is kept of text that is being written, and of a thought, for show.
-const PARTIAL_BYTES: usize = 4096;
-/// After so much silence a text that nobody asked for is whole.
-const STRAY: Duration = Duration::from_secs(2);
-/// The most of such a text, bytes.
-const STRAY_BYTES: usize = 64 << 10;
-/// Calls of tools that are remembered, in case a permission for one is asked for.
-const TOOLS: usize = 64;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,28 +114,25 @@ pub struct Wanted {
 /// One process.
 #[derive(Debug)]
 pub struct Protocol {
-    nonce: String,
-    beginning: Beginning,
-    stage: Stage,
+    pub(super) beginning: Beginning,
+    pub(super) stage: Stage,
     /// The number of the last request of ours.
     last: u64,
     /// The answer to that is waited for until then.
     answer_by: Option<Instant>,
     /// The agent's id of the conversation.
-    session: String,
-    offer: Offer,
-    knobs: Knobs,
+    pub(super) session: String,
+    pub(super) offer: Offer,
+    pub(super) knobs: Knobs,
     flight: Option<Flight>,
     asks: Asks,
     used: Option<UsageUpdate>,
-    stray: String,
-    stray_until: Option<Instant>,
-    strays: u64,
+    stray: Stray,
 }
 
 /// How far it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Nothing was said.
     Silent,
     /// `initialize` is to be answered.
@@ -163,36 +151,12 @@ enum Stage {
     Failed,
 }
 
-/// The prompt in flight.
-#[derive(Debug)]
-struct Flight {
-    prompt: Vec<ContentBlock>,
-    /// What is to be set before it goes out; the first is being answered.
-    sets: VecDeque<Turn>,
-    /// The number of its request, once it is out.
-    out: Option<u64>,
-    interrupted: bool,
-    /// The text that is being written, and the agent's id of its message.
-    text: String,
-    message: Option<String>,
-    /// Bytes of text so far, and those that are passed over.
-    bytes: usize,
-    dropped: usize,
-    tools: BTreeMap<String, Tool>,
-    /// A call of which too little is known to be shown.
-    dim: Option<String>,
-    /// Something was denied, and nothing said since.
-    denied: bool,
-    /// What is being thought.
-    thought: String,
-}
-
 impl Protocol {
     /// Of a process that was just started. `nonce` is unique to it.
     pub fn new(nonce: String, beginning: Beginning, question_timeout: Duration) -> Protocol {
         Protocol {
             asks: Asks::new(nonce.clone(), question_timeout),
-            nonce,
+            stray: Stray::new(nonce),
             beginning,
             stage: Stage::Silent,
             last: 0,
@@ -202,9 +166,6 @@ impl Protocol {
             knobs: Knobs::default(),
             flight: None,
             used: None,
-            stray: String::new(),
-            stray_until: None,
-            strays: 0,
         }
     }
 
@@ -251,7 +212,7 @@ impl Protocol {
         now: Instant,
     ) -> Vec<Act> {
         debug_assert!(self.flight.is_none(), "one prompt is in flight at most");
-        let mut acts = self.stray();
+        let mut acts = Vec::from_iter(self.stray.take());
         let mode = self.knobs.to_mode(&self.session, &wanted.mode);
         let model = self.knobs.to_model(&self.session, &wanted.model);
         let sets = match (mode, model) {
@@ -269,20 +230,8 @@ impl Protocol {
             ))
         });
         let text = ContentBlock::Text(TextContent::new(text));
-        self.flight = Some(Flight {
-            prompt: std::iter::once(text).chain(images).collect(),
-            sets,
-            out: None,
-            interrupted: false,
-            text: String::new(),
-            message: None,
-            bytes: 0,
-            dropped: 0,
-            tools: BTreeMap::new(),
-            dim: None,
-            denied: false,
-            thought: String::new(),
-        });
+        let prompt = std::iter::once(text).chain(images).collect();
+        self.flight = Some(Flight::new(prompt, sets));
         acts.extend(self.go_on(now));
         acts
     }
@@ -324,7 +273,7 @@ impl Protocol {
 
     /// When [`Self::tick`] has something to do, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.answer_by, self.stray_until, self.asks.deadline()]
+        [self.answer_by, self.stray.deadline(), self.asks.deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -338,8 +287,8 @@ impl Protocol {
         {
             flight.denied = true;
         }
-        if self.stray_until.is_some_and(|until| until <= now) {
-            acts.extend(self.stray());
+        if self.stray.deadline().is_some_and(|until| until <= now) {
+            acts.extend(self.stray.take());
         }
         if self.answer_by.is_some_and(|until| until <= now) {
             self.answer_by = None;
@@ -377,7 +326,7 @@ impl Protocol {
         })
     }
 
-    fn request(&mut self, method: &str, params: &impl Serialize, now: Instant) -> Act {
+    pub(super) fn request(&mut self, method: &str, params: &impl Serialize, now: Instant) -> Act {
         self.last += 1;
         self.answer_by = Some(now + ANSWER);
         Act::Write(rpc::request(self.last, method, params))
@@ -397,12 +346,7 @@ impl Protocol {
         match &mut self.flight {
             Some(flight) if ours && flight.out.is_some() && !flight.interrupted => {
                 let call = asked.tool_call.tool_call_id.to_string();
-                let mut tool = flight.tools.remove(&call).unwrap_or_default();
-                tool.take(&asked.tool_call.fields);
-                let mut acts = flight.flush();
-                if flight.dim.take_if(|dim| *dim == call).is_some() {
-                    acts.push(Act::Progress(tool.note()));
-                }
+                let (tool, mut acts) = flight.asks(&call, &asked.tool_call.fields);
                 let content = asked.tool_call.fields.content.unwrap_or_default();
                 acts.push(self.asks.ask(id, &tool, &content, &asked.options, now));
                 acts
@@ -438,116 +382,6 @@ impl Protocol {
             (_, Err(error)) => self.cannot(words::failed(&error, &self.offer)),
             (_, Ok(_)) => Vec::new(),
         }
-    }
-
-    fn greeted(&mut self, said: &str, now: Instant) -> Vec<Act> {
-        let Ok(said) = serde_json::from_str::<InitializeResponse>(said) else {
-            let words = "its answer to `initialize` is not that of an ACP agent".into();
-            return self.cannot(Fault::Agent { words });
-        };
-        self.offer = Offer::of(&said);
-        if said.protocol_version != ProtocolVersion::V1 {
-            let words = format!(
-                "it speaks version {} of ACP and not version 1: another release of it may do",
-                said.protocol_version
-            );
-            return self.cannot(Fault::Agent { words });
-        }
-        self.opens(false, now)
-    }
-
-    /// Asks for the conversation.
-    fn opens(&mut self, logged_in: bool, now: Instant) -> Vec<Act> {
-        let cwd = self.beginning.cwd.clone();
-        let old = self.beginning.conversation.clone();
-        let (old, lost) = match old {
-            Some(old) if self.can_resume() => (Some(old), None),
-            Some(_) => {
-                let why = "this agent keeps no conversation beyond its process".to_owned();
-                (None, Some(why))
-            }
-            None => (None, None),
-        };
-        self.stage = Stage::Opens {
-            old: old.is_some(),
-            logged_in,
-            lost,
-        };
-        let servers = self.beginning.servers.clone();
-        let act = match old {
-            // Without a replay, where that can be had.
-            Some(old) if self.offer.resume => self.request(
-                "session/resume",
-                // Some want the list even if there is nothing in it.
-                &with_servers(&ResumeSessionRequest::new(old, cwd).mcp_servers(servers)),
-                now,
-            ),
-            Some(old) => {
-                let load = LoadSessionRequest::new(old, cwd).mcp_servers(servers);
-                self.request("session/load", &load, now)
-            }
-            None => self.begins(now),
-        };
-        vec![act]
-    }
-
-    /// Asks for a new conversation.
-    fn begins(&mut self, now: Instant) -> Act {
-        let beginning = &self.beginning;
-        let new = NewSessionRequest::new(beginning.cwd.clone());
-        let new = new.mcp_servers(beginning.servers.clone());
-        self.request("session/new", &new, now)
-    }
-
-    fn opened(
-        &mut self,
-        result: Result<&str, Error>,
-        old: bool,
-        logged_in: bool,
-        lost: Option<String>,
-        now: Instant,
-    ) -> Vec<Act> {
-        let opened = match result {
-            Ok(said) => serde_json::from_str::<Opened>(said).unwrap_or_default(),
-            Err(error) if error.code == ErrorCode::AuthRequired && !logged_in => {
-                let Some(login) = self.beginning.login.clone() else {
-                    return self.cannot(words::failed(&error, &self.offer));
-                };
-                self.stage = Stage::LogsIn;
-                return vec![self.request("authenticate", &json!({"methodId": login}), now)];
-            }
-            // It does not have it any more: told, and a new one is begun.
-            Err(error) if old && error.code == ErrorCode::ResourceNotFound => {
-                self.stage = Stage::Opens {
-                    old: false,
-                    logged_in,
-                    lost: Some("the agent no longer has it".into()),
-                };
-                return vec![self.begins(now)];
-            }
-            Err(error) => {
-                let mut fault = words::failed(&error, &self.offer);
-                if let (Fault::Agent { words }, true) = (&mut fault, old) {
-                    *words = format!(
-                        "it cannot go on with this conversation: {words}. If it stays so, /new \
-                         begins another"
-                    );
-                }
-                return self.cannot(fault);
-            }
-        };
-        let session = match (&self.beginning.conversation, old) {
-            (Some(old), true) => Some(old.clone()),
-            _ => opened.session_id.clone().filter(|id| !id.is_empty()),
-        };
-        let Some(session) = session else {
-            let words = "its answer to `session/new` names no session".into();
-            return self.cannot(Fault::Agent { words });
-        };
-        self.session.clone_from(&session);
-        self.knobs = opened.knobs();
-        self.stage = Stage::Open;
-        vec![Act::Opened(session, lost)]
     }
 
     /// Something was set, or could not be.
@@ -590,7 +424,7 @@ impl Protocol {
         vec![Act::Begins, out]
     }
 
-    fn cannot(&mut self, fault: Fault) -> Vec<Act> {
+    pub(super) fn cannot(&mut self, fault: Fault) -> Vec<Act> {
         match self.flight.take() {
             Some(_) => vec![Act::Over(Over::Failed(fault))],
             None => {
@@ -643,20 +477,24 @@ impl Protocol {
         acts
     }
 
-    /// What was said so far is whole: something that was not said comes next.
-    pub fn flush(&mut self) -> Vec<Act> {
+    /// Whether the agent has told of a call that sends a file and did not go yet.
+    pub fn has_told_of_file(&self) -> bool {
+        let flight = self.flight.as_ref();
+        flight.is_some_and(Flight::has_told_of_file)
+    }
+
+    /// So many files go to the chat: what was said so far is whole.
+    pub fn file_goes(&mut self, files: usize) -> Vec<Act> {
         let Some(flight) = &mut self.flight else {
             return Vec::new();
         };
-        let mut acts = flight.goes_on();
-        acts.extend(flight.flush());
-        acts
+        flight.file_goes(files)
     }
 
     /// What the process leaves behind that dies now: the text so far.
     pub fn last_words(&mut self) -> Vec<Act> {
         let mut acts = self.flight.as_mut().map(Flight::flush).unwrap_or_default();
-        acts.extend(self.stray());
+        acts.extend(self.stray.take());
         acts
     }
 
@@ -726,164 +564,9 @@ impl Protocol {
         if let Some(flight) = self.flight.as_mut().filter(|it| it.out.is_some()) {
             return flight.says(&said, chunk.message_id.as_ref().map(|id| id.0.as_ref()));
         }
-        let room = STRAY_BYTES.saturating_sub(self.stray.len());
-        self.stray.push_str(text::head(&said, room));
-        self.stray_until = Some(now + STRAY);
+        self.stray.add(&said, now);
         Vec::new()
     }
-
-    /// What was said to nobody's question is whole.
-    fn stray(&mut self) -> Vec<Act> {
-        self.stray_until = None;
-        let said = std::mem::take(&mut self.stray);
-        if said.trim().is_empty() {
-            return Vec::new();
-        }
-        self.strays += 1;
-        let id = format!("{}/said/{}", self.nonce, self.strays);
-        vec![Act::Unprompted(id, said)]
-    }
-}
-
-impl Flight {
-    fn says(&mut self, said: &str, message: Option<&str>) -> Vec<Act> {
-        let mut acts = self.goes_on();
-        if message.is_some() && self.message.is_some() && message != self.message.as_deref() {
-            acts.extend(self.flush());
-        }
-        if let Some(message) = message {
-            self.message = Some(text::head(message, 200).to_owned());
-        }
-        self.denied = false;
-        let kept = text::head(said, TURN_BYTES - self.bytes);
-        self.text.push_str(kept);
-        self.bytes += kept.len();
-        self.dropped += said.len() - kept.len();
-        let text = text::tail(&self.text, PARTIAL_BYTES).to_owned();
-        acts.push(Act::Progress(TurnEvent::Partial { text }));
-        acts
-    }
-
-    fn update(&mut self, update: SessionUpdate) -> Vec<Act> {
-        match update {
-            SessionUpdate::AgentThoughtChunk(chunk) => {
-                let more = words::said(&chunk.content);
-                if more.is_empty() {
-                    return Vec::new();
-                }
-                let mut acts = self.shows_dim();
-                acts.extend(self.flush());
-                let begins = self.thought.is_empty();
-                let room = PARTIAL_BYTES.saturating_sub(self.thought.len());
-                self.thought.push_str(text::head(&more, room));
-                if begins {
-                    let text = String::new();
-                    acts.push(Act::Progress(TurnEvent::Thinking { text }));
-                }
-                acts
-            }
-            SessionUpdate::ToolCall(call) => {
-                let mut acts = self.goes_on();
-                acts.extend(self.flush());
-                let fields = ToolCallUpdateFields::new()
-                    .name(call.name)
-                    .kind(call.kind)
-                    .title(call.title)
-                    .raw_input(call.raw_input);
-                let mut tool = Tool::default();
-                tool.take(&fields);
-                let id = call.tool_call_id.to_string();
-                match tool.telling() {
-                    Some(_) => acts.push(Act::Progress(tool.note())),
-                    // What it is called with comes soon.
-                    None => self.dim = Some(id.clone()),
-                }
-                if self.tools.len() == TOOLS {
-                    self.tools.pop_first();
-                }
-                self.tools.insert(id, tool);
-                acts
-            }
-            SessionUpdate::ToolCallUpdate(call) => {
-                let id = call.tool_call_id.to_string();
-                let Some(tool) = self.tools.get_mut(&id) else {
-                    return Vec::new();
-                };
-                tool.take(&call.fields);
-                let begun = tool.telling().is_some()
-                    || matches!(
-                        call.fields.status,
-                        Some(
-                            ToolCallStatus::InProgress
-                                | ToolCallStatus::Completed
-                                | ToolCallStatus::Failed
-                        )
-                    );
-                let acts = match self.dim.take_if(|dim| begun && *dim == id) {
-                    Some(_) => vec![Act::Progress(tool.note())],
-                    None => Vec::new(),
-                };
-                if matches!(
-                    call.fields.status,
-                    Some(ToolCallStatus::Completed | ToolCallStatus::Failed)
-                ) {
-                    self.tools.remove(&id);
-                }
-                acts
-            }
-            SessionUpdate::Plan(plan) => {
-                words::steps(&plan).map_or_else(Vec::new, |note| vec![Act::Progress(note)])
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// Something else comes than before: what was held back for more to come is shown.
-    fn goes_on(&mut self) -> Vec<Act> {
-        let text = std::mem::take(&mut self.thought);
-        let mut acts = match text.trim() {
-            "" => Vec::new(),
-            _ => vec![Act::Progress(TurnEvent::Thinking { text })],
-        };
-        acts.extend(self.shows_dim());
-        acts
-    }
-
-    /// Shows the call of which too little is known, since something else comes.
-    fn shows_dim(&mut self) -> Vec<Act> {
-        let dim = self.dim.take().and_then(|id| self.tools.get(&id));
-        dim.map(|tool| Act::Progress(tool.note()))
-            .into_iter()
-            .collect()
-    }
-
-    /// The text so far is whole.
-    fn flush(&mut self) -> Vec<Act> {
-        let text = std::mem::take(&mut self.text);
-        match text.trim() {
-            "" => Vec::new(),
-            _ => vec![Act::Content(text)],
-        }
-    }
-
-    /// Says what is missing.
-    fn cut(&self) -> Option<Act> {
-        (self.dropped > 0).then(|| {
-            let (limit, dropped) = (TURN_BYTES >> 20, self.dropped);
-            Act::Content(format!(
-                "[The reply was longer than {limit} MiB; {dropped} bytes are missing.]"
-            ))
-        })
-    }
-}
-
-/// With an empty list of servers, which the crate leaves out.
-fn with_servers(request: &ResumeSessionRequest) -> Value {
-    let mut request = serde_json::to_value(request).unwrap_or_default();
-    if let Value::Object(fields) = &mut request {
-        fields.entry("mcpServers").or_insert_with(|| json!([]));
-    }
-    request
 }
 
 #[cfg(test)]

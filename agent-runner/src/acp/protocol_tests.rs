@@ -1,4 +1,5 @@
 use super::*;
+use serde_json::json;
 
 use ipc_schema::QuestionKind;
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::setup::Offer;
 use crate::claude::fault;
 use crate::text;
+use crate::tools::SEND_FILE;
 
 /// The longest line that shows what a tool is given, in characters.
 const LINE: usize = 200;
@@ -58,6 +59,13 @@ impl Tool {
     /// Its name, for a person.
     pub(super) fn name(&self) -> String {
         self.name.clone().unwrap_or_else(|| kind(self.kind).into())
+    }
+
+    /// Whether it is the runner's own that sends a file to the chat, as far as its names tell: agents
+    /// put the server's before it, or behind.
+    pub(super) fn sends_file(&self) -> bool {
+        let name = self.name.as_deref().unwrap_or_default();
+        name.contains(SEND_FILE) || self.title.contains(SEND_FILE)
     }
 
     /// What tells most of its input.

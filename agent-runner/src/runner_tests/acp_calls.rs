@@ -109,53 +109,74 @@ fn a_stopped_turn_ends_its_calls_and_answers_them_once_the_agent_has_heard() {
     assert_eq!(world.outcome(&at(1, 1)), Some(&Outcome::Stopped));
 }
 
-#[test]
-fn a_file_comes_after_what_was_said_before_and_needs_a_turn() {
-    let (mut world, launch) = acp_running(true);
-    world.acp_says(launch, "Here:");
-    let call = world.client_calls(launch, 1, "send_file", json!({"path": "a"}));
+fn file(sha256: &str) -> Came {
     let file = ipc_schema::BlobRef {
-        sha256: "5".into(),
-        ..Default::default()
+        sha256: sha256.into(),
+        name: "a".into(),
+        mime: String::new(),
+        size: 1,
     };
     let caption = String::new();
-    let came = Came::File { file, caption };
-    let done = came.clone();
+    Came::File { file, caption }
+}
+
+#[test]
+fn a_file_waits_for_the_text_before_it_but_not_for_ever() {
+    let (mut world, launch) = acp_running(true);
+    let files = |world: &World| {
+        let files = world.events(&at(1, 1));
+        files
+            .iter()
+            .filter(|event| matches!(event, TurnEvent::File { .. }))
+            .count()
+    };
+    let call = world.client_calls(launch, 1, "send_file", json!({"path": "a"}));
+    // The call has overtaken the text.
+    let came = file("1");
     world.event(launch, Event::Called { call, came });
-    assert_eq!(world.texts(&at(1, 1)), ["Here:"]);
-    let last = world.told.last().unwrap().clone();
-    assert!(matches!(last.event, TurnEvent::File { .. }));
+    world.acp_says(launch, "Here:");
+    assert_eq!(files(&world), 0);
+    world.line(
+        launch,
+        json!({"method": "session/update", "params": {"sessionId": "theirs",
+            "update": {"sessionUpdate": "tool_call", "toolCallId": "t", "kind": "other",
+                "title": "bulkhead_send_file", "rawInput": {"path": "a"}}}}),
+    );
+    assert_eq!((files(&world), world.texts(&at(1, 1))), (1, vec!["Here:"]));
+    let told = world.told.last().unwrap();
+    assert!(matches!(told.event, TurnEvent::File { .. }), "{told:?}");
+    let n = told.n;
     let told = |effect: &Effect| matches!(effect, Effect::Mcp { .. });
     assert!(
         !world.effects.iter().any(told),
         "the hub has not committed it"
     );
-    let n = last.n;
     world.hub(Body::UpdatesKept(UpdatesKept { at: at(1, 1), n }));
     let said = world.client_hears().1;
     assert_eq!(said["result"]["content"][0]["text"], "sent to the chat");
 
+    // One of which the agent tells nothing.
+    let call = world.client_calls(launch, 1, "send_file", json!({"path": "b"}));
+    let came = file("2");
+    world.event(launch, Event::Called { call, came });
+    assert_eq!(files(&world), 1);
+    world.wait(Duration::from_secs(3));
+    assert_eq!(files(&world), 2);
+}
+
+#[test]
+fn a_file_that_nobody_waits_for_is_not_shown_and_outside_a_turn_there_is_none() {
+    let (mut world, launch) = acp_running(true);
     let late = world.client_calls(launch, 1, "send_file", json!({"path": "a"}));
     world.event(launch, Event::McpGone { client: 1 });
     let before = world.told.len();
-    world.event(
-        launch,
-        Event::Called {
-            call: late,
-            came: done,
-        },
-    );
-    assert_eq!(
-        world.told.len(),
-        before,
-        "nobody waits for it: it is not shown"
-    );
+    let came = file("1");
+    world.event(launch, Event::Called { call: late, came });
+    world.wait(Duration::from_secs(3));
+    assert_eq!(world.told.len(), before);
     world.acp_answers(launch, "session/prompt", json!({"stopReason": "end_turn"}));
     let params = json!({"name": "send_file", "arguments": {"path": "a"}});
-    world.client_says(
-        launch,
-        1,
-        json!({"id": 9, "method": "tools/call", "params": params}),
-    );
+    let call = json!({"id": 9, "method": "tools/call", "params": params});
+    world.client_says(launch, 1, call);
     assert!(world.client_hears().1.to_string().contains("nobody waits"));
 }

@@ -9,6 +9,7 @@ pub mod claude;
 pub mod command;
 pub mod outgoing;
 mod progress;
+pub mod questions;
 pub mod turn;
 
 use std::collections::BTreeSet;
@@ -393,6 +394,17 @@ impl Cx<'_> {
     /// Tells the hub what happened; the number of what was told, if it was.
     pub fn keep(&mut self, at: &TurnRef, event: TurnEvent) -> Option<u64> {
         self.tell(|board, say| board.keep(at, event, say))
+    }
+
+    /// Tells what the session has used; the context is as large as the operator says, if they do.
+    pub fn used(&mut self, at: &TurnRef, mut used: TurnEvent) {
+        if let (TurnEvent::Usage { context_window, .. }, Some(configured)) = (
+            &mut used,
+            self.options.max_context_tokens.filter(|n| *n > 0),
+        ) {
+            *context_window = configured;
+        }
+        self.keep(at, used);
     }
 
     /// Does something with the board and says what comes of it.

@@ -1,9 +1,10 @@
 //! Files that a turn sends to the chat.
 //!
-//! A file is content of the turn: it is told to the hub once it is kept there, the same content once a
-//! turn, and the agent hears of it when the hub has committed that.
+//! A file is content of the turn: it is told to the hub once it is kept there and the text before it was
+//! told, the same content once a turn, and the agent hears of it when the hub has committed that.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use ipc_schema::{BlobRef, Prompt, TurnEvent, TurnRef};
 
@@ -13,11 +14,29 @@ use crate::options::Options;
 use crate::tools::mcp::{Call, Said};
 use crate::tools::{Does, file};
 
+/// How long a file waits for the text before it: calls and texts come by ways of their own.
+const TEXT_FIRST: Duration = Duration::from_secs(2);
+
 /// The files of one turn.
 #[derive(Debug, Default)]
 pub struct Outgoing {
+    /// Those that wait for the text before them.
+    held: Vec<Held>,
+    /// When they wait no longer.
+    due: Option<Instant>,
     /// By hash.
     sent: BTreeMap<String, Sent>,
+}
+
+/// A file that the hub has, for a call.
+#[derive(Debug)]
+pub struct Held {
+    /// The call.
+    pub call: u64,
+    /// The file.
+    pub file: BlobRef,
+    /// A word with it.
+    pub caption: String,
 }
 
 /// How a file stands.
@@ -48,17 +67,43 @@ pub fn most(call: &Call, prompt: Option<&Prompt>, options: &Options) -> Result<u
 }
 
 impl Outgoing {
-    /// Tells of a file that the hub has, for this call. What the agent hears now; nothing: it hears
-    /// of it by [`Self::kept`].
+    /// The hub has a file: it is held until [`Self::release`] gives it out.
+    pub fn hold(&mut self, call: u64, file: BlobRef, caption: String, now: Instant) {
+        self.held.push(Held {
+            call,
+            file,
+            caption,
+        });
+        self.due.get_or_insert(now + TEXT_FIRST);
+    }
+
+    /// When [`Self::release`] gives files out whatever was told.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// What is to be told now. `owed` = the text before may not be told yet.
+    pub fn release(&mut self, owed: bool, now: Instant) -> Vec<Held> {
+        if self.due.is_none_or(|due| owed && now < due) {
+            return Vec::new();
+        }
+        self.due = None;
+        std::mem::take(&mut self.held)
+    }
+
+    /// Tells of a file. What the agent hears now; nothing: it hears of it by [`Self::kept`].
     pub fn send(
         &mut self,
-        call: u64,
-        file: BlobRef,
-        caption: String,
+        held: Held,
         at: &TurnRef,
         clock: &mut Clock,
         cx: &mut Cx<'_>,
     ) -> Option<Said> {
+        let Held {
+            call,
+            file,
+            caption,
+        } = held;
         // An agent that was cut off before it heard of it does it again.
         if let Some(sent) = self.sent.get_mut(&file.sha256) {
             return match sent {

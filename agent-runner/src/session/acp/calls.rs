@@ -64,27 +64,42 @@ impl AcpSession {
     /// A tool is done.
     pub(super) fn called(&mut self, launch: u64, call: u64, came: Came, cx: &mut Cx<'_>) {
         self.heard(cx);
-        let (file, caption) = match came {
-            Came::Said(said) => return self.answer_call(launch, call, &said, cx),
+        match came {
+            Came::Said(said) => self.answer_call(launch, call, &said, cx),
             // Nobody waits for it any more: it is not shown either.
-            Came::File { .. } if !self.talk.open().contains(&call) => return,
-            Came::File { file, caption } => (file, caption),
-        };
-        // What was said before comes before.
-        if let Life::Live(_, protocol) = &mut self.life {
-            let acts = protocol.flush();
-            self.acts(acts, cx);
+            Came::File { .. } if !self.talk.open().contains(&call) => {}
+            Came::File { file, caption } => match &mut self.turn {
+                Some(turn) => {
+                    turn.outgoing.hold(call, file, caption, cx.now);
+                    self.send_files(false, cx);
+                }
+                None => self.answer_call(launch, call, &over(), cx),
+            },
         }
-        let said = match &mut self.turn {
-            Some(turn) => {
-                let at = turn.prompt.at.clone();
-                turn.outgoing
-                    .send(call, file, caption, &at, &mut turn.clock, cx)
-            }
-            None => Some(over()),
+    }
+
+    /// Tells of files, once the agent has told that it sends one, and with that what it said before: a
+    /// call may come sooner than the text before it. `all`: it will not tell any more.
+    pub(super) fn send_files(&mut self, all: bool, cx: &mut Cx<'_>) {
+        let (Some(turn), Life::Live(launch, protocol)) = (&mut self.turn, &mut self.life) else {
+            return;
         };
-        if let Some(said) = said {
-            self.answer_call(launch, call, &said, cx);
+        let launch = *launch;
+        let held = turn
+            .outgoing
+            .release(!all && !protocol.has_told_of_file(), cx.now);
+        if held.is_empty() {
+            return;
+        }
+        let at = turn.prompt.at.clone();
+        let acts = protocol.file_goes(held.len());
+        self.acts(acts, cx);
+        for held in held {
+            let call = held.call;
+            let Some(turn) = &mut self.turn else { return };
+            if let Some(said) = turn.outgoing.send(held, &at, &mut turn.clock, cx) {
+                self.answer_call(launch, call, &said, cx);
+            }
         }
     }
 

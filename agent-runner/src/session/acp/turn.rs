@@ -1,11 +1,11 @@
 //! The running turn of a session with an ACP agent.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ipc_schema::{Outcome, Prompt, TurnEvent};
+use ipc_schema::{Outcome, Prompt};
 
 use crate::session::outgoing::Outgoing;
+use crate::session::questions::Questions;
 use crate::session::turn::Clock;
 use crate::session::{Cx, Image};
 
@@ -26,8 +26,7 @@ pub(super) struct Turn {
     blocks: u32,
     /// Files that were sent to the chat.
     pub(super) outgoing: Outgoing,
-    /// Question → still open.
-    pub(super) asked: BTreeMap<String, bool>,
+    pub(super) questions: Questions,
 }
 
 #[derive(Debug, PartialEq)]
@@ -54,7 +53,7 @@ impl Turn {
             lost: None,
             blocks: 0,
             outgoing: Outgoing::default(),
-            asked: BTreeMap::new(),
+            questions: Questions::default(),
         }
     }
 
@@ -69,12 +68,8 @@ impl Turn {
 
     /// Nobody waits any more for what the agent asked.
     pub(super) fn withdraws(&mut self, cx: &mut Cx<'_>) {
-        for (question, open) in &mut self.asked {
-            if std::mem::take(open) {
-                let question = question.clone();
-                let expired = false;
-                cx.keep(&self.prompt.at, TurnEvent::Withdrawn { question, expired });
-            }
+        for event in self.questions.withdraw() {
+            cx.keep(&self.prompt.at, event);
         }
     }
 }

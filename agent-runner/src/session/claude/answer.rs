@@ -10,8 +10,6 @@ use crate::claude::transcript::{Reading, Standing};
 use crate::session::turn::Stop;
 use crate::session::{Cx, Effect, Session as _};
 
-/// How many questions of one turn are remembered.
-const QUESTIONS: usize = 256;
 /// How many lines in a row may make no sense.
 const JUNK_LINES: u32 = 1000;
 /// How much of an attempt may wait for the hub, in events; of its text there is a bound in bytes.
@@ -127,30 +125,17 @@ impl ClaudeSession {
             }
             Act::Content(block) => turn.content(block, cx),
             Act::TooMuch => turn.too_much(),
-            Act::Used(mut used) => {
-                if let (TurnEvent::Usage { context_window, .. }, Some(configured)) =
-                    (&mut used, cx.options.max_context_tokens.filter(|n| *n > 0))
-                {
-                    *context_window = configured;
-                }
-                cx.keep(&at, used);
-            }
+            Act::Used(used) => cx.used(&at, used),
             Act::Progress(event) => turn.clock.show(&at, event, cx),
             Act::Asked(question) => {
-                if turn.asked.len() == QUESTIONS {
-                    turn.asked.pop_first();
-                }
-                turn.asked.insert(question.question.clone(), true);
-                cx.keep(&at, TurnEvent::Asked(question));
+                cx.keep(&at, turn.questions.asked(question));
             }
             Act::Withdrawn { question, expired } => {
                 turn.clock.heard(cx.now);
-                turn.asked.insert(question.clone(), false);
-                cx.keep(&at, TurnEvent::Withdrawn { question, expired });
+                cx.keep(&at, turn.questions.withdrawn(question, expired));
             }
             Act::Decided { question, applied } => {
-                turn.asked.insert(question.clone(), !applied);
-                cx.keep(&at, TurnEvent::Decided { question, applied });
+                cx.keep(&at, turn.questions.decided(question, applied));
             }
             Act::Over(over) => self.over(over, cx),
             _ => {}

@@ -1,17 +1,12 @@
 //! Calls of the runner's own tools, and the files that the agent sends.
 
-use std::time::Duration;
-
-use ipc_schema::{BlobRef, TurnRef};
+use ipc_schema::TurnRef;
 
 use super::{ClaudeSession, Life};
 use crate::session::outgoing::{self, over};
 use crate::session::{Came, Cx, Effect};
 use crate::tools::file;
 use crate::tools::mcp::{Call, Said};
-
-/// How long a file waits for the text before it to stand in the session file.
-const TEXT_FIRST: Duration = Duration::from_secs(2);
 
 impl ClaudeSession {
     /// The agent calls a tool.
@@ -37,8 +32,7 @@ impl ClaudeSession {
             Came::Said(said) => self.answer_call(call, &said, cx),
             Came::File { file, caption } => match &mut self.turn {
                 Some(turn) => {
-                    turn.files.push((call, file, caption));
-                    turn.files_due.get_or_insert(cx.now + TEXT_FIRST);
+                    turn.outgoing.hold(call, file, caption, cx.now);
                     self.send_files(cx);
                 }
                 None => self.answer_call(call, &over(), cx),
@@ -50,12 +44,13 @@ impl ClaudeSession {
     pub(super) fn send_files(&mut self, cx: &mut Cx<'_>) {
         let owes = matches!(&self.life, Life::Live(_, protocol) if protocol.owes_text());
         let Some(turn) = &mut self.turn else { return };
-        if turn.files_due.is_none_or(|due| owes && cx.now < due) {
-            return;
-        }
-        turn.files_due = None;
-        for (call, file, caption) in std::mem::take(&mut turn.files) {
-            self.send(call, file, caption, cx);
+        let at = turn.prompt.at.clone();
+        for held in turn.outgoing.release(owes, cx.now) {
+            let call = held.call;
+            let Some(turn) = &mut self.turn else { return };
+            if let Some(said) = turn.outgoing.send(held, &at, &mut turn.clock, cx) {
+                self.answer_call(call, &said, cx);
+            }
         }
     }
 
@@ -64,20 +59,6 @@ impl ClaudeSession {
             && let Some(act) = protocol.called(call, said)
         {
             self.act(act, cx);
-        }
-    }
-
-    /// The hub has a file that is to be shown.
-    fn send(&mut self, call: u64, file: BlobRef, caption: String, cx: &mut Cx<'_>) {
-        let Some(turn) = self.turn.as_mut() else {
-            return self.answer_call(call, &over(), cx);
-        };
-        let at = turn.prompt.at.clone();
-        let said = turn
-            .outgoing
-            .send(call, file, caption, &at, &mut turn.clock, cx);
-        if let Some(said) = said {
-            self.answer_call(call, &said, cx);
         }
     }
 

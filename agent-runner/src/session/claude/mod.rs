@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
 
 use self::turn::{Stage, Turn};
+use super::questions::{Questions, Standing};
 use super::turn::Stop;
 use super::{Cx, Effect, Event, Image, Session};
 use crate::berths::Berth;
@@ -131,24 +132,16 @@ impl Session for ClaudeSession {
         let Some(turn) = &mut self.turn else {
             return false;
         };
-        match (turn.asked.get(question), &mut self.life) {
-            (None, _) => return false,
-            (Some(true), Life::Live(_, protocol)) => {
+        match (turn.questions.standing(question), &mut self.life) {
+            (Standing::Unknown, _) => return false,
+            (Standing::Open, Life::Live(_, protocol)) => {
                 turn.clock.heard(cx.now);
                 let acts = protocol.decide(question, decision.clone(), cx.now);
                 self.acts(acts, cx);
             }
-            // It was withdrawn, or decided before.
-            (Some(_), _) => {
-                let question = question.to_owned();
+            _ => {
                 let at = turn.prompt.at.clone();
-                cx.keep(
-                    &at,
-                    TurnEvent::Decided {
-                        question,
-                        applied: false,
-                    },
-                );
+                cx.keep(&at, Questions::late(question));
             }
         }
         true
@@ -215,7 +208,7 @@ impl Session for ClaudeSession {
             .as_ref()
             .filter(|_| !self.wants_process())
             .and_then(|turn| turn.clock.deadline(cx.now, self.is_patient(), cx.options));
-        let files = self.turn.as_ref().and_then(|turn| turn.files_due);
+        let files = self.turn.as_ref().and_then(|turn| turn.outgoing.due());
         let life = match &self.life {
             Life::Live(_, protocol) if self.turn.is_some() => protocol.deadline(),
             Life::Live(_, protocol) => {

@@ -194,17 +194,8 @@ impl ClaudeSession {
             return self.next(cx);
         };
         let at = turn.prompt.at.clone();
-        for (question, open) in &mut turn.asked {
-            if std::mem::take(open) {
-                let question = question.clone();
-                cx.keep(
-                    &at,
-                    TurnEvent::Withdrawn {
-                        question,
-                        expired: false,
-                    },
-                );
-            }
+        for event in turn.questions.withdraw() {
+            cx.keep(&at, event);
         }
         match &turn.stage {
             Stage::Runs | Stage::Waits => {}

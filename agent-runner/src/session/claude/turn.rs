@@ -1,12 +1,13 @@
 //! The running turn of a session with Claude Code, and how its content is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use ipc_schema::{BlobRef, Outcome, Prompt};
+use ipc_schema::{Outcome, Prompt};
 
 use crate::claude::transcript::Block;
 use crate::session::outgoing::Outgoing;
+use crate::session::questions::Questions;
 use crate::session::turn::Clock;
 use crate::session::{Cx, Image};
 
@@ -34,14 +35,9 @@ pub(super) struct Turn {
     pub(super) spare: Vec<Block>,
     pub(super) spare_bytes: usize,
     pub(super) said: BTreeSet<String>,
-    /// Question → still open.
-    pub(super) asked: BTreeMap<String, bool>,
+    pub(super) questions: Questions,
     /// Files that were sent to the chat.
     pub(super) outgoing: Outgoing,
-    /// Files that wait for the text before them, with their calls.
-    pub(super) files: Vec<(u64, BlobRef, String)>,
-    /// When they wait no longer.
-    pub(super) files_due: Option<Instant>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -75,10 +71,8 @@ impl Turn {
             spare: Vec::new(),
             spare_bytes: 0,
             said: BTreeSet::new(),
-            asked: BTreeMap::new(),
+            questions: Questions::default(),
             outgoing: Outgoing::default(),
-            files: Vec::new(),
-            files_due: None,
             images,
             prompt,
         }

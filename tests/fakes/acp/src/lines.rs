@@ -31,6 +31,8 @@ pub(crate) struct Lines {
     message: u64,
     /// The conversation that is spoken of.
     pub(crate) session: String,
+    /// Where it works, as it was told.
+    pub(crate) cwd: String,
     /// Servers of tools, as it was told of them.
     pub(crate) servers: Value,
     /// The one that was started.
@@ -75,11 +77,18 @@ impl Lines {
             asked: 0,
             message: 0,
             session: String::new(),
+            cwd: String::new(),
             servers: Value::Null,
             tools: None,
             cancelled: false,
             unasked: None,
         }
+    }
+
+    /// Takes note of what a session is begun with.
+    pub(crate) fn begins(&mut self, params: &Value) {
+        self.servers = params["mcpServers"].clone();
+        self.cwd = params["cwd"].as_str().unwrap_or_default().to_owned();
     }
 
     /// The next message; none: nobody writes any more.

@@ -106,7 +106,7 @@ fn answer(
         "session/new" => {
             let new = Conversation::new().map_err(|error| (-32603, error.to_string()))?;
             lines.session.clone_from(&new.id);
-            lines.servers = params["mcpServers"].clone();
+            lines.begins(params);
             let mut said = state(traits, &new);
             said["sessionId"] = json!(new.id);
             *open = Some(new);
@@ -119,7 +119,7 @@ fn answer(
                 return Err((-32002, "Resource not found".into()));
             };
             lines.session.clone_from(&old.id);
-            lines.servers = params["mcpServers"].clone();
+            lines.begins(params);
             if method == "session/load" {
                 old.replay(lines);
             }

@@ -10,7 +10,8 @@ pub(crate) struct Tools {
     child: Child,
     stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
-    asked: u64,
+    /// Requests so far.
+    pub(crate) asked: u64,
 }
 
 impl Tools {

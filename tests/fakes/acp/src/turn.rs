@@ -15,6 +15,7 @@ pub(crate) const TURN: &str = "
 #tool COMMAND     a permission is asked for, then a shell runs it
 #call NAME JSON   calls a tool of the server that it was told of, and says what it said
 #tools            says the names of all of them
+#cwd              says where the session works
 #deny-ends        from here on a rejected permission ends the turn, as in opencode
 #hold             makes the file `held`, then waits until it is cancelled
 #deaf             makes the file `held`, then waits for ever, whatever it is told
@@ -68,6 +69,10 @@ pub(crate) fn play(
                 if !allowed && ends && !lines.cancelled {
                     return Ok(json!({"stopReason": ENDED}));
                 }
+            }
+            "cwd" => {
+                let cwd = lines.cwd.clone();
+                say(lines, open, &cwd);
             }
             "call" | "tools" => {
                 let said = called(lines, rest);
@@ -163,7 +168,16 @@ fn called(lines: &mut Lines, rest: &str) -> Result<String, String> {
         ("", _) => tools.names(),
         (name, input) => {
             let input = serde_json::from_str(input).map_err(|error| error.to_string())?;
-            tools.call(name, &input)
+            let id = format!("c{}", tools.asked);
+            let call = json!({"sessionUpdate": "tool_call", "toolCallId": id,
+                "title": format!("bulkhead_{name}"), "kind": "other", "rawInput": input});
+            lines.update(call);
+            let tools = lines.tools.as_mut().ok_or("no tools")?;
+            let said = tools.call(name, &input);
+            let done = json!({"sessionUpdate": "tool_call_update", "toolCallId": id,
+                "status": "completed"});
+            lines.update(done);
+            said
         }
     }
 }
