@@ -8,7 +8,7 @@ use std::path::Path;
 use fake_claude::Event;
 use ipc_schema::{Fault, Outcome, TurnEvent};
 use serde_json::json;
-use support::{Desk, fake_claude};
+use support::{Desk, fake_acp, fake_claude};
 
 fn git(dir: &Path, arguments: &[&str]) -> String {
     let mut git = std::process::Command::new("git");
@@ -62,6 +62,32 @@ async fn more_sessions_than_agents_may_run_are_all_answered_in_turn() {
         assert_eq!(turn.texts(), [format!("{n} in round 2")]);
     }
     assert!(peak(&desk) <= 2, "{} lived at once", peak(&desk));
+}
+
+#[tokio::test]
+async fn an_agent_over_acp_works_in_its_sessions_worktree_and_goes_on_there() {
+    let mut desk =
+        apart(json!({"kind": "acp", "cmd": fake_acp(), "home_dirs": [".fake-acp"]})).await;
+    let dirs: Vec<_> = ["a", "b"]
+        .map(|session| desk.work().join(".bulkhead/worktrees").join(session))
+        .into();
+    for (session, dir) in ["a", "b"].into_iter().zip(&dirs) {
+        desk.prompt(session, session, "#cwd");
+        let turn = desk.answer(session).await;
+        assert_eq!(Path::new(turn.texts()[0]), dir);
+        assert!(dir.join("file").exists());
+    }
+    // Another process of the session is at the same place, and finds its conversation.
+    desk.kill_runner(2).await;
+    desk.compared(2).await;
+    desk.prompt("a", "again", "#cwd\n#recall");
+    let turn = desk.answer("again").await;
+    assert_eq!(Path::new(turn.texts()[0]), dirs[0]);
+    assert_eq!(turn.texts()[1], "2 free small");
+    std::fs::write(dirs[1].join("note"), "from b").unwrap();
+    let send = "#call send_file {\"path\": \"note\"}";
+    desk.prompt("b", "file", send);
+    assert_eq!(desk.answer("file").await.texts(), ["sent to the chat"]);
 }
 
 /// A runner whose sessions have a worktree each, in a repository with one file.

@@ -36,6 +36,7 @@ impl Shell {
                 launch,
                 session,
                 agent_session,
+                begun,
                 prompt,
                 known,
             } => {
@@ -51,7 +52,7 @@ impl Shell {
                             _ => Reading::ABSENT,
                         };
                         spaces
-                            .ensure(&session, file.is_some())
+                            .ensure(&session, begun || file.is_some())
                             .map_err(|words| Fault::Agent { words })?;
                         if let Ok(mut taken) = taken.lock() {
                             taken.insert(launch, lock);
@@ -65,6 +66,7 @@ impl Shell {
                             file: file.is_some(),
                             reading,
                             spent,
+                            work_dir: spaces.dir(&session),
                         })
                     }))
                 });

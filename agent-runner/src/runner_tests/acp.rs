@@ -408,7 +408,7 @@ proptest! {
                     let launch = agents.preparing.remove(0);
                     agents.locked.insert(launch);
                     let reading = reading(Standing::Absent, &[]);
-                    world.event(launch, Event::Prepared(Ok(Prepared { file: false, reading, spent: None })));
+                    world.event(launch, Event::Prepared(Ok(prepared(false, reading))));
                 },
                 Deed::Launch(works) => if !agents.launching.is_empty() {
                     let launch = agents.launching.remove(0);
@@ -462,7 +462,7 @@ proptest! {
             for launch in std::mem::take(&mut agents.preparing) {
                 agents.locked.insert(launch);
                 let reading = reading(Standing::Absent, &[]);
-                world.event(launch, Event::Prepared(Ok(Prepared { file: false, reading, spent: None })));
+                world.event(launch, Event::Prepared(Ok(prepared(false, reading))));
             }
             agents.take(&mut world.effects);
             for launch in std::mem::take(&mut agents.launching) {

@@ -126,7 +126,7 @@ proptest! {
                 Deed::Prepared(file, kind) => if let Some(launch) = pop(&mut shell.preparing) {
                     shell.locked.insert(launch);
                     let reading = reading(standing(kind), &[("a", "one")]);
-                    world.event(launch, Event::Prepared(Ok(Prepared { file, reading, spent: None })));
+                    world.event(launch, Event::Prepared(Ok(prepared(file, reading))));
                 },
                 Deed::Launch(works) => if let Some(launch) = pop(&mut shell.launching) {
                     if works {
@@ -179,7 +179,7 @@ proptest! {
             for launch in std::mem::take(&mut shell.preparing) {
                 shell.locked.insert(launch);
                 let reading = reading(Standing::Absent, &[]);
-                world.event(launch, Event::Prepared(Ok(Prepared { file: false, reading, spent: None })));
+                world.event(launch, Event::Prepared(Ok(prepared(false, reading))));
             }
             shell.take(&mut world.effects);
             for launch in std::mem::take(&mut shell.launching) {

@@ -46,6 +46,15 @@ fn prompt(turn: u32, attempt: u32) -> Prompt {
     }
 }
 
+fn prepared(file: bool, reading: Reading) -> Prepared {
+    Prepared {
+        file,
+        reading,
+        spent: None,
+        work_dir: "/work".into(),
+    }
+}
+
 /// A runner, its clock, and everything it did.
 struct World {
     runner: Runner,
@@ -158,14 +167,11 @@ impl World {
             _ => None,
         });
         let reading = reading(standing, blocks);
-        self.event(
-            launch,
-            Event::Prepared(Ok(Prepared {
-                file,
-                reading,
-                spent: file.then_some(70),
-            })),
-        );
+        let prepared = Prepared {
+            spent: file.then_some(70),
+            ..prepared(file, reading)
+        };
+        self.event(launch, Event::Prepared(Ok(prepared)));
         launch
     }
 

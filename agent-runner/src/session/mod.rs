@@ -13,7 +13,7 @@ pub mod questions;
 pub mod turn;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -56,6 +56,8 @@ pub enum Effect {
         session: String,
         /// The agent's id of it.
         agent_session: String,
+        /// The session has been at work before, whatever a file says.
+        begun: bool,
         /// The prompt to look for; none: only whether the file is there.
         prompt: Option<String>,
         /// Blocks that need not be read.
@@ -272,6 +274,8 @@ pub struct Prepared {
     /// What the conversation had cost by what is written down, millionths of a dollar; none: not known,
     /// or there is no file.
     pub spent: Option<u64>,
+    /// Where the agent works.
+    pub work_dir: PathBuf,
 }
 
 /// How a process ended.

@@ -15,6 +15,7 @@ mod start;
 mod turn;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,8 @@ pub struct AcpSession {
     conversation: Option<String>,
     /// What the hub gave last.
     given: String,
+    /// Where its process works.
+    work_dir: PathBuf,
     life: Life,
     /// The talk of its process about the runner's tools.
     talk: Talk,
@@ -76,6 +79,7 @@ impl AcpSession {
             talk: Talk::new(tools),
             conversation: None,
             given: String::new(),
+            work_dir: PathBuf::new(),
             life: Life::Gone,
             turn: None,
             waiting: VecDeque::new(),
@@ -261,6 +265,7 @@ impl Session for AcpSession {
             launch,
             session: self.name.clone(),
             agent_session: String::new(),
+            begun: self.conversation.is_some(),
             prompt: None,
             known: Default::default(),
         });

@@ -89,7 +89,8 @@ impl AcpSession {
                 self.life = Life::Gone;
                 self.end(Outcome::Failed { fault }, cx);
             }
-            Ok(_) if waits => {
+            Ok(found) if waits => {
+                self.work_dir = found.work_dir;
                 tracing::info!(resume = self.conversation.is_some(), "starting the agent");
                 self.life = Life::Launching(launch);
                 let session = self.name.clone();
@@ -116,7 +117,7 @@ impl AcpSession {
             return;
         };
         let beginning = Beginning {
-            cwd: cx.options.work_dir.clone(),
+            cwd: self.work_dir.clone(),
             conversation: self.conversation.clone(),
             login: cx.options.auth_method.clone(),
             servers: vec![server(launch, cx)],

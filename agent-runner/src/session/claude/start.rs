@@ -72,6 +72,7 @@ impl ClaudeSession {
             launch,
             session: self.name.clone(),
             agent_session: self.agent_session.clone(),
+            begun: false,
             prompt: turn.seen.then(|| turn.prompt.prompt_id.clone()),
             known: turn.said.clone(),
         });

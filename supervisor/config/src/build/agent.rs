@@ -132,7 +132,7 @@ impl Build<'_, '_> {
             persona: self.persona(options),
             timeout_mins: options.nonzero("timeout_mins", 0),
             sandbox,
-            workspace: self.workspace(section, kind, &at_work),
+            workspace: self.workspace(section, &at_work),
             max_agents: section.nonzero("max_agents", 0),
             memory_mb: section.nonzero("agents_memory_mb", 0),
             reserve_memory_mb: section.nonzero("reserve_memory_mb", 512),
@@ -289,14 +289,9 @@ impl Build<'_, '_> {
     }
 
     /// Worktrees need a repository. Whether it has a commit is seen when one is made.
-    fn workspace(&mut self, section: &Section, kind: AgentKind, work_dir: &Path) -> Workspace {
+    fn workspace(&mut self, section: &Section, work_dir: &Path) -> Workspace {
         if section.text("workspace") != Some("worktree") {
             return Workspace::Shared;
-        }
-        if kind == AgentKind::Acp {
-            let why = "worktrees are for agents of type `claudecode` and `command` in this version";
-            self.problems
-                .error(section.at("workspace"), &section.path("workspace"), why);
         }
         let there = |dir: &Path| !matches!((self.cx.place)(&dir.join(".git")), Place::Missing);
         let whole = !work_dir.as_os_str().is_empty();
