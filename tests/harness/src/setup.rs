@@ -13,6 +13,15 @@ pub enum Agent {
         /// Its environment beside the allowed.
         env: Vec<(String, String)>,
     },
+    /// An agent that speaks ACP: the fake, or a real one.
+    Acp {
+        /// The program.
+        cmd: PathBuf,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Its environment beside the allowed.
+        env: Vec<(String, String)>,
+    },
     /// Any program.
     Command {
         /// The program.
@@ -84,6 +93,7 @@ impl Setup {
         }
         let (kind, cmd) = match &self.agent {
             Agent::ClaudeCode { cmd, .. } => ("claudecode", cmd),
+            Agent::Acp { cmd, .. } => ("acp", cmd),
             Agent::Command { cmd, .. } => ("command", cmd),
         };
         let _ = write!(
@@ -94,18 +104,16 @@ impl Setup {
             quoted(cmd),
             self.agent_options
         );
-        match &self.agent {
-            Agent::Command { args, .. } => {
-                let args: Vec<String> = args.iter().map(quoted).collect();
-                let _ = writeln!(text, "args = [{}]", args.join(", "));
-            }
-            Agent::ClaudeCode { env, .. } => {
-                let env: Vec<String> = env
-                    .iter()
-                    .map(|(name, value)| format!("{name} = {}", quoted(value)))
-                    .collect();
-                let _ = writeln!(text, "env = {{ {} }}", env.join(", "));
-            }
+        if let Agent::Acp { args, .. } | Agent::Command { args, .. } = &self.agent {
+            let args: Vec<String> = args.iter().map(quoted).collect();
+            let _ = writeln!(text, "args = [{}]", args.join(", "));
+        }
+        if let Agent::ClaudeCode { env, .. } | Agent::Acp { env, .. } = &self.agent {
+            let env: Vec<String> = env
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", quoted(value)))
+                .collect();
+            let _ = writeln!(text, "env = {{ {} }}", env.join(", "));
         }
         if let Some((api_base, token)) = &self.discord {
             let _ = write!(
