@@ -39,6 +39,8 @@ struct Preset {
     install: &'static str,
     /// Where it keeps its login and its conversations, below its home.
     homes: &'static [&'static str],
+    /// Where it finds the key of its model, if that is none of Anthropic's.
+    key: Option<&'static str>,
 }
 
 static OVER_ACP: [Preset; 3] = [
@@ -49,6 +51,7 @@ static OVER_ACP: [Preset; 3] = [
         args: &[],
         install: "npm install -g @agentclientprotocol/codex-acp",
         homes: &[".codex"],
+        key: Some("OPENAI_API_KEY"),
     },
     Preset {
         kind: "gemini",
@@ -56,6 +59,7 @@ static OVER_ACP: [Preset; 3] = [
         args: &["--acp"],
         install: "npm install -g @google/gemini-cli",
         homes: &[".gemini"],
+        key: Some("GEMINI_API_KEY"),
     },
     Preset {
         kind: "opencode",
@@ -68,6 +72,7 @@ static OVER_ACP: [Preset; 3] = [
             ".local/state/opencode",
             ".cache/opencode",
         ],
+        key: None,
     },
 ];
 
@@ -95,6 +100,7 @@ impl Build<'_, '_> {
         self.without_effect(options, kind);
         let mode = self.mode(options, kind);
         let auth = self.auth(options);
+        self.key_without_effect(options, preset);
         let volume = self.volume(options, kind, auth.as_ref());
         let text = |name| options.text(name).map(str::to_owned);
         let tools_only = section.bool("tools_only").unwrap_or(false);
@@ -169,6 +175,24 @@ impl Build<'_, '_> {
         for name in names.into_iter().filter(|name| options.written(name)) {
             self.problems
                 .warn(options.at(name), &options.path(name), why);
+        }
+    }
+
+    /// The runner's way to a model is Anthropic's API: who calls another never finds a key there.
+    fn key_without_effect(&mut self, options: &Section, preset: Option<&Preset>) {
+        let Some((preset, key)) = preset.and_then(|preset| Some((preset, preset.key?))) else {
+            return;
+        };
+        let kind = preset.kind;
+        let why = format!(
+            "has no effect on {kind}, whose model is none of Anthropic's: log {kind} in, or write env = \
+             {{ {key} = \"…\" }}, which the agent can read (docs/agents.md)"
+        );
+        for name in ["api_key", "base_url"] {
+            if options.written(name) {
+                self.problems
+                    .warn(options.at(name), &options.path(name), why.clone());
+            }
         }
     }
 

@@ -192,6 +192,18 @@ fn agents_over_acp_have_a_command_line_of_their_own_or_of_their_preset() {
         &context(),
         &[("6 warning", "no effect on an agent over ACP")],
     );
+    let keyed = |kind: &str| {
+        bent("\"claudecode\"", &format!("\"{kind}\""))
+            .replace("work_dir", "api_key = \"k\"\nwork_dir")
+    };
+    for (kind, key) in [("codex", "OPENAI_API_KEY"), ("gemini", "GEMINI_API_KEY")] {
+        expect(
+            &keyed(kind),
+            &context(),
+            &[("6 warning projects[0].agent.options.api_key: ", key)],
+        );
+    }
+    expect(&keyed("opencode"), &context(), &[]);
     let mut missing = context();
     missing.program = Box::new(|_| None);
     let text = bent("\"claudecode\"", "\"opencode\"");
