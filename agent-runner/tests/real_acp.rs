@@ -210,6 +210,27 @@ async fn a_turn_and_its_permissions(agent: Agent) {
     );
 }
 
+/// What the tool AskUserQuestion asks is a form over ACP.
+#[tokio::test]
+#[ignore = "needs claude-agent-acp in BULKHEAD_CLAUDE_ACP"]
+async fn claude_over_acp_lets_a_person_choose() {
+    let (desk, _model) = Agent::Claude.start().await;
+    for (name, answer) in [("choice", "Postgres"), ("own", "a file will do")] {
+        desk.prompt("s", name, "#ask Which store? | Redis | Postgres");
+        let turn = asked(&desk, name).await;
+        let QuestionKind::Choice { text, options, .. } = &turn.questions[0].about else {
+            panic!("{turn:?}")
+        };
+        assert_eq!(text, "Which store?");
+        let labels: Vec<&str> = options.iter().map(|it| it.label.as_str()).collect();
+        assert_eq!(labels, ["Redis", "Postgres"]);
+        let answers = [(text.clone(), answer.to_owned())].into();
+        desk.decide(&turn.questions[0], Decision::Answers { answers });
+        let turn = desk.answer(name).await;
+        assert!(turn.texts().join("\n").contains(answer), "{turn:#?}");
+    }
+}
+
 async fn a_stop(agent: Agent) {
     let (desk, model) = agent.start().await;
     desk.prompt("s", "text", "#say never\n#hold first-delta");

@@ -1,9 +1,10 @@
-//! The permissions that one agent process asks for.
+//! What one agent process asks a person: permissions, and forms made of choices.
 //!
-//! Promises: each gets an id that no other question ever has; each is answered once: with the option
-//! of the *kind* that a person chose (what an option is called is shown and never read), with a
+//! Promises: each gets an id that no other question ever has; each request is answered once: with the
+//! option of the *kind* that a person chose (what an option is called is shown and never read), with a
 //! rejection at its deadline, or as cancelled when the turn is interrupted. "Always" is what the
-//! agent's own option of that kind stands for; a person who says no rejects once, never for good.
+//! agent's own option of that kind stands for; a person who says no rejects once, never for good. A
+//! form is asked question by question and answered whole.
 //! Pure.
 
 use std::collections::VecDeque;
@@ -14,7 +15,9 @@ use agent_client_protocol_schema::v1::{
     RequestPermissionResponse, SelectedPermissionOutcome, ToolCallContent, ToolKind,
 };
 use ipc_schema::{Decision, Question, QuestionKind};
+use serde_json::Value;
 
+use super::form::{self, Form};
 use super::protocol::Act;
 use super::rpc;
 use super::words::{self, Tool};
@@ -40,10 +43,19 @@ struct Open {
     id: String,
     /// The agent's request.
     request: String,
-    once: Option<PermissionOptionId>,
-    always: Option<PermissionOptionId>,
-    reject: Option<PermissionOptionId>,
+    about: About,
     deadline: Instant,
+}
+
+#[derive(Debug)]
+enum About {
+    /// The options by their kinds.
+    Permission {
+        once: Option<PermissionOptionId>,
+        always: Option<PermissionOptionId>,
+        reject: Option<PermissionOptionId>,
+    },
+    Form(Form),
 }
 
 impl Asks {
@@ -74,31 +86,62 @@ impl Asks {
         let plan = (tool.kind == ToolKind::SwitchMode)
             .then(|| words::plan(tool, content))
             .flatten();
-        let mut open = Open {
-            id: format!("{}.{}", self.nonce, self.asked),
-            request: request.to_owned(),
-            once: id(PermissionOptionKind::AllowOnce),
-            always: None,
-            reject: id(PermissionOptionKind::RejectOnce),
-            deadline: now + self.timeout,
-        };
-        if self.open.len() >= OPEN {
-            return Act::Write(open.rejection());
-        }
+        let mut always = None;
         let about = match plan {
             // What would go with "always" is another mode, not this plan.
             Some(text) => QuestionKind::Plan { text },
             None => {
-                let always = of(PermissionOptionKind::AllowAlways)
+                let offered = of(PermissionOptionKind::AllowAlways)
                     .filter(|option| option.name.len() <= LONGEST_ALWAYS);
-                open.always = always.map(|option| option.option_id.clone());
+                always = offered.map(|option| option.option_id.clone());
                 QuestionKind::Permission {
                     tool: text::head(&tool.name(), 200).to_owned(),
                     detail: words::detail(tool, content),
-                    always: always.map(|option| words::line(&option.name, LONGEST_ALWAYS)),
+                    always: offered.map(|option| words::line(&option.name, LONGEST_ALWAYS)),
                 }
             }
         };
+        let open = Open {
+            id: String::new(),
+            request: request.to_owned(),
+            about: About::Permission {
+                once: id(PermissionOptionKind::AllowOnce),
+                always,
+                reject: id(PermissionOptionKind::RejectOnce),
+            },
+            deadline: now,
+        };
+        match self.open.len() {
+            OPEN.. => Act::Write(open.rejection()),
+            _ => self.put(open, about, now),
+        }
+    }
+
+    /// A form came.
+    pub(super) fn ask_form(&mut self, request: &str, params: &str, now: Instant) -> Act {
+        let params: Value = serde_json::from_str(params).unwrap_or_default();
+        let form = Form::read(&params).and_then(|form| Some((form.question()?, form)));
+        match form.filter(|_| self.open.len() < OPEN) {
+            Some((question, form)) => {
+                let open = Open {
+                    id: String::new(),
+                    request: request.to_owned(),
+                    about: About::Form(form),
+                    deadline: now,
+                };
+                self.put(open, question, now)
+            }
+            None => {
+                tracing::warn!("the agent has a form that cannot be shown: it is cancelled");
+                Act::Write(rpc::answer(request, &form::cancelled()))
+            }
+        }
+    }
+
+    /// Puts a question to a person.
+    fn put(&mut self, mut open: Open, about: QuestionKind, now: Instant) -> Act {
+        open.id = format!("{}.{}", self.nonce, self.asked);
+        open.deadline = now + self.timeout;
         self.asked += 1;
         let question = Question {
             question: open.id.clone(),
@@ -110,7 +153,7 @@ impl Asks {
     }
 
     /// A person decided.
-    pub(super) fn decide(&mut self, question: &str, decision: &Decision) -> Vec<Act> {
+    pub(super) fn decide(&mut self, question: &str, decision: &Decision, now: Instant) -> Vec<Act> {
         let decided = |applied| Act::Decided {
             question: question.to_owned(),
             applied,
@@ -118,12 +161,35 @@ impl Asks {
         let Some(at) = self.open.iter().position(|open| open.id == question) else {
             return vec![decided(false)];
         };
-        let open = &self.open[at];
-        let line = match decision {
-            Decision::Deny { .. } => Some(open.rejection()),
-            Decision::Allow => open.once.clone().map(|id| open.chosen(id)),
-            Decision::AllowAlways => open.always.clone().map(|id| open.chosen(id)),
-            Decision::Answers { .. } => None,
+        let Some(open) = self.open.get_mut(at) else {
+            return vec![decided(false)];
+        };
+        let line = match (&mut open.about, decision) {
+            (_, Decision::Deny { .. }) => Some(open.rejection()),
+            (About::Permission { once, .. }, Decision::Allow) => {
+                let once = once.clone();
+                once.map(|id| open.chosen(id))
+            }
+            (About::Permission { always, .. }, Decision::AllowAlways) => {
+                let always = always.clone();
+                always.map(|id| open.chosen(id))
+            }
+            (About::Form(form), Decision::Answers { answers }) => {
+                if !form.fill(answers) {
+                    return vec![decided(false)];
+                }
+                match form.question() {
+                    None => Some(rpc::answer(&open.request, &form.accepted())),
+                    // The same request goes on.
+                    Some(next) => {
+                        let Some(open) = self.open.remove(at) else {
+                            return Vec::new();
+                        };
+                        return vec![decided(true), self.put(open, next, now)];
+                    }
+                }
+            }
+            _ => None,
         };
         match line {
             Some(line) => {
@@ -158,7 +224,7 @@ impl Asks {
     pub(super) fn cancel(&mut self) -> Vec<Act> {
         let mut acts = Vec::new();
         for open in self.open.drain(..) {
-            acts.push(Act::Write(cancelled(&open.request)));
+            acts.push(Act::Write(open.cancelled()));
             acts.push(open.withdrawn(false));
         }
         acts
@@ -174,9 +240,19 @@ impl Open {
     /// Rejects this once. Where that is not offered it is cancelled: nothing is rejected for good
     /// that nobody rejected for good.
     fn rejection(&self) -> String {
-        match self.reject.clone() {
-            Some(id) => self.chosen(id),
-            None => cancelled(&self.request),
+        match &self.about {
+            About::Permission {
+                reject: Some(id), ..
+            } => self.chosen(id.clone()),
+            About::Permission { .. } => self.cancelled(),
+            About::Form(_) => rpc::answer(&self.request, &form::declined()),
+        }
+    }
+
+    fn cancelled(&self) -> String {
+        match &self.about {
+            About::Permission { .. } => cancelled(&self.request),
+            About::Form(_) => rpc::answer(&self.request, &form::cancelled()),
         }
     }
 
@@ -188,7 +264,7 @@ impl Open {
     }
 }
 
-/// The line that answers a request as cancelled.
+/// The line that answers a request for a permission as cancelled.
 pub(super) fn cancelled(request: &str) -> String {
     let outcome = RequestPermissionOutcome::Cancelled;
     rpc::answer(request, &RequestPermissionResponse::new(outcome))
@@ -197,7 +273,7 @@ pub(super) fn cancelled(request: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn options(kinds: &[&str]) -> Vec<PermissionOption> {
         let all: Vec<Value> = kinds
@@ -222,7 +298,7 @@ mod tests {
 
     fn answers(kinds: &[&str], decision: Decision) -> Option<Value> {
         let (mut asks, question) = asked(kinds);
-        let acts = asks.decide(&question, &decision);
+        let acts = asks.decide(&question, &decision, Instant::now());
         let line = acts.iter().find_map(|act| match act {
             Act::Write(line) => Some(line),
             _ => None,
@@ -269,7 +345,7 @@ mod tests {
         let acts = asks.expire(now);
         assert!(matches!(&acts[0], Act::Write(line) if line.contains("o-reject_once")));
         assert!(matches!(&acts[1], Act::Withdrawn { expired: true, .. }));
-        let late = asks.decide(&question, &Decision::Allow);
+        let late = asks.decide(&question, &Decision::Allow, now);
         let applied = false;
         assert_eq!(late, [Act::Decided { question, applied }]);
     }
@@ -282,5 +358,74 @@ mod tests {
             assert_eq!(matches!(act, Act::Asked(_)), n < OPEN);
         }
         assert_eq!(asks.cancel().len(), 2 * OPEN);
+    }
+
+    #[test]
+    fn a_form_is_asked_question_by_question_and_answered_once() {
+        let option = |label: &str| json!({"const": label, "title": label});
+        let field = |text: &str| json!({"type": "string", "description": text, "oneOf": [option("a"), option("b")]});
+        let params = json!({"mode": "form", "sessionId": "s", "message": "m", "requestedSchema":
+            {"type": "object", "properties": {"p": field("P?"), "q": field("Q?")}}});
+        let begin = |asks: &mut Asks| {
+            let act = asks.ask_form("7", &params.to_string(), Instant::now());
+            let Act::Asked(question) = act else {
+                panic!("{act:?}")
+            };
+            question.question
+        };
+        let answers = |text: &str, answer: &str| Decision::Answers {
+            answers: [(text.to_owned(), answer.to_owned())].into(),
+        };
+        let mut asks = Asks::new("n".into(), Duration::from_secs(60));
+        let now = Instant::now();
+        let first = begin(&mut asks);
+        let unfit = asks.decide(&first, &Decision::Allow, now);
+        assert!(matches!(&unfit[..], [Act::Decided { applied: false, .. }]));
+        let acts = asks.decide(&first, &answers("P?", "a"), now);
+        let [Act::Decided { applied: true, .. }, Act::Asked(second)] = &acts[..] else {
+            panic!("{acts:?}")
+        };
+        assert_ne!(second.question, first);
+        let acts = asks.decide(&second.question.clone(), &answers("Q?", "b"), now);
+        let [Act::Write(line), Act::Decided { applied: true, .. }] = &acts[..] else {
+            panic!("{acts:?}")
+        };
+        let line: Value = serde_json::from_str(line).unwrap();
+        let content = json!({"p": "a", "q": "b"});
+        assert_eq!(
+            line["result"],
+            json!({"action": "accept", "content": content})
+        );
+        assert!(asks.is_empty());
+
+        for (acts, action) in [
+            (
+                {
+                    let question = begin(&mut asks);
+                    asks.decide(&question, &deny(), now)
+                },
+                "decline",
+            ),
+            (
+                {
+                    begin(&mut asks);
+                    asks.expire(now + Duration::from_secs(120))
+                },
+                "decline",
+            ),
+            (
+                {
+                    begin(&mut asks);
+                    asks.cancel()
+                },
+                "cancel",
+            ),
+            (vec![asks.ask_form("7", "{}", now)], "cancel"),
+        ] {
+            let Act::Write(line) = &acts[0] else {
+                panic!("{acts:?}")
+            };
+            assert!(line.contains(action), "{line}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod asks;
 mod flight;
+mod form;
 mod opening;
 pub mod protocol;
 mod rpc;

@@ -17,17 +17,19 @@ use std::time::{Duration, Instant};
 
 use agent_client_protocol_schema::ProtocolVersion;
 use agent_client_protocol_schema::v1::{
-    CancelNotification, ContentBlock, ContentChunk, Error, ImageContent, Implementation,
-    InitializeRequest, McpServer, PromptRequest, RequestPermissionRequest, SessionNotification,
-    SessionUpdate, StopReason, TextContent, UsageUpdate,
+    CancelNotification, ClientCapabilities, ContentBlock, ContentChunk, ElicitationCapabilities,
+    ElicitationFormCapabilities, Error, ImageContent, Implementation, InitializeRequest, McpServer,
+    PromptRequest, RequestPermissionRequest, SessionNotification, SessionUpdate, StopReason,
+    TextContent, UsageUpdate,
 };
 use ipc_schema::{Decision, Fault, Question, TurnEvent};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::asks::{Asks, cancelled};
 use super::flight::Flight;
 pub use super::flight::TURN_BYTES;
+use super::form;
 use super::rpc::{self, Line};
 use super::setup::{Knobs, Offer};
 use super::stray::Stray;
@@ -174,7 +176,10 @@ impl Protocol {
         self.stage = Stage::Greeted;
         let us = Implementation::new("bulkhead", env!("CARGO_PKG_VERSION"));
         // No files, no terminals: the default of the capabilities.
-        let hello = InitializeRequest::new(ProtocolVersion::V1).client_info(us);
+        let forms = ElicitationCapabilities::new().form(ElicitationFormCapabilities::new());
+        let hello = InitializeRequest::new(ProtocolVersion::V1)
+            .client_info(us)
+            .client_capabilities(ClientCapabilities::new().elicitation(forms));
         vec![self.request("initialize", &hello, now)]
     }
 
@@ -254,8 +259,8 @@ impl Protocol {
     }
 
     /// A person decided.
-    pub fn decide(&mut self, question: &str, decision: &Decision) -> Vec<Act> {
-        let mut acts = self.asks.decide(question, decision);
+    pub fn decide(&mut self, question: &str, decision: &Decision, now: Instant) -> Vec<Act> {
+        let mut acts = self.asks.decide(question, decision, now);
         let used = acts
             .iter()
             .any(|act| matches!(act, Act::Decided { applied: true, .. }));
@@ -334,6 +339,9 @@ impl Protocol {
 
     /// A request of the agent's.
     fn asked(&mut self, id: &str, method: &str, params: &str, now: Instant) -> Vec<Act> {
+        if method == "elicitation/create" {
+            return self.asked_form(id, params, now);
+        }
         if method != "session/request_permission" {
             let why = format!("this client does not serve {}", text::head(method, 100));
             return vec![Act::Write(rpc::refusal(id, rpc::NO_SUCH_METHOD, &why))];
@@ -353,6 +361,27 @@ impl Protocol {
             }
             // Nobody can be asked now.
             _ => vec![Act::Write(cancelled(id))],
+        }
+    }
+
+    /// The agent has a form to be filled in.
+    fn asked_form(&mut self, id: &str, params: &str, now: Instant) -> Vec<Act> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Scope {
+            session_id: String,
+        }
+        let scope = serde_json::from_str::<Scope>(params);
+        let ours = scope.is_ok_and(|scope| scope.session_id == self.session);
+        match &mut self.flight {
+            Some(flight) if ours && flight.out.is_some() && !flight.interrupted => {
+                let mut acts = flight.goes_on();
+                acts.extend(flight.flush());
+                acts.push(self.asks.ask_form(id, params, now));
+                acts
+            }
+            // Nobody can be asked now.
+            _ => vec![Act::Write(rpc::answer(id, &form::cancelled()))],
         }
     }
 

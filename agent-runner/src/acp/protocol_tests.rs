@@ -177,6 +177,11 @@ fn it_says_what_it_cannot_do_and_begins_a_conversation() {
         can["fs"],
         json!({"readTextFile": false, "writeTextFile": false})
     );
+    assert_eq!(
+        can["elicitation"],
+        json!({"form": {}}),
+        "forms, but no addresses"
+    );
     let new = talk.answer("session/new", r#"{"sessionId":"s"}"#);
     assert_eq!(new, json!({"cwd": "/w", "mcpServers": []}));
     assert!(talk.protocol.is_free() && talk.protocol.can_resume());
@@ -266,7 +271,9 @@ fn a_permission_is_asked_for_and_answered_by_its_request() {
         assert_eq!((tool.as_str(), detail.as_str()), ("run", "touch a"));
         assert_eq!(always.as_deref(), Some("Always touch"));
         assert!(talk.protocol.is_asking());
-        let acts = talk.protocol.decide(&question.question, &decision);
+        let acts = talk
+            .protocol
+            .decide(&question.question, &decision, talk.now);
         talk.acts.extend(acts);
         let outcome = json!({"outcome": {"outcome": "selected", "optionId": id}});
         assert_eq!(talk.written()["result"], outcome);
@@ -283,7 +290,9 @@ fn a_denial_that_ends_the_turn_is_told() {
         talk.asks(0);
         let why = "not now".to_owned();
         let question = talk.question().question;
-        let acts = talk.protocol.decide(&question, &Decision::Deny { why });
+        let acts = talk
+            .protocol
+            .decide(&question, &Decision::Deny { why }, talk.now);
         assert!(
             matches!(acts.last(), Some(Act::Progress(TurnEvent::Note { text }))
             if text.contains("no reason"))
@@ -594,4 +603,25 @@ fn the_text_so_far_outlives_the_agent_and_asides_are_no_answer() {
     assert_eq!(talk.contents(), [""; 0]);
     talk.acts = talk.protocol.last_words();
     assert_eq!(talk.contents(), ["half a"]);
+}
+
+#[test]
+fn a_form_is_for_the_turn_that_runs_and_is_cancelled_with_it() {
+    let form = |session: &str| {
+        let options = json!([{"const": "a", "title": "A"}]);
+        json!({"jsonrpc": "2.0", "id": 70, "method": "elicitation/create", "params": {
+            "mode": "form", "sessionId": session, "message": "Which?", "requestedSchema":
+                {"type": "object", "properties": {"q": {"type": "string", "oneOf": options}}}}})
+    };
+    let mut talk = Talk::running();
+    talk.line(&form("another"));
+    assert_eq!(talk.written()["result"], json!({"action": "cancel"}));
+    talk.line(&form("s"));
+    assert!(talk.acts.iter().any(|act| matches!(act, Act::Asked(_))));
+    let acts = talk.protocol.interrupt();
+    let cancels =
+        |act: &Act| matches!(act, Act::Write(line) if line.contains("\"action\":\"cancel\""));
+    assert!(acts.iter().any(cancels), "{acts:?}");
+    talk.line(&form("s"));
+    assert_eq!(talk.written()["result"], json!({"action": "cancel"}));
 }

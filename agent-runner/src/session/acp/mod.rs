@@ -152,7 +152,7 @@ impl Session for AcpSession {
             (Standing::Unknown, _) => return false,
             (Standing::Open, Life::Live(_, protocol)) => {
                 turn.clock.heard(cx.now);
-                let acts = protocol.decide(question, decision);
+                let acts = protocol.decide(question, decision, cx.now);
                 self.acts(acts, cx);
             }
             _ => {
