@@ -41,28 +41,14 @@ pub fn offer(lane: &[Chunk], in_flight: &HashSet<String>, window: usize, now: u6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spool::ChunkState;
 
     fn chunk(key: &str, not_before: u64) -> Chunk {
         Chunk {
             key: key.into(),
-            number: 0,
             reply: "r".into(),
-            position: 0,
             count: 1,
-            instance: "discord-main".into(),
-            address: "1".into(),
-            text: "x".into(),
-            reply_to: String::new(),
-            trace: String::new(),
-            state: ChunkState::Pending,
-            leased_at: 0,
             not_before,
-            retries: 0,
-            platform_id: String::new(),
-            why: String::new(),
-            created_at: 0,
-            form: String::new(),
+            ..Chunk::default()
         }
     }
 

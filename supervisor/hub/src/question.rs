@@ -159,25 +159,34 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// By how much the clocks of a platform and of this machine may differ, milliseconds.
-const SKEW: u64 = 2_000;
+/// A chunk that was delivered so soon after it was handed out was shown at once, milliseconds.
+const PROMPT: u64 = 2_000;
 
-/// Whether a message (its place in the channel's order and its time, 0 = unknown) can have been
-/// written by somebody who saw `chunk`.
-pub fn seen(chunk: &Chunk, order: u64, sent_at_ms: u64) -> bool {
-    match chunk.state {
-        ChunkState::Pending | ChunkState::Parked => false,
-        ChunkState::Delivered if order > 0 => match chunk.platform_id.parse::<u64>() {
-            Ok(shown) => order > shown,
-            Err(_) => later(sent_at_ms, chunk.leased_at),
-        },
-        // Handed out, and its word that it is posted may be on its way.
-        ChunkState::Delivered | ChunkState::Leased => later(sent_at_ms, chunk.leased_at),
+/// Whether a message (its place in the channel's order and its time, 0 = unknown) was certainly
+/// written by somebody who could see `chunk`, which asks about `about`.
+///
+/// A chunk that is only handed out is not proved to be shown: the platform may have refused it, the
+/// worker may have died with it, or it may wait there for a connection. Nothing is allowed for clocks
+/// that differ: a message that is taken for too early is asked for again, one that is taken for late
+/// enough allows a command.
+pub fn seen(chunk: &Chunk, about: &QuestionKind, order: u64, sent_at_ms: u64) -> bool {
+    if chunk.state != ChunkState::Delivered {
+        return false;
+    }
+    match chunk.platform_id.parse::<u64>() {
+        Ok(shown) if order > 0 => order > shown,
+        _ if sent_at_ms == 0 => matches!(about, QuestionKind::Choice { .. }),
+        _ => sent_at_ms >= shown_at(chunk),
     }
 }
 
-fn later(sent_at_ms: u64, shown_at_ms: u64) -> bool {
-    sent_at_ms == 0 || sent_at_ms.saturating_add(SKEW) >= shown_at_ms
+/// Since when a delivered chunk can have been seen, as far as is known.
+fn shown_at(chunk: &Chunk) -> u64 {
+    let at_once = chunk.changed_at.saturating_sub(chunk.leased_at) <= PROMPT;
+    match chunk.retries {
+        0 if at_once => chunk.leased_at,
+        _ => chunk.changed_at,
+    }
 }
 
 #[cfg(test)]
@@ -194,16 +203,11 @@ mod tests {
             instance: "discord-main".into(),
             address: "1".into(),
             text: "?".into(),
-            reply_to: String::new(),
-            trace: String::new(),
             state,
             leased_at: 100_000,
-            not_before: 0,
-            retries: 0,
+            changed_at: 101_000,
             platform_id: platform_id.into(),
-            why: String::new(),
-            created_at: 0,
-            form: String::new(),
+            ..Chunk::default()
         }
     }
 
@@ -296,25 +300,57 @@ mod tests {
     #[test]
     fn the_platforms_own_order_decides_where_there_is_one() {
         let shown = chunk(ChunkState::Delivered, "500");
-        assert!(seen(&shown, 501, 0));
-        assert!(!seen(&shown, 499, 200_000));
+        assert!(seen(&shown, &permission(true), 501, 0));
+        assert!(!seen(&shown, &permission(true), 499, 200_000));
     }
 
     #[test]
     fn else_the_time_does() {
         let shown = chunk(ChunkState::Delivered, "");
-        assert!(seen(&shown, 0, 100_000));
-        assert!(seen(&shown, 0, 0));
-        assert!(!seen(&shown, 0, 90_000));
-        let leased = chunk(ChunkState::Leased, "");
-        assert!(seen(&leased, 7, 99_000));
-        assert!(!seen(&leased, 7, 90_000));
+        assert!(seen(&shown, &permission(true), 0, 100_000));
+        assert!(!seen(&shown, &permission(true), 0, 99_999));
+        // A message's id that is no number proves nothing.
+        assert!(!seen(&shown, &permission(true), 7, 99_999));
+    }
+
+    #[test]
+    fn what_was_refused_or_waited_counts_from_when_it_was_delivered() {
+        let delivered = |retries, changed_at| Chunk {
+            retries,
+            changed_at,
+            ..chunk(ChunkState::Delivered, "msg_1")
+        };
+        for late in [delivered(1, 101_000), delivered(0, 160_000)] {
+            let at = late.changed_at;
+            assert!(!seen(&late, &permission(true), 0, at - 1));
+            assert!(seen(&late, &permission(true), 0, at));
+        }
+    }
+
+    #[test]
+    fn a_message_of_no_time_allows_nothing() {
+        let shown = chunk(ChunkState::Delivered, "");
+        let plan = QuestionKind::Plan { text: "1".into() };
+        assert!(!seen(&shown, &permission(true), 0, 0));
+        assert!(!seen(&shown, &plan, 0, 0));
+        assert!(seen(&shown, &choice(2, false), 0, 0));
     }
 
     #[test]
     fn nobody_answers_what_was_not_shown() {
-        for state in [ChunkState::Pending, ChunkState::Parked] {
-            assert!(!seen(&chunk(state, ""), 900, 900_000));
+        use ChunkState::{Leased, Parked, Pending};
+        for state in [Pending, Leased, Parked] {
+            for order in [0, 900] {
+                let chunk = chunk(state, "");
+                assert!(
+                    !seen(&chunk, &permission(true), order, 900_000),
+                    "{state:?}"
+                );
+                assert!(
+                    !seen(&chunk, &choice(2, false), order, 900_000),
+                    "{state:?}"
+                );
+            }
         }
     }
 }

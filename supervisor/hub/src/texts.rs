@@ -164,6 +164,8 @@ pub enum Text<'a> {
     },
     /// The answer came after the question was closed.
     DecidedLate,
+    /// What would answer the question was written before it is known to have been shown.
+    AnsweredEarly,
     /// The sender is not on the allow list.
     Refused {
         /// The sender's id on the platform.

@@ -12,7 +12,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT key, number, reply, position, total, instance, address, text, reply_to, trace,
-                    state, leased_at, not_before, retries, platform_id, why, created_at, form
+                    state, leased_at, not_before, retries, platform_id, why, created_at, form,
+                    changed_at
              FROM chunks ",
             $rest
         )
@@ -39,6 +40,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Chunk> {
         why: row.get(15)?,
         created_at: unsigned(row.get(16)?),
         form: row.get(17)?,
+        changed_at: unsigned(row.get(18)?),
     })
 }
 

@@ -173,6 +173,8 @@ pub struct Chunk {
     pub why: String,
     /// When it was made.
     pub created_at: u64,
+    /// When its state last changed, or it was last handed out; set by the spool.
+    pub changed_at: u64,
 }
 
 /// The states of a question.

@@ -20,7 +20,7 @@ use std::{env, fs, io};
 
 use nix::unistd::{Uid, setuid};
 use sha2::{Digest, Sha256};
-use spool::{Chunk, ChunkState, Keep, OpenError, Spool, Turn, TurnState};
+use spool::{Chunk, Keep, OpenError, Spool, Turn, TurnState};
 
 /// Kills in the middle of work, and in the middle of the first start.
 const KILLS: usize = 30;
@@ -129,23 +129,13 @@ fn event(spool: &Spool, n: u64) -> Result<(), spool::SpoolError> {
     spool.add_text(&id, "b", &id, false)?;
     spool.add_chunk(&Chunk {
         key: id.clone(),
-        number: 0,
         reply: id.clone(),
-        position: 0,
         count: 1,
         instance: "discord-main".into(),
         address: "c".into(),
         text: id.clone(),
-        form: String::new(),
-        reply_to: String::new(),
-        trace: String::new(),
-        state: ChunkState::Pending,
-        leased_at: 0,
-        not_before: 0,
-        retries: 0,
-        platform_id: String::new(),
-        why: String::new(),
         created_at: n,
+        ..Chunk::default()
     })?;
     if n.is_multiple_of(5) {
         let content = file(n);

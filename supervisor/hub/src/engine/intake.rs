@@ -1,6 +1,6 @@
 //! The way in: one message, exactly one outcome.
 
-use ipc_schema::{Accepted, Access, Act, Body, Inbound, MAX_TEXT, Sender};
+use ipc_schema::{Accepted, Access, Act, Body, Deferred, Inbound, MAX_TEXT, Sender};
 use spool::{Conversation, Person, Session, SpoolError, Turn, TurnState};
 
 use super::outbox::Place;
@@ -18,6 +18,8 @@ const REFUSALS: u64 = 20;
 const REFUSAL_WINDOW: u64 = 3_600_000;
 /// How long somebody whose messages are too many is not told so again, milliseconds.
 const FLOOD: u64 = 5_000;
+/// Until a message is looked at again whose question is being posted, milliseconds.
+const ASKING_RETRY: u64 = 200;
 /// How long a missing right is not mentioned again, milliseconds.
 const DAY: u64 = 24 * 3_600_000;
 /// The longest title of a session, in characters.
@@ -45,6 +47,15 @@ impl Engine {
         );
         if self.spool.seen(peer, key.0, key.1, key.2)? {
             self.send(peer, trace, accepted);
+            return Ok(());
+        }
+        if self.is_being_asked(peer, &message, now)? {
+            let deferred = Deferred {
+                event_id: message.event_id,
+                retry_after_ms: ASKING_RETRY,
+                why: "the question that it may answer is being posted".to_owned(),
+            };
+            self.send(peer, trace, Body::Deferred(deferred));
             return Ok(());
         }
         if self.spool.is_crowded()? {

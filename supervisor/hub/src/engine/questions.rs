@@ -2,9 +2,9 @@
 //!
 //! A message that shows one changes when the question is over, and only then: to what came of it.
 
-use ipc_schema::{Body, Decide, Decision, Inbound, Question as Asked, QuestionKind};
+use ipc_schema::{Access, Act, Body, Decide, Decision, Inbound, Question as Asked, QuestionKind};
 use render::{Dialect, Limit};
-use spool::{Question, QuestionState, SpoolError, Turn};
+use spool::{ChunkState, Question, QuestionState, SpoolError, Turn};
 
 use super::Engine;
 use super::outbox::{Place, Post, Posted, cut, limit_of};
@@ -13,6 +13,9 @@ use crate::answer;
 use crate::form::Form;
 use crate::question::{Decided, Shown, controls, outcome, seen};
 use crate::texts::{By, Lang, Text, say};
+
+/// Somebody may answer a question while it is being posted; for how long that can be, milliseconds.
+const POSTING: u64 = 5_000;
 
 impl Engine {
     /// A question is committed before it is shown.
@@ -282,6 +285,42 @@ impl Engine {
         }
     }
 
+    /// Whether a message may answer a question of which the platform's number, which decides it, is on its
+    /// way: the chat can be quicker than the worker's report. Where messages have no numbers there is
+    /// nothing to wait for.
+    pub(super) fn is_being_asked(
+        &self,
+        peer: &str,
+        message: &Inbound,
+        now: u64,
+    ) -> Result<bool, SpoolError> {
+        let Some(platform) = self.plan.platforms.get(peer) else {
+            return Ok(false);
+        };
+        if message.order == 0 || message.act != Act::Message || message.access != Access::Granted {
+            return Ok(false);
+        }
+        let (project, conversation) = (&platform.project, &message.conversation);
+        let Some(at) = self.spool.conversation(project, peer, conversation)? else {
+            return Ok(false);
+        };
+        let Some(question) = self.spool.open_question(&at.session)? else {
+            return Ok(false);
+        };
+        let Ok(shown) = serde_json::from_str::<Shown>(&question.about) else {
+            return Ok(false);
+        };
+        if answer::read(&message.text, &shown.about).is_none() {
+            return Ok(false);
+        }
+        let chunk = self.spool.chunk(&shown.last_chunk)?;
+        Ok(chunk.is_some_and(|chunk| {
+            chunk.state == ChunkState::Leased
+                && chunk.retries == 0
+                && now < chunk.leased_at + POSTING
+        }))
+    }
+
     /// Whether the message was an answer to the open question; if so it is dealt with.
     pub(super) fn answered(
         &mut self,
@@ -305,8 +344,9 @@ impl Engine {
             return Ok(true);
         }
         let chunk = self.spool.chunk(&shown.last_chunk)?;
-        if !chunk.is_some_and(|chunk| seen(&chunk, message.order, message.sent_at_ms)) {
-            self.notice(place, &Text::DecidedLate, lang, now)?;
+        let (order, sent_at) = (message.order, message.sent_at_ms);
+        if !chunk.is_some_and(|chunk| seen(&chunk, &shown.about, order, sent_at)) {
+            self.notice(place, &Text::AnsweredEarly, lang, now)?;
             return Ok(true);
         }
         let who = message.sender.name.clone();

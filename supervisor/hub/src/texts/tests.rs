@@ -88,6 +88,7 @@ fn all() -> Vec<Text<'static>> {
         Text::DecidedAlways { who: "Ann" },
         Text::DecidedDeny { who: "Ann" },
         Text::DecidedLate,
+        Text::AnsweredEarly,
         Text::Refused {
             id: "80351110224678912",
             key: "allow_from",
@@ -190,7 +191,7 @@ fn all() -> Vec<Text<'static>> {
             Text::QuestionAnswered { .. } | Text::DecidedAllow { .. } => {}
             Text::DecidedAlways { .. } | Text::DecidedDeny { .. } => {}
             Text::QuestionWithdrawn | Text::WholeInFile | Text::Button(_) => {}
-            Text::DecidedLate | Text::Refused { .. } => {}
+            Text::DecidedLate | Text::AnsweredEarly | Text::Refused { .. } => {}
             Text::AgentMissing { .. } | Text::AgentLoggedOut { .. } => {}
             Text::AgentError { .. } | Text::EmptyAnswer | Text::TurnTimedOut { .. } => {}
             Text::Stopping | Text::Stopped | Text::NothingToStop | Text::NewSession => {}

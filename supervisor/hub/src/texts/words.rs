@@ -154,6 +154,13 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "太晚了：这个问题已经关闭，您的回答没有生效。\n\
              如果希望继续，请再次告诉助手。"
         ),
+        Text::AnsweredEarly => both!(
+            lang,
+            "Your answer was written before the agent's question could be read, so it was not used.\n\
+             Read the question, then answer it again.",
+            "您的回答写在助手的问题显示之前，没有被采用。\n\
+             请看过问题之后再回答一次。"
+        ),
         Text::Refused { id, key } => {
             let (id, key) = (code(id), code(key));
             both!(

@@ -110,7 +110,12 @@ impl Desk {
         self.engine.batch(events, self.now).unwrap()
     }
 
-    pub fn got(&mut self, peer: &str, body: Body) -> Vec<Out> {
+    pub fn got(&mut self, peer: &str, mut body: Body) -> Vec<Out> {
+        if let Body::Inbound(inbound) = &mut body
+            && inbound.sent_at_ms == 0
+        {
+            inbound.sent_at_ms = self.now;
+        }
         self.batch(vec![Event::Got {
             peer: peer.into(),
             id: 1,

@@ -194,10 +194,10 @@ fn outbound() -> impl Strategy<Value = Out> {
     ]
 }
 
-/// What the outbox is meant to be: the chunks in order, each with the time of its last change.
+/// What the outbox is meant to be: the chunks in order.
 #[derive(Debug, Clone, Default)]
 struct Outbox {
-    chunks: Vec<(Chunk, u64)>,
+    chunks: Vec<Chunk>,
     made: u32,
     now: u64,
 }
@@ -220,25 +220,22 @@ impl Outbox {
                 let key = format!("k{}", self.made);
                 self.made += 1;
                 let mut added = chunk(&key, &format!("r{reply}"), CHANNELS[*address]);
-                added.created_at = now;
+                (added.created_at, added.changed_at) = (now, now);
                 added.number = spool.add_chunk(&added).unwrap();
-                self.chunks.push((added, now));
+                self.chunks.push(added);
             }
             Out::Lease(pick) => {
                 let key = self.key(*pick);
                 let leased = spool.lease(&key, now);
-                let found = self
-                    .chunks
-                    .iter_mut()
-                    .find(|(c, _)| c.key == key && open(c));
+                let found = self.chunks.iter_mut().find(|c| c.key == key && open(c));
                 assert_eq!(leased.is_ok(), found.is_some());
-                if let Some((chunk, changed)) = found {
+                if let Some(chunk) = found {
                     chunk.state = ChunkState::Leased;
                     chunk.not_before = 0;
                     if chunk.leased_at == 0 {
                         chunk.leased_at = now;
                     }
-                    *changed = now;
+                    chunk.changed_at = now;
                 }
             }
             Out::Delivered(pick) => {
@@ -247,24 +244,20 @@ impl Outbox {
                 let found = self
                     .chunks
                     .iter_mut()
-                    .find(|(c, _)| c.key == key && c.state != ChunkState::Delivered);
+                    .find(|c| c.key == key && c.state != ChunkState::Delivered);
                 assert_eq!(changes, found.is_some());
-                if let Some((chunk, changed)) = found {
+                if let Some(chunk) = found {
                     chunk.state = ChunkState::Delivered;
                     chunk.platform_id = "id".into();
                     chunk.not_before = 0;
                     chunk.why.clear();
-                    *changed = now;
+                    chunk.changed_at = now;
                 }
             }
             Out::Postpone(pick, at) => {
                 let key = self.key(*pick);
                 spool.postpone(&key, *at, "slow").unwrap();
-                for (chunk, _) in self
-                    .chunks
-                    .iter_mut()
-                    .filter(|(c, _)| c.key == key && open(c))
-                {
+                for chunk in self.chunks.iter_mut().filter(|c| c.key == key && open(c)) {
                     chunk.not_before = *at;
                     chunk.why = "slow".into();
                     chunk.retries += 1;
@@ -274,12 +267,12 @@ impl Outbox {
                 let reply = format!("r{reply}");
                 let parked = spool.park_reply(&reply, "no", now).unwrap();
                 let mut expected = 0;
-                for (chunk, changed) in &mut self.chunks {
+                for chunk in &mut self.chunks {
                     if chunk.reply == reply && open(chunk) {
                         chunk.state = ChunkState::Parked;
                         chunk.why = "no".into();
                         chunk.not_before = 0;
-                        *changed = now;
+                        chunk.changed_at = now;
                         expected += 1;
                     }
                 }
@@ -289,12 +282,12 @@ impl Outbox {
                 let reply = format!("r{reply}");
                 let requeued = spool.requeue(&reply, now).unwrap();
                 let mut expected = 0;
-                for (chunk, changed) in &mut self.chunks {
+                for chunk in &mut self.chunks {
                     if chunk.reply == reply && chunk.state == ChunkState::Parked {
                         chunk.state = ChunkState::Pending;
                         chunk.why.clear();
                         (chunk.leased_at, chunk.not_before, chunk.retries) = (0, 0, 0);
-                        *changed = now;
+                        chunk.changed_at = now;
                         expected += 1;
                     }
                 }
@@ -309,7 +302,7 @@ impl Outbox {
                 let before = self.chunks.len();
                 let horizon = now.saturating_sub(*age_ms);
                 self.chunks
-                    .retain(|(c, at)| c.state != ChunkState::Delivered || *at >= horizon);
+                    .retain(|c| c.state != ChunkState::Delivered || c.changed_at >= horizon);
                 assert_eq!(pruned.chunks, (before - self.chunks.len()) as u64);
             }
             Out::Undo(ops) => {
@@ -326,12 +319,8 @@ impl Outbox {
 
     fn agrees_with(&self, spool: &Spool) {
         let those = |want: &dyn Fn(&Chunk) -> bool| -> Vec<Chunk> {
-            self.chunks
-                .iter()
-                .map(|(chunk, _)| chunk)
-                .filter(|c| want(c))
-                .cloned()
-                .collect()
+            let those = self.chunks.iter().filter(|c| want(c));
+            those.cloned().collect()
         };
         let me = "discord-main";
         let mut heads = BTreeSet::new();

@@ -78,6 +78,7 @@ pub(super) fn chunk(key: &str, reply: &str, address: &str) -> Chunk {
         platform_id: String::new(),
         why: String::new(),
         created_at: 20,
+        changed_at: 20,
     }
 }
 
