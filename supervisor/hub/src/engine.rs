@@ -150,6 +150,13 @@ pub struct Engine {
     dirty_sessions: BTreeSet<String>,
     dirty_lanes: BTreeSet<Lane>,
     out: Vec<Out>,
+    /// Timers that went off in this transaction.
+    rung: Vec<Timer>,
+    /// Events that found no room and that nobody says again, and when to try them again.
+    held: Vec<Event>,
+    retry_at: Option<u64>,
+    /// What ends the hub, once what was committed before it is said.
+    broken: Option<SpoolError>,
 }
 
 impl Engine {
@@ -198,6 +205,10 @@ impl Engine {
             dirty_sessions: BTreeSet::new(),
             dirty_lanes: BTreeSet::new(),
             out: Vec::new(),
+            rung: Vec::new(),
+            held: Vec::new(),
+            retry_at: None,
+            broken: None,
         };
         for runner in engine.runners.keys().cloned().collect::<Vec<_>>() {
             engine.runner_away(&runner, now)?;
@@ -388,6 +399,7 @@ impl Engine {
             .filter(|entry| *entry.key() <= now)
         {
             for timer in entry.remove() {
+                self.rung.push(timer.clone());
                 match timer {
                     Timer::Lane(lane) => {
                         self.dirty_lanes.insert(lane);
@@ -415,7 +427,9 @@ impl Engine {
 
     /// When to run the next batch even without an event, if anything waits for its time.
     pub fn next_wake(&self) -> Option<u64> {
-        self.timers.keys().next().copied()
+        let at_once = self.broken.as_ref().map(|_| 0);
+        let timer = self.timers.keys().next().copied();
+        [at_once, timer, self.retry_at].into_iter().flatten().min()
     }
 
     fn at(&mut self, when: u64, timer: Timer) {

@@ -22,6 +22,10 @@ const BATCH: usize = 512;
 const FILES: usize = 16;
 /// How often old rows are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// What is younger stays even where there is little room, milliseconds.
+const YOUNG: u64 = 3_600_000;
+/// How long the last words of a hub that ends on an error may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What the loop listens to.
 pub struct Inputs {
@@ -41,22 +45,47 @@ pub async fn serve(
     drained: impl Future<Output = ()>,
     status: impl Fn(&str),
 ) -> Result<(), SpoolError> {
-    let mut links: HashMap<String, Link> = HashMap::new();
-    let mut housekeeping = Instant::now();
-    let keep = Keep {
-        history_age_ms: engine.plan().spool_max_age_ms,
-        ..Keep::default()
+    let mut links = HashMap::new();
+    let outcome = work(&mut engine, &mut inputs, &mut links, drained, status).await;
+    if outcome.is_err() {
+        part(links, &mut inputs.links).await;
+    }
+    outcome
+}
+
+/// Lets the peers have what was said to them, within [`GOODBYE`].
+async fn part(links: HashMap<String, Link>, reports: &mut mpsc::Receiver<(String, FromLink)>) {
+    let mut open = links.len();
+    drop(links);
+    let closing = async {
+        while open > 0
+            && let Some((_, what)) = reports.recv().await
+        {
+            open -= usize::from(matches!(what, FromLink::Down { .. }));
+        }
     };
+    let _ = tokio::time::timeout(GOODBYE, closing).await;
+}
+
+async fn work(
+    engine: &mut Engine,
+    inputs: &mut Inputs,
+    links: &mut HashMap<String, Link>,
+    drained: impl Future<Output = ()>,
+    status: impl Fn(&str),
+) -> Result<(), SpoolError> {
+    let mut housekeeping = Instant::now();
+    let mut tidying = Tidying::new(engine.plan().spool_max_age_ms);
     tokio::pin!(drained);
     loop {
-        let wake = wake(&engine, housekeeping);
+        let wake = wake(engine, housekeeping);
         let mut arrived = Vec::new();
         let mut idle = false;
         tokio::select! {
             biased;
             () = &mut drained => return Ok(()),
             Some((ask, reply)) = inputs.asks.recv() => {
-                let answer = crate::control::answer(&mut engine, ask, now())?;
+                let answer = crate::control::answer(engine, ask, now())?;
                 // Whoever asked may have gone.
                 let _ = reply.send(answer);
             }
@@ -71,14 +100,14 @@ pub async fn serve(
         let at = now();
         let mut events = Vec::with_capacity(arrived.len());
         for (peer, what) in arrived {
-            events.extend(linked(&engine, &mut links, peer, what)?);
+            events.extend(linked(engine, links, peer, what)?);
         }
         let out = engine.batch(events, at)?;
-        speak(out, &mut engine, &mut links, at)?;
+        speak(out, engine, links, at)?;
         if Instant::now() >= housekeeping {
-            housekeeping = Instant::now() + tidy(engine.spool(), &keep, at, idle);
+            housekeeping = Instant::now() + tidying.tidy(engine.spool(), at, idle);
         }
-        status(&words(&engine));
+        status(&words(engine));
     }
 }
 
@@ -101,23 +130,60 @@ fn words(engine: &Engine) -> String {
     }
 }
 
-/// Removes what is old, a little at a time; how long until the next look.
-fn tidy(spool: &Spool, keep: &Keep, at: u64, idle: bool) -> Duration {
-    // A spool without room cannot be pruned now; it is tried again next time.
-    let tidied = spool.prune(at, keep).and_then(|pruned| {
-        spool.prune_blobs(at, keep.history_age_ms, FILES)?;
-        if idle {
-            spool.checkpoint()?;
+/// Removes what is old, a little at a time.
+struct Tidying {
+    /// How old history becomes where there is room, milliseconds.
+    most: u64,
+    /// How old it becomes now.
+    keep: Keep,
+}
+
+impl Tidying {
+    fn new(history_age_ms: u64) -> Tidying {
+        let keep = Keep {
+            history_age_ms,
+            ..Keep::default()
+        };
+        Tidying {
+            most: history_age_ms,
+            keep,
         }
-        Ok(pruned.more)
-    });
-    match tidied {
-        Ok(true) => HOUSEKEEPING / 100,
-        Ok(false) => HOUSEKEEPING,
-        Err(error) => {
-            tracing::warn!(%error, "old rows stay for now");
-            HOUSEKEEPING
+    }
+
+    /// A round; how long until the next.
+    fn tidy(&mut self, spool: &Spool, at: u64, idle: bool) -> Duration {
+        // A spool without room cannot be pruned now; it is tried again next time.
+        let tidied = spool.prune(at, &self.keep).and_then(|pruned| {
+            spool.prune_blobs(at, self.keep.history_age_ms, FILES)?;
+            if idle {
+                spool.checkpoint()?;
+            }
+            Ok(pruned.more || self.squeeze(spool.is_crowded()?))
+        });
+        match tidied {
+            Ok(true) => HOUSEKEEPING / 100,
+            Ok(false) => HOUSEKEEPING,
+            Err(error) => {
+                tracing::warn!(%error, "old rows stay for now");
+                HOUSEKEEPING
+            }
         }
+    }
+
+    /// Everything of the age that history may have is gone. Where that leaves too little room, it may
+    /// become half as old, else again as old as at first. Whether there is more to remove now.
+    fn squeeze(&mut self, crowded: bool) -> bool {
+        let shorter = (self.keep.history_age_ms / 2).max(YOUNG.min(self.most));
+        let age = if crowded { shorter } else { self.most };
+        if age < self.keep.history_age_ms {
+            tracing::warn!(
+                hours = age / 3_600_000,
+                "the spool is nearly full: history is kept for less time"
+            );
+        }
+        let more = age < self.keep.history_age_ms;
+        self.keep.history_age_ms = age;
+        more
     }
 }
 
@@ -221,4 +287,98 @@ pub fn now() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says so by failing")]
+mod tests {
+    use super::*;
+    use spool::{Turn, TurnState};
+
+    const HOUR: u64 = 3_600_000;
+    const DAY: u64 = 24 * HOUR;
+
+    /// A turn that was over so long before `at`.
+    fn over(spool: &Spool, id: &str, at: u64, age: u64) {
+        let turn = Turn {
+            id: id.into(),
+            prompt: "x".repeat(20_000),
+            changed_at: at - age,
+            ..ended()
+        };
+        spool.add_turn(&turn).unwrap();
+    }
+
+    fn ended() -> Turn {
+        Turn {
+            id: String::new(),
+            number: 0,
+            project: "p".into(),
+            session: "s".into(),
+            instance: "w".into(),
+            address: "a".into(),
+            reply_to: String::new(),
+            asker: "ann".into(),
+            language: "en".into(),
+            prompt: String::new(),
+            prompt_id: String::new(),
+            trace: String::new(),
+            state: TurnState::Ended,
+            attempt: 1,
+            updates: 0,
+            queued_at: 0,
+            changed_at: 0,
+            event_id: String::new(),
+            said: String::new(),
+        }
+    }
+
+    /// The largest bound under which only the reserve is left.
+    fn crowd(spool: &Spool) {
+        let bound = (100..100_000).rev().find(|pages| {
+            spool.limit_size(pages * 4096).unwrap();
+            spool.is_crowded().unwrap()
+        });
+        bound.unwrap();
+    }
+
+    #[test]
+    fn a_crowded_spool_gives_up_history_the_oldest_first_and_no_more_than_it_must() {
+        let spool = Spool::in_memory().unwrap();
+        let at = 1000 * DAY;
+        for n in 0..200 {
+            over(&spool, &format!("t{n}"), at, 20 * DAY - n * 2 * HOUR);
+        }
+        let mut tidying = Tidying::new(30 * DAY);
+        assert_eq!(tidying.tidy(&spool, at, false), HOUSEKEEPING);
+        assert!(spool.turn("t0").unwrap().is_some());
+        crowd(&spool);
+        // Each round ends at its bound of rows, or makes the age shorter.
+        for _ in 0..30 {
+            tidying.tidy(&spool, at, false);
+        }
+        assert!(!spool.is_crowded().unwrap());
+        assert!(spool.turn("t0").unwrap().is_none());
+        assert!(
+            spool.turn("t199").unwrap().is_some(),
+            "there is room for it"
+        );
+        assert_eq!(tidying.keep.history_age_ms, 30 * DAY);
+    }
+
+    #[test]
+    fn what_is_young_stays_and_nobody_hurries_for_nothing() {
+        let spool = Spool::in_memory().unwrap();
+        let at = 1000 * DAY;
+        for n in 0..200 {
+            over(&spool, &format!("t{n}"), at, HOUR / 2);
+        }
+        crowd(&spool);
+        let mut tidying = Tidying::new(30 * DAY);
+        for _ in 0..30 {
+            tidying.tidy(&spool, at, false);
+        }
+        assert!(spool.turn("t0").unwrap().is_some());
+        assert_eq!(tidying.tidy(&spool, at, false), HOUSEKEEPING);
+    }
 }

@@ -348,6 +348,8 @@ pub enum Text<'a> {
         /// Seconds until the next one is taken.
         secs: usize,
     },
+    /// Only the reserve of the spool is left; the message was not taken.
+    SpoolCrowded,
     /// The message has a word that the operator does not let through.
     BannedWord,
     /// The message is longer than the hub takes.

@@ -58,10 +58,6 @@ impl Engine {
             self.send(peer, trace, Body::Deferred(deferred));
             return Ok(());
         }
-        if self.spool.is_crowded()? {
-            let why = "only the reserve for open work is left".to_owned();
-            return Err(SpoolError::Full(why));
-        }
         self.spool.remember(peer, key.0, key.1, key.2, now)?;
         self.send(peer, trace, accepted);
 
@@ -321,7 +317,8 @@ impl Engine {
                 depth: depth as usize,
             }));
         }
-        Ok(None)
+        // What ends or answers what was taken on has the reserve; more is not taken on.
+        Ok(self.spool.is_crowded()?.then_some(Text::SpoolCrowded))
     }
 
     /// Whether this is said to somebody who has just read it. Ten thousand messages are not answered
@@ -333,7 +330,10 @@ impl Engine {
         place: &Place<'_>,
         now: u64,
     ) -> Result<bool, SpoolError> {
-        let of_a_flood = matches!(no, Text::RateLimited { .. } | Text::QueueFull { .. });
+        let of_a_flood = matches!(
+            no,
+            Text::RateLimited { .. } | Text::QueueFull { .. } | Text::SpoolCrowded
+        );
         if !of_a_flood || message.act != Act::Message {
             return Ok(false);
         }

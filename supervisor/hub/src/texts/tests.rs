@@ -135,6 +135,7 @@ fn all() -> Vec<Text<'static>> {
         Text::AdminsOnly { name: "restart" },
         Text::RateLimited { secs: 12 },
         Text::BannedWord,
+        Text::SpoolCrowded,
         Text::TooLong { limit_kib: 192 },
         Text::LeftOut { files },
         Text::Sessions {
@@ -199,6 +200,7 @@ fn all() -> Vec<Text<'static>> {
             Text::Status { .. } | Text::UnknownCommand { .. } => {}
             Text::CommandDisabled { .. } | Text::AdminsOnly { .. } => {}
             Text::RateLimited { .. } | Text::BannedWord | Text::TooLong { .. } => {}
+            Text::SpoolCrowded => {}
             Text::LeftOut { .. } | Text::Sessions { .. } | Text::NoSuchSession => {}
             Text::Switched { .. } | Text::NoHistory | Text::HistoryEntry { .. } => {}
             Text::Modes { .. } | Text::NoModes | Text::ModeSet { .. } => {}

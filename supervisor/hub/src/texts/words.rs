@@ -434,6 +434,15 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "That was too fast, so this message was not taken.\nPlease send it again in {secs} s.",
             "消息太频繁，这条没有收下。\n请在 {secs} 秒后重发。"
         ),
+        Text::SpoolCrowded => both!(
+            lang,
+            "The bot's store is nearly full, so this message was not taken; /stop and answers still work.\n\
+             Old messages are being removed: please send it again in a few minutes.\n\
+             Operator: if it stays so, raise `max_size_mb` of `[spool]` in the configuration.",
+            "机器人的存储快满了，这条消息没有收下；/stop 和回答仍然有效。\n\
+             正在清理旧消息：请过几分钟再发送一次。\n\
+             管理员：如果一直如此，请在配置中调大 `[spool]` 的 `max_size_mb`。"
+        ),
         Text::BannedWord => both!(
             lang,
             "Your message has a word that is not allowed here, so it was not passed on.\n\
