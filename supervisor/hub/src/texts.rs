@@ -201,12 +201,22 @@ pub enum Text<'a> {
     },
     /// The turn is being stopped.
     Stopping,
+    /// `/stop`, and the runner is away.
+    StoppingLater,
     /// The turn was stopped.
     Stopped,
-    /// `/stop`, and nothing ran.
-    NothingToStop,
+    /// `/stop`, and no message was being worked on.
+    NothingToStop {
+        /// The runner was told to end what its agent does of its own accord.
+        told: bool,
+    },
     /// `/new`.
     NewSession,
+    /// `/new`, and messages waited.
+    NewSessionDropped {
+        /// How many.
+        dropped: usize,
+    },
     /// `/new`, and something ran.
     NewSessionWhileRunning,
     /// `/help`.

@@ -173,66 +173,6 @@ fn everybody_who_waits_is_told_and_a_killed_hub_tells_nobody_twice() {
 }
 
 #[test]
-fn stop_interrupts_and_the_next_turn_goes_on() {
-    let mut desk = Desk::linked();
-    let first = prompts(&desk.says("e1", "one")).remove(0);
-    let out = desk.says("e2", "two");
-    desk.post_all(out);
-    desk.update(&first.at, 1, started(false));
-    let out = desk.says("e3", "/stop");
-    assert!(kinds(&out).contains(&"interrupt".to_owned()));
-    let out = desk.update(&first.at, 2, ended(Outcome::Stopped));
-    assert_eq!(prompts(&out).remove(0).text, "two");
-    assert_eq!(desk.post_all(out), [en(Text::Stopped)]);
-}
-
-#[test]
-fn a_stopped_turn_never_comes_back_to_life() {
-    let mut desk = Desk::linked();
-    let first = prompts(&desk.says("e1", "one")).remove(0);
-    desk.says("e2", "/stop");
-    desk.kill_hub();
-    desk.worker_up();
-    let out = desk.runner_up(true, Standing::Unknown);
-    assert_eq!(prompts(&out), []);
-    assert_eq!(desk.post_all(out), [en(Text::Stopped)]);
-    let turn = desk.spool.turn(&first.at.turn).unwrap().unwrap();
-    assert_eq!(turn.state, TurnState::Stopped);
-}
-
-#[test]
-fn an_interrupt_is_said_again_to_a_runner_that_still_runs_the_turn() {
-    let mut desk = Desk::linked();
-    desk.says("e1", "one");
-    desk.says("e2", "/stop");
-    desk.kill_hub();
-    desk.worker_up();
-    let out = desk.runner_up(true, Standing::Running);
-    assert!(kinds(&out).contains(&"interrupt".to_owned()), "{out:?}");
-}
-
-#[test]
-fn nothing_to_stop_is_said() {
-    let mut desk = Desk::linked();
-    let out = desk.says("e1", "/stop");
-    assert_eq!(desk.post_all(out), [en(Text::NothingToStop)]);
-}
-
-#[test]
-fn new_opens_another_session() {
-    let mut desk = Desk::linked();
-    let first = prompts(&desk.says("e1", "one")).remove(0);
-    let out = desk.answer(&first.at, "ok");
-    desk.post_all(out);
-    let out = desk.says("e2", "/new");
-    assert!(kinds(&out).contains(&"close_session".to_owned()));
-    assert_eq!(desk.post_all(out), [en(Text::NewSession)]);
-    let second = prompts(&desk.says("e3", "two")).remove(0);
-    assert_ne!(second.session, first.session);
-    assert_ne!(second.agent_session, first.agent_session);
-}
-
-#[test]
 fn a_lost_attempt_is_sent_again_with_the_same_id_if_the_agent_drops_repeats() {
     let mut desk = Desk::linked();
     let first = prompts(&desk.says("e1", "one")).remove(0);

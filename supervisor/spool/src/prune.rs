@@ -15,11 +15,11 @@ use crate::{Result, Spool};
 /// that is still on its way.
 pub const SETTLE_MS: u64 = 10 * 60 * 1000;
 
-/// A floor that was not raised for this long goes: its channel has been silent for a year, and no
-/// platform repeats anything so old. Without this every thread that ever was would keep a row.
-const FLOOR_AGE_MS: u64 = 366 * 24 * 60 * 60 * 1000;
-
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// What was not used for a year goes: floors (no platform repeats anything so old), sessions without
+/// turns, and people. Without this every thread that ever was would keep its rows.
+const UNUSED_AGE_MS: u64 = 366 * DAY_MS;
 
 /// What was said so long ago may be said again: no pause is longer.
 const TOLD_AGE_MS: u64 = 400 * DAY_MS;
@@ -60,6 +60,10 @@ pub struct Pruned {
     pub turns: u64,
     /// Chunks.
     pub chunks: u64,
+    /// Sessions that nobody went back to for a year, each with its conversation if that has no other.
+    pub sessions: u64,
+    /// People who were not heard for a year.
+    pub people: u64,
     /// It stopped at the bound: there may be more.
     pub more: bool,
 }
@@ -77,12 +81,12 @@ impl Spool {
             }
             let limit = signed(keep.max_rows.max(1));
             let history = signed(now.saturating_sub(keep.history_age_ms));
-            let floors = signed(now.saturating_sub(FLOOR_AGE_MS));
+            let unused = signed(now.saturating_sub(UNUSED_AGE_MS));
             pruned.floors = spool.run(
                 "DELETE FROM floors WHERE (instance, channel) IN (
                      SELECT instance, channel FROM floors WHERE raised_at < ?1
                      ORDER BY raised_at LIMIT ?2)",
-                params![floors, limit],
+                params![unused, limit],
             )? as u64;
             pruned.turns = spool.run(
                 "DELETE FROM turns WHERE number IN (
@@ -103,10 +107,63 @@ impl Spool {
                      ORDER BY told_at LIMIT ?2)",
                 params![signed(now.saturating_sub(TOLD_AGE_MS)), limit],
             )? as u64;
+            pruned.people = spool.run(
+                "DELETE FROM people WHERE (instance, user) IN (
+                     SELECT instance, user FROM people WHERE heard_at < ?1
+                     ORDER BY heard_at LIMIT ?2)",
+                params![unused, limit],
+            )? as u64;
+            // As long as its turns, so that those with turns left are not looked at in each call.
+            let sessions = UNUSED_AGE_MS.max(keep.history_age_ms);
+            pruned.sessions = spool.prune_sessions(now.saturating_sub(sessions), limit)?;
             let most = keep.max_rows.max(1);
-            pruned.more |= [pruned.floors, pruned.turns, pruned.chunks, told].contains(&most);
+            let counts = [
+                pruned.floors,
+                pruned.turns,
+                pruned.chunks,
+                told,
+                pruned.people,
+                pruned.sessions,
+            ];
+            pruned.more |= counts.contains(&most);
             Ok(pruned)
         })
+    }
+
+    /// Removes sessions that were last used before `before` and have no turns. A conversation whose
+    /// session has gone begins another.
+    fn prune_sessions(&self, before: u64, limit: i64) -> Result<u64> {
+        let sessions = self.all(
+            "SELECT id, project, instance, conversation FROM sessions
+             WHERE used_at < ?1
+             AND NOT EXISTS (SELECT 1 FROM turns
+                 WHERE turns.session = sessions.id AND turns.state = 'queued')
+             AND NOT EXISTS (SELECT 1 FROM turns
+                 WHERE turns.session = sessions.id
+                 AND turns.state IN ('starting', 'running', 'stopping'))
+             AND NOT EXISTS (SELECT 1 FROM turns
+                 WHERE turns.session = sessions.id
+                 AND turns.state IN ('ended', 'stopped', 'interrupted', 'failed'))
+             ORDER BY used_at LIMIT ?2",
+            params![signed(before), limit],
+            |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, String>(2)?,
+                    row.get::<_, String>(3)?,
+                ))
+            },
+        )?;
+        for (id, project, instance, conversation) in &sessions {
+            self.run(
+                "DELETE FROM conversations
+                 WHERE project = ?1 AND instance = ?2 AND conversation = ?3 AND session = ?4",
+                params![project, instance, conversation, id],
+            )?;
+            self.run("DELETE FROM sessions WHERE id = ?1", [id])?;
+        }
+        Ok(sessions.len() as u64)
     }
 
     /// The instances that have inbox rows; one seek each.

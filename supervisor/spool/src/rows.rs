@@ -45,6 +45,8 @@ pub struct Session {
     pub model: String,
     /// What it has used so far, JSON, opaque to the spool; may be empty.
     pub used: String,
+    /// Its conversation has begun another: its agent ends with its last turn.
+    pub closing: bool,
 }
 
 /// What is remembered of a person.
@@ -54,6 +56,8 @@ pub struct Person {
     pub language: String,
     /// When they were last told that they are not on the allow list; 0 = never.
     pub refused_at: u64,
+    /// When they were last heard, as far as it was noted.
+    pub heard_at: u64,
 }
 
 /// The states of a turn.

@@ -10,7 +10,11 @@
 pub(crate) const APPLICATION_ID: i32 = 0x424c_4b48;
 
 /// The steps.
-pub(crate) const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+pub(crate) const STEPS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// The version that this program writes.
 pub(crate) const VERSION: usize = STEPS.len();

@@ -8,7 +8,7 @@ use crate::{Conversation, Result, Session, Spool};
 macro_rules! columns {
     () => {
         "id, project, instance, conversation, agent_session, created_at, used_at, title, mode,
-         model, used"
+         model, used, closing"
     };
 }
 
@@ -25,6 +25,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Session> {
         mode: row.get(8)?,
         model: row.get(9)?,
         used: row.get(10)?,
+        closing: row.get(11)?,
     })
 }
 
@@ -86,14 +87,14 @@ impl Spool {
         self.run(
             "INSERT INTO sessions
              (id, project, instance, conversation, agent_session, created_at, used_at, title, mode,
-              model, used)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+              model, used, closing)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT (id) DO UPDATE
              SET project = excluded.project, instance = excluded.instance,
                  conversation = excluded.conversation, agent_session = excluded.agent_session,
                  created_at = excluded.created_at, used_at = excluded.used_at,
                  title = excluded.title, mode = excluded.mode, model = excluded.model,
-                 used = excluded.used",
+                 used = excluded.used, closing = excluded.closing",
             params![
                 session.id,
                 session.project,
@@ -105,7 +106,8 @@ impl Spool {
                 session.title,
                 session.mode,
                 session.model,
-                session.used
+                session.used,
+                session.closing
             ],
         )?;
         Ok(())

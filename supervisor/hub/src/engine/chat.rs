@@ -1,7 +1,7 @@
 //! Commands, read and obeyed.
 
 use ipc_schema::{Body, CloseSession, Inbound, Interrupt, Sender, TurnRef};
-use spool::{Conversation, SpoolError, Turn, TurnState};
+use spool::{Conversation, Session, SpoolError, Turn, TurnState};
 
 use super::Engine;
 use super::outbox::Place;
@@ -143,10 +143,17 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         let old = &conversation.session;
-        self.spool.drop_queued(old, now)?;
+        let dropped = self.spool.drop_queued(old, now)?.len();
         let active = self.spool.active_turn(old)?;
         if let Some(turn) = &active {
             self.stop_turn(turn, now)?;
+            if let Some(session) = self.spool.session(old)? {
+                // Nobody is expected back: its agent ends with the turn.
+                self.spool.put_session(&Session {
+                    closing: true,
+                    ..session
+                })?;
+            }
         } else {
             self.close_session(&conversation.project, old);
         }
@@ -161,10 +168,10 @@ impl Engine {
             ..conversation.clone()
         };
         self.spool.put_conversation(&conversation)?;
-        let text = if active.is_some() {
-            Text::NewSessionWhileRunning
-        } else {
-            Text::NewSession
+        let text = match (active, dropped) {
+            (Some(_), _) => Text::NewSessionWhileRunning,
+            (None, 0) => Text::NewSession,
+            (None, dropped) => Text::NewSessionDropped { dropped },
         };
         self.notice(place, &text, lang, now)
     }
@@ -183,6 +190,9 @@ impl Engine {
                 return self.notice(place, &Text::OthersSession { name: "stop" }, lang, now);
             }
             self.stop_turn(&turn, now)?;
+            if !self.is_ready(&turn.project) {
+                return self.notice(place, &Text::StoppingLater, lang, now);
+            }
             // The runner's answer says it in the chat; what the platform shows as due is answered
             // here. A second /stop only repeats the interrupt.
             return match place.answers {
@@ -198,9 +208,24 @@ impl Engine {
             .drop_queued(&conversation.session, now)?
             .is_empty()
         {
-            return self.notice(place, &Text::NothingToStop, lang, now);
+            let told = self.stop_own_work(conversation);
+            return self.notice(place, &Text::NothingToStop { told }, lang, now);
         }
         self.notice(place, &Text::Stopped, lang, now)
+    }
+
+    /// The agent may be at work without a message of anybody's, on what its own background work came
+    /// to: whether its runner is told to end that.
+    fn stop_own_work(&mut self, conversation: &Conversation) -> bool {
+        let ready = self.is_ready(&conversation.project);
+        if ready && let Some(runner) = self.runner_of(&conversation.project) {
+            let interrupt = Interrupt {
+                at: TurnRef::default(),
+                session: conversation.session.clone(),
+            };
+            self.send(&runner, "", Body::Interrupt(interrupt));
+        }
+        ready
     }
 
     /// Committed as stopping before the runner hears of it: it will never be prompted again.
@@ -244,10 +269,7 @@ impl Engine {
         };
         let active = self.spool.active_turn(&conversation.session)?;
         let queued = self.spool.queued_ahead(&conversation.session)?;
-        let runner_up = self
-            .runners
-            .get(&project.runner)
-            .is_some_and(|runner| runner.ready);
+        let runner_up = self.is_ready(&conversation.project);
         let status = Text::Status {
             project: &conversation.project,
             agent: &project.agent,

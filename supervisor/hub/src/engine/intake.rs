@@ -22,6 +22,8 @@ const FLOOD: u64 = 5_000;
 const ASKING_RETRY: u64 = 200;
 /// How long a missing right is not mentioned again, milliseconds.
 const DAY: u64 = 24 * 3_600_000;
+/// How often it is noted that somebody was heard, milliseconds.
+const MONTH: u64 = 30 * DAY;
 /// The longest title of a session, in characters.
 const TITLE: usize = 60;
 /// How much of a message is kept for `/history`, in characters.
@@ -61,7 +63,7 @@ impl Engine {
         self.spool.remember(peer, key.0, key.1, key.2, now)?;
         self.send(peer, trace, accepted);
 
-        let lang = self.language_of(peer, &message)?;
+        let lang = self.language_of(peer, &message, now)?;
         let place = Place {
             instance: peer,
             address: &message.address,
@@ -175,13 +177,14 @@ impl Engine {
         let person = Person {
             language: lang.code().to_owned(),
             refused_at: now,
+            heard_at: now,
         };
         self.spool.put_person(place.instance, user, &person)?;
         self.notice(place, &words, lang, now)
     }
 
     /// A person's language: fixed, remembered, or told by this message and remembered from now on.
-    fn language_of(&mut self, peer: &str, message: &Inbound) -> Result<Lang, SpoolError> {
+    fn language_of(&mut self, peer: &str, message: &Inbound, now: u64) -> Result<Lang, SpoolError> {
         let platform = self
             .workers
             .get(peer)
@@ -194,6 +197,14 @@ impl Engine {
         if let Some(person) = self.spool.person(peer, &message.sender.id)?
             && let Some(lang) = Lang::from_code(&person.language)
         {
+            // Not each time: it would cost every message a row.
+            if person.heard_at + MONTH < now {
+                let person = Person {
+                    heard_at: now,
+                    ..person
+                };
+                self.spool.put_person(peer, &message.sender.id, &person)?;
+            }
             return Ok(lang);
         }
         let lang = Lang::of_text(&message.text);
@@ -201,6 +212,7 @@ impl Engine {
             let person = Person {
                 language: lang.code().to_owned(),
                 refused_at: 0,
+                heard_at: now,
             };
             self.spool.put_person(peer, &message.sender.id, &person)?;
         }
@@ -453,9 +465,7 @@ impl Engine {
             // It waits for the runner, and that is said elsewhere.
             return Ok(());
         };
-        let runner = self.runner_of(&turn.project);
-        let ready = runner.and_then(|it| self.runners.get(&it).map(|it| it.ready));
-        if ready != Some(true) {
+        if !self.is_ready(&turn.project) {
             // So here, but it may be back before that is.
             self.at(now + QUEUED, Timer::Queued { turn: turn.id });
             return Ok(());
@@ -520,6 +530,13 @@ impl Engine {
             .admins
             .iter()
             .any(|admin| admin == "*" || *admin == sender.id)
+    }
+
+    /// Whether a project's runner is linked, and has said how the open turns stand.
+    pub(super) fn is_ready(&self, project: &str) -> bool {
+        let runner = self.plan.projects.get(project).map(|p| &p.runner);
+        let runner = runner.and_then(|runner| self.runners.get(runner));
+        runner.is_some_and(|runner| runner.ready)
     }
 
     /// The process that runs a project's agents.

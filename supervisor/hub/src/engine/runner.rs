@@ -95,10 +95,7 @@ impl Engine {
         let Some(turn) = self.spool.next_queued(session)? else {
             return Ok(());
         };
-        let Some(runner) = self.runner_of(&turn.project) else {
-            return Ok(());
-        };
-        if !self.runners.get(&runner).is_some_and(|runner| runner.ready) {
+        if !self.is_ready(&turn.project) {
             self.at(now + RUNNER_AWAY, Timer::RunnerAway { turn: turn.id });
             return Ok(());
         }
@@ -361,8 +358,7 @@ impl Engine {
             let at = self
                 .spool
                 .conversation(project, instance, &session.conversation)?;
-            if at.is_some_and(|at| at.session != session.id) {
-                // `/new` was said while it ran: nobody comes back to it.
+            if session.closing && at.is_some_and(|at| at.session != session.id) {
                 self.close_session(project, &session.id);
             }
             self.spool.put_session(&spool::Session {
@@ -433,10 +429,7 @@ impl Engine {
         let Some(turn) = self.spool.turn(id)? else {
             return Ok(());
         };
-        let runner = self.runner_of(&turn.project);
-        let ready = runner
-            .and_then(|r| self.runners.get(&r))
-            .is_some_and(|r| r.ready);
+        let ready = self.is_ready(&turn.project);
         let waits = turn.state == TurnState::Queued || crate::turn::holds_session(turn.state);
         if !waits || ready || !self.told_away.insert(turn.id.clone()) {
             return Ok(());

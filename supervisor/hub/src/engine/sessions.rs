@@ -74,6 +74,7 @@ impl Engine {
             // Else it would count as idle for too long and be followed by a new one at once.
             self.spool.put_session(&Session {
                 used_at: now,
+                closing: false,
                 ..session.clone()
             })?;
             self.spool.put_conversation(&Conversation {

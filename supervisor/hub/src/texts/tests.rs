@@ -105,7 +105,10 @@ fn all() -> Vec<Text<'static>> {
         Text::TurnTimedOut { mins: 30 },
         Text::Stopping,
         Text::Stopped,
-        Text::NothingToStop,
+        Text::StoppingLater,
+        Text::NothingToStop { told: false },
+        Text::NothingToStop { told: true },
+        Text::NewSessionDropped { dropped: 3 },
         Text::NewSession,
         Text::NewSessionWhileRunning,
         Text::Help {
@@ -195,7 +198,8 @@ fn all() -> Vec<Text<'static>> {
             Text::DecidedLate | Text::AnsweredEarly | Text::Refused { .. } => {}
             Text::AgentMissing { .. } | Text::AgentLoggedOut { .. } => {}
             Text::AgentError { .. } | Text::EmptyAnswer | Text::TurnTimedOut { .. } => {}
-            Text::Stopping | Text::Stopped | Text::NothingToStop | Text::NewSession => {}
+            Text::Stopping | Text::StoppingLater | Text::Stopped | Text::NewSession => {}
+            Text::NothingToStop { .. } | Text::NewSessionDropped { .. } => {}
             Text::NewSessionWhileRunning | Text::Help { .. } | Text::Whoami { .. } => {}
             Text::Status { .. } | Text::UnknownCommand { .. } => {}
             Text::CommandDisabled { .. } | Text::AdminsOnly { .. } => {}

@@ -218,15 +218,34 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             "已停止。之前完成的操作仍然有效。\n\
              发送下一条消息即可继续。"
         ),
-        Text::NothingToStop => both!(
+        Text::StoppingLater => both!(
+            lang,
+            "The agent's runner is away; the current answer is stopped as soon as it is back.\n\
+             It will not be started again. /status shows when the runner is there.",
+            "助手的运行程序暂时不在；它一回来就会停止当前任务。\n\
+             这个任务不会再次启动。发送 /status 可查看运行程序是否已恢复。"
+        ),
+        Text::NothingToStop { told: false } => both!(
             lang,
             "Nothing is running, so there is nothing to stop.",
             "当前没有正在运行的任务，无需停止。"
+        ),
+        Text::NothingToStop { told: true } => both!(
+            lang,
+            "No message is being worked on. If the agent was busy of its own accord, it stops now.",
+            "当前没有正在处理的消息。如果助手正在自行工作，现在会停止。"
         ),
         Text::NewSession => both!(
             lang,
             "Done: your next message starts a new session.",
             "好的：下一条消息将开始新会话。"
+        ),
+        Text::NewSessionDropped { dropped } => both!(
+            lang,
+            "Messages that were waiting and are now dropped: {dropped}. Send again what you still need.\n\
+             Your next message starts a new session.",
+            "已取消 {dropped} 条排队的消息；仍需要的请重新发送。\n\
+             下一条消息将开始新会话。"
         ),
         Text::NewSessionWhileRunning => both!(
             lang,

@@ -54,6 +54,7 @@ fn people_are_remembered_and_their_refusals_counted() {
     let ann = Person {
         language: "zh".into(),
         refused_at: 0,
+        heard_at: 7,
     };
     assert_eq!(spool.person("i", "ann").unwrap(), None);
     spool.put_person("i", "ann", &ann).unwrap();
@@ -67,6 +68,7 @@ fn people_are_remembered_and_their_refusals_counted() {
                 &Person {
                     language: "en".into(),
                     refused_at,
+                    heard_at: refused_at,
                 },
             )
             .unwrap();

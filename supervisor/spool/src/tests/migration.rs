@@ -13,6 +13,7 @@ use crate::schema::{APPLICATION_ID, STEPS, VERSION};
 use crate::{ChunkState, QuestionState, Spool, TurnState};
 
 const V1: &str = include_str!("../../tests/fixtures/1.sql");
+const V2: &str = include_str!("../../tests/fixtures/2.sql");
 
 fn lay_down(dir: &Path, dump: &str) {
     fs::create_dir(dir).unwrap();
@@ -34,8 +35,24 @@ fn shape(db: &Connection) -> Vec<(String, String)> {
 
 #[test]
 fn a_file_of_version_1_is_opened_with_all_that_is_in_it() {
+    opened_with_all_that_is_in_it(V1);
+}
+
+#[test]
+fn a_file_of_version_2_is_opened_with_all_that_is_in_it() {
+    let spool = opened_with_all_that_is_in_it(V2);
+    let running = spool.open_turns("p").unwrap().remove(0);
+    assert!(spool.is_shown(&running.id, "block").unwrap());
+    let session = spool.session(&running.session).unwrap().unwrap();
+    assert_eq!(
+        (session.title.as_str(), session.closing),
+        ("what is up", false)
+    );
+}
+
+fn opened_with_all_that_is_in_it(dump: &str) -> Spool {
     let (_temp, dir) = dir();
-    lay_down(&dir, V1);
+    lay_down(&dir, dump);
     let spool = Spool::open(&dir).unwrap();
 
     assert!(spool.seen("discord-main", "9001", "c1", 9001).unwrap());
@@ -87,9 +104,12 @@ fn a_file_of_version_1_is_opened_with_all_that_is_in_it() {
         [("session".into(), vec![1, 2, 3])]
     );
 
+    // Nobody is forgotten for having been silent before it was noted.
+    let ann = spool.person("discord-main", "ann").unwrap().unwrap();
+    assert!(ann.heard_at > 1_600_000_000_000);
     assert_eq!(shape(&spool.db), shape(&Spool::in_memory().unwrap().db));
     drop(spool);
-    Spool::open(&dir).unwrap();
+    Spool::open(&dir).unwrap()
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use rusqlite::params;
 
-use super::samples::{DAY, chunk, question, spool, turn};
+use super::samples::{DAY, chunk, conversation, question, session, spool, turn};
 use crate::words::signed;
-use crate::{ChunkState, Keep, Pruned, SETTLE_MS, Spool, TurnState};
+use crate::{ChunkState, Conversation, Keep, Person, Pruned, SETTLE_MS, Spool, TurnState};
 
 const NOW: u64 = 100 * DAY;
 
@@ -249,4 +249,71 @@ fn the_floor_of_a_silent_channel_goes_after_a_year() {
     assert_eq!(spool.prune(NOW + 366 * DAY, &keep()).unwrap().floors, 0);
     assert_eq!(spool.prune(NOW + 366 * DAY + 1, &keep()).unwrap().floors, 1);
     assert_eq!(spool.floor("i", "c").unwrap(), 0);
+}
+
+#[test]
+fn sessions_that_nobody_went_back_to_for_a_year_go_with_their_conversation() {
+    let spool = spool();
+    let now = 1000 * DAY;
+    let old = now - 367 * DAY;
+    for (id, used_at) in [
+        ("gone", old),
+        ("has turns", old),
+        ("waits", old),
+        ("used", now - DAY),
+    ] {
+        spool.put_session(&session(id, id, used_at)).unwrap();
+        let current = Conversation {
+            session: id.into(),
+            ..conversation(id)
+        };
+        spool.put_conversation(&current).unwrap();
+    }
+    // An older session of a conversation that is in use.
+    spool.put_session(&session("left", "used", old)).unwrap();
+    spool.add_turn(&turn("t1", "has turns")).unwrap();
+    spool
+        .set_turn("t1", TurnState::Ended, 1, now - DAY)
+        .unwrap();
+    spool.add_turn(&turn("t2", "waits")).unwrap();
+
+    let pruned = spool.prune(now, &keep()).unwrap();
+    assert_eq!(pruned.sessions, 2);
+    for (id, stays) in [
+        ("gone", false),
+        ("left", false),
+        ("has turns", true),
+        ("waits", true),
+        ("used", true),
+    ] {
+        assert_eq!(spool.session(id).unwrap().is_some(), stays, "{id}");
+    }
+    for (id, stays) in [("gone", false), ("has turns", true), ("used", true)] {
+        let known = spool.conversation("p", "discord-main", id).unwrap();
+        assert_eq!(known.is_some(), stays, "{id}");
+    }
+    let bounded = Keep {
+        max_rows: 1,
+        ..keep()
+    };
+    spool.set_turn("t2", TurnState::Stopped, 0, old).unwrap();
+    spool.prune(now + 60 * DAY, &bounded).unwrap();
+    let pruned = spool.prune(now + 60 * DAY, &bounded).unwrap();
+    assert!(pruned.more, "it goes on from its bound");
+}
+
+#[test]
+fn people_who_were_not_heard_for_a_year_are_forgotten() {
+    let spool = spool();
+    let now = 1000 * DAY;
+    for (user, heard_at) in [("ann", now - 367 * DAY), ("bob", now - 300 * DAY)] {
+        let person = Person {
+            heard_at,
+            ..Person::default()
+        };
+        spool.put_person("i", user, &person).unwrap();
+    }
+    assert_eq!(spool.prune(now, &keep()).unwrap().people, 1);
+    assert!(spool.person("i", "ann").unwrap().is_none());
+    assert!(spool.person("i", "bob").unwrap().is_some());
 }
