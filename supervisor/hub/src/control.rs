@@ -1,24 +1,29 @@
 //! The hub's control socket: what waits, what is parked, what to try again.
 //!
-//! One line in (a JSON [`Ask`]), one line out (a JSON [`Answer`]), from the same user only. Bounded:
-//! a line of 4 KiB, one question at a time, five seconds for each.
+//! One line in (a JSON [`Ask`]), one line out (a JSON [`Answer`]), from the same user or root only.
+//! Bounded: a line of 4 KiB, 16 clients at a time, five seconds for each to ask and as long to take the
+//! answer. A slow one waits alone.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use spool::{Chunk, SpoolError};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::engine::Engine;
 
 /// The longest question, in bytes.
 const LINE: u64 = 4096;
-/// How long a client may take.
+/// Clients served at the same time.
+const CLIENTS: usize = 16;
+/// For a client to send its question, and again to take the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most rows of one answer.
 const ROWS: usize = 200;
@@ -225,54 +230,99 @@ pub fn path(runtime_dir: &Path) -> PathBuf {
     runtime_dir.join("hub.sock")
 }
 
+/// A question, and where its answer goes.
+pub type Asked = (Ask, oneshot::Sender<Answer>);
+
 /// Takes questions for ever.
 ///
 /// # Errors
 /// If the socket cannot be made.
-pub async fn listen(
-    runtime_dir: &Path,
-    asks: mpsc::Sender<(Ask, oneshot::Sender<Answer>)>,
-) -> io::Result<()> {
+pub async fn listen(runtime_dir: &Path, asks: mpsc::Sender<Asked>) -> io::Result<()> {
     let path = path(runtime_dir);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&path)?;
+    admit(UnixListener::bind(&path)?, asks).await
+}
+
+async fn admit(listener: UnixListener, asks: mpsc::Sender<Asked>) -> io::Result<()> {
+    let seats = Arc::new(Semaphore::new(CLIENTS));
+    let me = nix::unistd::geteuid().as_raw();
     loop {
-        let (stream, _) = listener.accept().await?;
-        let outcome = tokio::time::timeout(PATIENCE, one(stream, &asks)).await;
-        if let Ok(Err(error)) = outcome {
-            tracing::debug!(%error, "a control client left");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the control socket cannot accept a client");
+                // Out of descriptors, most likely; trying again at once would only burn time.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        match stream.peer_cred() {
+            Ok(peer) if peer.uid() == me || peer.uid() == 0 => {}
+            Ok(peer) => {
+                tracing::warn!(
+                    uid = peer.uid(),
+                    "turned a stranger away from the control socket"
+                );
+                continue;
+            }
+            Err(_) => continue,
         }
+        let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
+            let busy = Answer::Error {
+                why: format!("{CLIENTS} others are asking; try again"),
+            };
+            let _ = stream.try_write(&document(&busy));
+            continue;
+        };
+        let asks = asks.clone();
+        tokio::spawn(async move {
+            if let Err(error) = one(stream, asks).await {
+                tracing::debug!(%error, "a control client left");
+            }
+            drop(seat);
+        });
     }
 }
 
-async fn one(
-    mut stream: UnixStream,
-    asks: &mpsc::Sender<(Ask, oneshot::Sender<Answer>)>,
-) -> io::Result<()> {
-    let uid = stream.peer_cred()?.uid();
-    if uid != 0 && uid != nix::unistd::geteuid().as_raw() {
-        return Err(io::Error::other(format!("uid {uid} may not ask")));
-    }
-    let (from, mut to) = stream.split();
-    let mut line = String::new();
-    BufReader::new(from.take(LINE)).read_line(&mut line).await?;
-    let answer = match serde_json::from_str(&line) {
-        Ok(ask) => {
-            let (reply, answer) = oneshot::channel();
-            let gone = |_| io::Error::other("the hub is ending");
-            asks.send((ask, reply)).await.map_err(|_| gone(()))?;
-            answer.await.map_err(|_| gone(()))?
-        }
-        Err(error) => Answer::Error {
-            why: format!("not a question: {error}"),
+/// One client: a question within [`PATIENCE`], its answer taken within as much again.
+async fn one(mut stream: UnixStream, asks: mpsc::Sender<Asked>) -> io::Result<()> {
+    let answer = match timeout(PATIENCE, read_line(&mut stream)).await {
+        Ok(line) => match serde_json::from_str(&line?) {
+            Ok(ask) => put(ask, asks).await?,
+            Err(error) => Answer::Error {
+                why: format!("not a question: {error}"),
+            },
+        },
+        Err(_) => Answer::Error {
+            why: format!("no question came within {} s", PATIENCE.as_secs()),
         },
     };
-    let mut bytes = serde_json::to_vec(&answer)?;
+    timeout(PATIENCE, stream.write_all(&document(&answer))).await?
+}
+
+async fn read_line(stream: &mut UnixStream) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(stream.take(LINE))
+        .read_line(&mut line)
+        .await?;
+    Ok(line)
+}
+
+async fn put(ask: Ask, asks: mpsc::Sender<Asked>) -> io::Result<Answer> {
+    let ending = || io::Error::other("the hub is ending");
+    let (reply, answer) = oneshot::channel();
+    asks.send((ask, reply)).await.map_err(|_| ending())?;
+    answer.await.map_err(|_| ending())
+}
+
+fn document(answer: &Answer) -> Vec<u8> {
+    // Strings and numbers always have a JSON form.
+    let mut bytes = serde_json::to_vec(answer).unwrap_or_default();
     bytes.push(b'\n');
-    to.write_all(&bytes).await
+    bytes
 }
 
 /// Asks a running hub; blocks for at most five seconds.
@@ -290,4 +340,55 @@ pub fn ask(runtime_dir: &Path, ask: &Ask) -> io::Result<Answer> {
     let mut line = String::new();
     io::BufReader::new(stream).read_line(&mut line)?;
     Ok(serde_json::from_str(&line)?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says so by failing")]
+mod tests {
+    use super::*;
+
+    /// A control socket whose hub answers everything alike.
+    fn open() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(path(dir.path())).unwrap();
+        let (asks, mut asked) = mpsc::channel(1);
+        tokio::spawn(admit(listener, asks));
+        tokio::spawn(async move {
+            while let Some((_, reply)) = asked.recv().await {
+                let _ = reply.send(Answer::Requeued { chunks: 7 });
+            }
+        });
+        let path = path(dir.path());
+        (dir, path)
+    }
+
+    async fn answer(path: &Path, line: &str) -> String {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        // The hub may answer and close before it has read everything.
+        let _ = stream.write_all(line.as_bytes()).await;
+        let mut document = Vec::new();
+        while let Ok(1..) = stream.read_buf(&mut document).await {}
+        String::from_utf8(document).unwrap()
+    }
+
+    const ASK: &str = "{\"ask\":\"overview\"}\n";
+
+    #[tokio::test]
+    async fn one_line_one_document() {
+        let (_dir, path) = open();
+        assert!(answer(&path, ASK).await.contains("requeued"));
+        assert!(answer(&path, "dance\n").await.contains("not a question"));
+    }
+
+    #[tokio::test]
+    async fn silent_clients_delay_nobody_and_too_many_are_told() {
+        let (_dir, path) = open();
+        let mut silent = Vec::new();
+        for _ in 0..CLIENTS - 1 {
+            silent.push(UnixStream::connect(&path).await.unwrap());
+        }
+        assert!(answer(&path, ASK).await.contains("requeued"));
+        silent.push(UnixStream::connect(&path).await.unwrap());
+        assert!(answer(&path, ASK).await.contains("others are asking"));
+    }
 }

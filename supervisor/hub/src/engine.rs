@@ -93,7 +93,7 @@ struct Lane {
 #[derive(Default)]
 struct Worker {
     up: bool,
-    capabilities: Capabilities,
+    capabilities: Rc<Capabilities>,
     in_flight: HashSet<String>,
     bucket: Bucket,
 }
@@ -178,7 +178,7 @@ impl Engine {
                 (
                     peer.clone(),
                     Worker {
-                        capabilities,
+                        capabilities: Rc::new(capabilities),
                         ..Worker::default()
                     },
                 )
@@ -279,10 +279,10 @@ impl Engine {
         };
         worker.up = true;
         worker.in_flight.clear();
-        if worker.capabilities != capabilities {
+        if *worker.capabilities != capabilities {
             let bytes = serde_json::to_vec(&capabilities).unwrap_or_default();
             self.spool.put_cursor(HUB, peer, &bytes)?;
-            worker.capabilities = capabilities;
+            worker.capabilities = Rc::new(capabilities);
         }
         for address in self.spool.lane_heads(peer)? {
             self.dirty_lanes.insert(Lane {

@@ -31,7 +31,8 @@ pub enum HubError {
     /// It was not started by a monitor, or by one that it does not understand. Exit code 78.
     #[error("{0}")]
     Config(String),
-    /// The spool cannot be used as it is; a person must look. Exit code 78.
+    /// The spool cannot be used. Exit code 75 where that may pass by itself (another process has it, the
+    /// disk is full or in trouble), else 78: a person must look.
     #[error("{0}")]
     Spool(#[from] OpenError),
     /// A commit failed: nothing was said of it. Exit code 74.

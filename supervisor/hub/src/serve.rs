@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipc_schema::{Body, Cursor, Welcome};
 use spool::{Keep, Spool, SpoolError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::control::{Answer, Ask};
+use crate::control::Asked;
 use crate::engine::{Engine, Event, Out};
 use crate::link::{FIRST_CREDIT, FromLink, Link};
 
@@ -32,7 +32,7 @@ pub struct Inputs {
     /// Every link of every peer.
     pub links: mpsc::Receiver<(String, FromLink)>,
     /// The operator's questions.
-    pub asks: mpsc::Receiver<(Ask, oneshot::Sender<Answer>)>,
+    pub asks: mpsc::Receiver<Asked>,
 }
 
 /// Runs until `drained` resolves.

@@ -2,6 +2,8 @@
 //!
 //! What a platform cannot show in a few messages goes as a file: an answer is never cut off.
 
+use std::rc::Rc;
+
 use ipc_schema::{BlobRef, Capabilities};
 use render::{Dialect, Limit};
 use spool::{Chunk, SpoolError, Turn};
@@ -179,9 +181,11 @@ impl Engine {
     }
 
     /// What an account's worker can do, as it last said.
-    pub(super) fn capabilities(&self, instance: &str) -> Capabilities {
+    pub(super) fn capabilities(&self, instance: &str) -> Rc<Capabilities> {
         let worker = self.workers.get(instance);
-        worker.map(|w| w.capabilities.clone()).unwrap_or_default()
+        worker
+            .map(|w| Rc::clone(&w.capabilities))
+            .unwrap_or_default()
     }
 
     /// The most messages of an answer. Where a platform joins the chunks to one message there is no
