@@ -149,7 +149,7 @@ fn a_call_that_nobody_waits_for_any_more_is_ended() {
 fn a_file_is_told_once_it_is_kept_and_the_agent_hears_after_the_commit() {
     let (mut world, launch) = running();
     let (call, most) = world.calls(launch, "r1", "send_file", path());
-    assert_eq!(most, 25 << 20);
+    assert_eq!(most, 50 << 20);
     world.effects.clear();
     world.laid(launch, call, "ab");
     assert_eq!(world.files(), ["ab"]);

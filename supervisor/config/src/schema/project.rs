@@ -222,7 +222,7 @@ pub(crate) static AGENT: Table = table(
         ours(
             "tools_only",
             Kind::Bool,
-            "the agent has your tools and nothing else: no shell, no files, no network; default false",
+            "the agent has your tools and nothing else: no shell, no files, no network; needs `auth = \"key\"`; default false",
         ),
         ours(
             "send_file",
