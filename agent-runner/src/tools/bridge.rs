@@ -55,7 +55,7 @@ fn run(pass: &Path) -> io::Result<()> {
     (&runner).write_all(format!("{token}\n").as_bytes())?;
     let to_runner = runner.try_clone()?;
     thread::spawn(move || {
-        // Ends with the agent's last word; the answers to it may still come.
+        // At the end of stdin the agent has no more use for its tools: the runner ends what still runs.
         let _ = copy(&mut io::stdin().lock(), &mut &to_runner);
         let _ = to_runner.shutdown(Shutdown::Write);
     });
