@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -213,9 +214,9 @@ async fn a_login_runs_nothing_that_the_agent_left() {
     let (_, line) = told.split_once("(d=$(mktemp").unwrap();
     let (line, _) = line.split_once(".credentials.json)").unwrap();
     let line = format!("(d=$(mktemp{line}.credentials.json)");
-    // What opens a browser is the one of these that a login needs.
-    let ran = place.path("ran");
-    let trap = place.script("trap", &format!("echo $0 $* >>{}", ran.display()));
+    let (ran, opened) = (place.path("ran"), place.path("opened"));
+    let trap = place.script("trap", &format!("touch {}", ran.display()));
+    let browser = place.script("browser", &format!("touch {}", opened.display()));
     let hook = json!([{"hooks": [{"type": "command", "command": trap}]}]);
     let traps = json!({
         "env": {"BROWSER": trap}, "apiKeyHelper": trap, "hooks": {"SessionStart": hook, "Setup": hook},
@@ -233,7 +234,7 @@ async fn a_login_runs_nothing_that_the_agent_left() {
         let mut child = Command::new("sh")
             .args(["-c", line])
             .env("HOME", place.path("home"))
-            .env("BROWSER", "true")
+            .env("BROWSER", &browser)
             .env_remove("CLAUDE_CONFIG_DIR")
             .process_group(0)
             .stdin(Stdio::piped())
@@ -247,13 +248,20 @@ async fn a_login_runs_nothing_that_the_agent_left() {
             let read = tokio::time::timeout(SOON, read).await.unwrap().unwrap();
             assert!(read > 0, "{line}: {}", String::from_utf8_lossy(&said));
         }
+        // A login opens one or the other.
+        let until = Instant::now() + SOON;
+        while !ran.exists() && !opened.exists() {
+            assert!(Instant::now() < until, "{line}");
+            tokio::task::yield_now().await;
+        }
         let group = Pid::from_raw(child.id().unwrap().cast_signed());
         killpg(group, Signal::SIGKILL).unwrap();
         child.wait().await.unwrap();
     };
     asks(&line).await;
-    assert_eq!(fs::read_to_string(&ran).unwrap_or_default(), "", "{line}");
+    assert!(opened.exists() && !ran.exists(), "{line}");
     // They are traps.
+    fs::remove_file(&opened).unwrap();
     asks(&format!("cd / && {cli} auth login")).await;
     assert!(ran.exists());
 }
