@@ -86,6 +86,8 @@ pub enum Body {
 
     /// Runner → hub: where the project's sessions work.
     Worktrees(Worktrees),
+    /// Runner → hub: how the project's agents are closed in.
+    Sandbox(Sandbox),
 
     /// A kind that this version does not know. Never sent.
     #[serde(other)]
@@ -104,6 +106,7 @@ impl Body {
                 | Body::TurnUpdate(_)
                 | Body::Unprompted(_)
                 | Body::Worktrees(_)
+                | Body::Sandbox(_)
         )
     }
 

@@ -21,6 +21,7 @@ mod envelope;
 mod handshake;
 mod inbound;
 mod link_key;
+mod sandbox;
 mod turn;
 mod workspace;
 
@@ -40,6 +41,7 @@ pub use inbound::{
     Accepted, Access, Act, CursorKept, CursorPut, Deferred, Inbound, Lack, MAX_TEXT, Sender,
 };
 pub use link_key::{LinkKey, LinkSecret};
+pub use sandbox::{Refusal, Refused, Sandbox};
 pub use turn::{
     Choice, CloseSession, Decide, Decision, Fault, Interrupt, OpenTurns, Outcome, Prompt, Question,
     QuestionKind, Standing, TurnEvent, TurnRef, TurnStanding, TurnUpdate, TurnsAnswer, Unprompted,

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ipc_schema::{Body, Fault};
+use ipc_schema::{Body, Fault, Sandbox};
 use worker_kit::link::NotSent;
 
-use super::{Shell, files};
+use super::{Jailed, Shell, files};
 use crate::beneath;
 use crate::berths::Memory;
 use crate::claude::transcript::{self, Reading};
@@ -19,7 +19,7 @@ use crate::home;
 use crate::jail::denial::Judge;
 use crate::jail::kernel::System;
 use crate::model::ModelProxy;
-use crate::process::cage::Served;
+use crate::process::cage::{Cage, Served};
 use crate::process::memory;
 use crate::process::pump::{self, Framing, Order};
 use crate::process::spawn::Spawn;
@@ -250,6 +250,21 @@ impl Shell {
         }
     }
 
+    /// Tells the hub how the agents are closed in, if that is due.
+    pub(super) fn tell_sandbox(&mut self) {
+        if !self.sandbox_untold || !self.link.is_up() {
+            return;
+        }
+        let closed = self.cage.as_ref();
+        let told = Sandbox {
+            by: closed.map_or("", Cage::describe).to_owned(),
+            network: closed.map_or("", Cage::network).to_owned(),
+            refused: self.refusals.last().cloned().collect(),
+        };
+        let sent = self.link.send(Body::Sandbox(told), "");
+        self.sandbox_untold = matches!(sent, Err(NotSent::Full));
+    }
+
     fn order(&self, launch: u64, order: Order) {
         if let Some((hold, _)) = self.holds.get(&launch) {
             hold.order(order);
@@ -362,7 +377,12 @@ impl Shell {
             Ok((child, jail)) => {
                 self.jails.extend(jail.map(|jail| {
                     let judge = Judge::new(&jail, &self.options.state_dir, &System);
-                    (launch, (jail.scratch, judge))
+                    let jailed = Jailed {
+                        session: session.to_owned(),
+                        scratch: jail.scratch,
+                        judge,
+                    };
+                    (launch, jailed)
                 }));
                 claim.agent = child.id().map(u32::cast_signed);
                 claim.jailed = self.cage.is_some();

@@ -4,9 +4,10 @@ mod calls;
 mod effects;
 mod files;
 mod grants;
+mod refusals;
 mod upload;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,10 +23,11 @@ use worker_kit::{Doctor, Life, OptionProblem, Peer, PeerContext, Stop};
 use self::calls::Calls;
 use self::files::Files;
 use self::grants::Grants;
+use self::refusals::Refusals;
 use crate::claude::argv;
 use crate::doctor;
 use crate::home;
-use crate::jail::denial::{Judge, Refusal};
+use crate::jail::denial::{self, Judge};
 use crate::jail::kernel::System;
 use crate::jail::own as jailed;
 use crate::model::{self, ModelProxy, Upstream};
@@ -47,8 +49,6 @@ pub(crate) use effects::own;
 
 /// Events of processes that wait for the runner. Few: a line may be 16 MiB.
 const EVENTS: usize = 8;
-/// How many refusals of the sandbox are told in a runner's life: an agent may try whatever there is.
-const REFUSALS: usize = 256;
 /// No figures of a runner's.
 const NOT_SHOWN: (usize, usize, usize) = (usize::MAX, 0, 0);
 /// Between two looks for what has lain in the work directory for too long.
@@ -177,6 +177,15 @@ async fn model_proxy(options: &Options) -> Result<Option<ModelProxy>, Stop> {
     })
 }
 
+/// The jail of an agent that lives.
+struct Jailed {
+    session: String,
+    /// Its /tmp.
+    scratch: PathBuf,
+    /// Judges what it refuses.
+    judge: Judge,
+}
+
 struct Shell {
     options: Arc<Options>,
     project: String,
@@ -187,12 +196,12 @@ struct Shell {
     locks: Locks,
     model: Option<ModelProxy>,
     cage: Option<Cage>,
-    /// Of the jails of agents that live: their /tmp, and what they refuse.
-    jails: HashMap<u64, (PathBuf, Judge)>,
-    /// What the jails have refused, and people were told of.
-    refusals: BTreeSet<Refusal>,
-    /// For `status`; empty = nothing was refused.
-    last_refusal: String,
+    /// The jails of the agents that live.
+    jails: HashMap<u64, Jailed>,
+    /// What the jails have refused.
+    refusals: Refusals,
+    /// The hub does not know of the sandbox as it is.
+    sandbox_untold: bool,
     /// What a process or a look at a file came to, on the way to the runner.
     inbox: mpsc::Receiver<(u64, Event)>,
     outbox: mpsc::Sender<(u64, Event)>,
@@ -265,8 +274,8 @@ impl Shell {
             model,
             cage,
             jails: HashMap::new(),
-            refusals: BTreeSet::new(),
-            last_refusal: String::new(),
+            refusals: Refusals::default(),
+            sandbox_untold: false,
             inbox,
             outbox,
             remarks: Vec::new(),
@@ -390,6 +399,7 @@ impl Shell {
                 }
                 self.stalled = false;
                 self.untold = true;
+                self.sandbox_untold = true;
                 self.files.forget();
                 self.step(Input::Link);
             }
@@ -478,27 +488,33 @@ impl Shell {
         self.fetch(get);
     }
 
-    /// What a tool says of what the jail has refused it: told once.
-    fn refused(&mut self, launch: u64, line: &str) {
-        let Some((_, judge)) = self.jails.get(&launch) else {
+    /// What an agent or its tools say of what the jail has refused them: in the log and in the chat
+    /// once, in `status` as long as it is the last.
+    fn refused(&mut self, launch: u64, event: &Event) {
+        let Some(Jailed { session, judge, .. }) = self.jails.get(&launch) else {
             return;
         };
-        for refusal in judge.told(line, &System) {
-            if self.refusals.len() == REFUSALS || !self.refusals.insert(refusal.clone()) {
-                continue;
-            }
-            let words = refusal.to_string();
-            tracing::warn!("{words}");
-            self.last_refusal = format!(" (last refused: {})", refusal.path.display());
+        let refusals = match event {
+            Event::Line(line) => judge.told(line, &System),
+            Event::Output(bytes) => judge.output(&String::from_utf8_lossy(bytes), &System),
+            Event::Exited(exit) => judge.output(&exit.words, &System),
+            _ => return,
+        };
+        let session = session.clone();
+        for refusal in refusals {
+            let news = self.refusals.note(&session, &refusal);
+            self.sandbox_untold = true;
             self.status = NOT_SHOWN;
-            self.step(Input::Process(launch, Event::Refused(words)));
+            if news {
+                let words = denial::words(&refusal);
+                tracing::warn!("{words}");
+                self.step(Input::Process(launch, Event::Refused(words)));
+            }
         }
     }
 
     fn process(&mut self, launch: u64, event: Event) {
-        if let Event::Line(line) = &event {
-            self.refused(launch, line);
-        }
+        self.refused(launch, &event);
         if matches!(event, Event::Swept) {
             // Its parent is the agent's, whose end is none of ours: no signal tells that it came to us.
             self.orphans();
@@ -521,7 +537,7 @@ impl Shell {
             }
             self.holds.remove(&launch);
             let jail = self.jails.remove(&launch).into_iter();
-            scratch::remove_later(jail.map(|(scratch, _)| scratch).collect());
+            scratch::remove_later(jail.map(|jail| jail.scratch).collect());
             self.orphans();
             self.tails.remove(&launch);
         }
@@ -561,6 +577,7 @@ impl Shell {
         }
         self.show();
         self.tell_worktrees();
+        self.tell_sandbox();
     }
 
     /// Takes note of what is wrong with the agent's texts: in the log once, in the status as long
@@ -588,10 +605,17 @@ impl Shell {
                 words.push_str("; model by ");
                 words.push_str(self.options.login().in_words());
             }
-            let sandbox = self.cage.as_ref().map_or("off", Cage::describe);
-            words.push_str("; sandbox: ");
-            words.push_str(sandbox);
-            words.push_str(&self.last_refusal);
+            match &self.cage {
+                None => words.push_str("; sandbox: OFF"),
+                Some(cage) => {
+                    let (by, network) = (cage.describe(), cage.network());
+                    words.push_str(&format!("; sandbox: on ({by}, network: {network})"));
+                }
+            }
+            if let Some(last) = self.refusals.last().next_back() {
+                let last = denial::few_words(&last.what);
+                words.push_str(&format!("; last refused: {last}"));
+            }
             if self.options.kind == AgentKind::ClaudeCode && !self.options.tools_only {
                 words.push_str(match self.options.trusts_project() {
                     true => "; project's files trusted",

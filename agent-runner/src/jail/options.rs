@@ -36,6 +36,17 @@ pub enum Network {
     None,
 }
 
+impl Network {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Network::Full => "full",
+            Network::Ports => "ports",
+            Network::None => "none",
+        }
+    }
+}
+
 /// What the operator wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

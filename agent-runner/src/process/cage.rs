@@ -97,6 +97,11 @@ impl Cage {
         }
     }
 
+    /// What of the network is left, for `status`.
+    pub fn network(&self) -> &'static str {
+        self.sandbox.network.name()
+    }
+
     /// Why there are no namespaces, if there are none.
     pub fn no_namespaces(&self) -> Option<&str> {
         let landlock = self.sandbox.mode == Mode::Landlock;

@@ -221,6 +221,10 @@ impl Session for CommandSession {
                 self.end(stop.map_or(Outcome::Failed { fault }, Stop::outcome), cx);
             }
             Event::Output(bytes) => turn.output(&bytes, cx),
+            Event::Refused(text) => {
+                let at = turn.at.clone();
+                turn.clock.show(&at, TurnEvent::Note { text }, cx);
+            }
             Event::Exited(exit) => self.exited(&exit, cx),
             _ => {}
         }

@@ -546,6 +546,30 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
                 }],
             }),
         ),
+        (
+            "sandbox",
+            Body::Sandbox(Sandbox {
+                by: "landlock, namespaces".into(),
+                network: "ports".into(),
+                refused: [
+                    Refusal::Read {
+                        path: "/srv/a".into(),
+                    },
+                    Refusal::Write {
+                        path: "/srv/b".into(),
+                    },
+                    Refusal::Port { port: 8443 },
+                    Refusal::Network,
+                ]
+                .into_iter()
+                .zip(1..)
+                .map(|(what, n)| Refused {
+                    session: format!("s{n}"),
+                    what,
+                })
+                .collect(),
+            }),
+        ),
     ];
     bodies
         .into_iter()

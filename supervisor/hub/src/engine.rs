@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use ipc_schema::{
-    Activity, Body, Capabilities, CommandSpec, CursorKept, CursorPut, Nack, Worktree,
+    Activity, Body, Capabilities, CommandSpec, CursorKept, CursorPut, Nack, Sandbox, Worktree,
 };
 use spool::{Spool, SpoolError, Turn};
 
@@ -147,6 +147,8 @@ pub struct Engine {
     incoming: HashMap<String, Vec<Incoming>>,
     /// The worktrees of each runner's sessions, as it said last.
     worktrees: HashMap<String, Vec<Worktree>>,
+    /// How each runner closes its agents in, as it said last.
+    sandboxes: HashMap<String, Sandbox>,
     dirty_sessions: BTreeSet<String>,
     dirty_lanes: BTreeSet<Lane>,
     out: Vec<Out>,
@@ -202,6 +204,7 @@ impl Engine {
             quiet: HashMap::new(),
             incoming: HashMap::new(),
             worktrees: HashMap::new(),
+            sandboxes: HashMap::new(),
             dirty_sessions: BTreeSet::new(),
             dirty_lanes: BTreeSet::new(),
             out: Vec::new(),
@@ -341,6 +344,10 @@ impl Engine {
             Body::TurnsAnswer(answer) if !is_worker => self.turns_answer(peer, answer, now),
             Body::TurnUpdate(update) if !is_worker => self.turn_update(peer, id, update, now),
             Body::Worktrees(told) if !is_worker => self.worktrees_told(peer, told, now),
+            Body::Sandbox(told) if !is_worker => {
+                self.sandboxes.insert(peer.to_owned(), told);
+                Ok(())
+            }
             Body::Unprompted(said) if !is_worker => self.unprompted(peer, said, now),
             Body::Nack(nack) => {
                 tracing::warn!(peer, why = %nack.why, "the peer could not use an envelope");

@@ -10,6 +10,8 @@
 //! nothing inside a command's code block can end it. An agent's question and plan are its own
 //! Markdown.
 
+use ipc_schema::Refusal;
+
 use crate::plan::Login;
 
 /// Formats one text in each language; there is no way to name only one.
@@ -270,6 +272,11 @@ pub enum Text<'a> {
         volume: &'a str,
         /// The branch of the session's own worktree; may be empty.
         branch: &'a str,
+        /// What closes the agent in (nothing = there is no sandbox), and what of the network is left;
+        /// none: its runner has not said.
+        sandbox: Option<(&'a str, &'a str)>,
+        /// What the sandbox has refused the session last.
+        refused: Option<&'a Refusal>,
     },
     /// A closed session's worktree stays, because of what is in it.
     WorktreeKept {

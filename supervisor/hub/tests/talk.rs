@@ -506,3 +506,44 @@ fn a_worktree_is_shown_and_one_that_is_kept_is_told_once() {
     assert_eq!(tell(&mut desk, &kept), Vec::<String>::new());
     assert_eq!(desk.engine.worktrees(), [("demo".to_owned(), kept)]);
 }
+
+#[test]
+fn the_sandbox_is_shown_and_to_each_session_what_was_refused_it_last() {
+    let mut desk = Desk::linked();
+    let prompt = turn(&mut desk, "e1", "mend", "done");
+    let mut status = |id: &str, told: Option<Sandbox>| {
+        if let Some(told) = told {
+            desk.got(RUNNER, Body::Sandbox(told));
+        }
+        said(&mut desk, inbound(id, "ann", "/status")).remove(0)
+    };
+    // Nobody has said yet.
+    let said = status("e2", None);
+    assert!(!said.contains("Sandbox"), "{said}");
+    let refused = |session: &str, path: &str| Refused {
+        session: session.into(),
+        what: Refusal::Read { path: path.into() },
+    };
+    let on = Sandbox {
+        by: "landlock, namespaces".into(),
+        network: "ports".into(),
+        refused: vec![
+            refused("other", "/theirs"),
+            refused(&prompt.session, "/mine"),
+        ],
+    };
+    let said = status("e3", Some(on));
+    for words in [
+        "Sandbox: on (landlock, namespaces, network: ports)",
+        "reading `/mine`",
+        "`read = [\"/mine\"]`",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    assert!(!said.contains("/theirs"), "{said}");
+    let said = status("e4", Some(Sandbox::default()));
+    assert!(
+        said.contains("Sandbox: OFF") && !said.contains("/mine"),
+        "{said}"
+    );
+}

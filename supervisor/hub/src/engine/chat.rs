@@ -270,6 +270,13 @@ impl Engine {
         let active = self.spool.active_turn(&conversation.session)?;
         let queued = self.spool.queued_ahead(&conversation.session)?;
         let runner_up = self.is_ready(&conversation.project);
+        // Of what was refused each session is shown its own.
+        let sandbox = self.sandboxes.get(&project.runner).cloned();
+        let sandbox = sandbox.as_ref();
+        let refused = sandbox.and_then(|sandbox| {
+            let mut all = sandbox.refused.iter();
+            all.find(|refused| refused.session == session.id)
+        });
         let status = Text::Status {
             project: &conversation.project,
             agent: &project.agent,
@@ -290,6 +297,8 @@ impl Engine {
                 .worktree(&project.runner, &session.id)
                 .map(|tree| tree.branch.clone())
                 .unwrap_or_default(),
+            sandbox: sandbox.map(|sandbox| (sandbox.by.as_str(), sandbox.network.as_str())),
+            refused: refused.map(|refused| &refused.what),
         };
         self.notice(place, &status, lang, now)
     }

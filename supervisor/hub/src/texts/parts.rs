@@ -1,6 +1,6 @@
 //! The parts of texts that are put together: lists, questions, figures.
 
-use ipc_schema::Lack;
+use ipc_schema::{Lack, Refusal};
 
 use super::foreign::{bounded, code, fenced, line, one_line};
 use super::{Button, By, Lang};
@@ -257,6 +257,45 @@ pub(super) fn doing(runner_up: bool, secs: Option<usize>, stopping: bool, lang: 
         (true, Some(time), false) => both!(lang, "working for {time}", "已工作 {time}"),
         (true, None, _) => both!(lang, "idle", "空闲"),
     }
+}
+
+/// How the agent is closed in, and what that has refused last, for `/status`: lines of their own.
+pub(super) fn sandbox(by: &str, network: &str, refused: Option<&Refusal>, lang: Lang) -> String {
+    if by.is_empty() {
+        return both!(
+            lang,
+            "\nSandbox: OFF, the agent may do whatever its user may",
+            "\n沙箱：关闭，助手可以做其用户能做的一切"
+        );
+    }
+    let (by, network) = (line(by), line(network));
+    let on = both!(
+        lang,
+        "\nSandbox: on ({by}, network: {network})",
+        "\n沙箱：开启（{by}，网络：{network}）"
+    );
+    let Some(refused) = refused else { return on };
+    let path = |path: &String| code(path);
+    let what = match refused {
+        Refusal::Read { path: at } => {
+            let at = path(at);
+            both!(lang, "reading {at}", "读取 {at}")
+        }
+        Refusal::Write { path: at } => {
+            let at = path(at);
+            both!(lang, "changing {at}", "修改 {at}")
+        }
+        Refusal::Port { port } => both!(lang, "reaching port {port}", "连接端口 {port}"),
+        Refusal::Network => both!(lang, "the network", "访问网络"),
+        Refusal::Unknown => return on,
+    };
+    let setting = code(&refused.setting());
+    both!(
+        lang,
+        "{on}\nRefused last: {what}. To allow it, the operator writes {setting} into \
+         `[projects.agent.sandbox]`",
+        "{on}\n最近一次拒绝：{what}。如需放行，管理员可在 `[projects.agent.sandbox]` 中写入 {setting}"
+    )
 }
 
 pub(super) fn duration(secs: usize, lang: Lang) -> String {

@@ -3,7 +3,7 @@
 use super::foreign::LINE_MAX;
 use super::*;
 use crate::plan::Login;
-use ipc_schema::Lack;
+use ipc_schema::{Lack, Refusal};
 
 /// One of each; the match makes a new text fail to compile until it is here too.
 fn all() -> Vec<Text<'static>> {
@@ -241,6 +241,8 @@ fn status(runner_up: bool, running_secs: Option<usize>, stopping: bool) -> Text<
         trust: Some(!runner_up),
         volume: "shop",
         branch: "bulkhead/0f3c",
+        sandbox: runner_up.then_some(("landlock, namespaces", "ports")),
+        refused: stopping.then_some(&Refusal::Port { port: 8443 }),
     }
 }
 

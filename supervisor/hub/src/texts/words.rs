@@ -291,10 +291,15 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             trust,
             volume,
             branch,
+            sandbox,
+            refused,
         } => {
             let login = parts::login(login, lang);
             let home = parts::home(trust, volume, lang);
             let doing = doing(runner_up, running_secs, stopping, lang);
+            let closed = sandbox.map_or(String::new(), |(by, network)| {
+                parts::sandbox(by, network, refused, lang)
+            });
             let (project, agent, session) = (line(project), line(agent), code(session));
             let (model, mode) = (or_default(model, lang), or_default(mode, lang));
             let used = match used {
@@ -311,9 +316,9 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
             both!(
                 lang,
                 "Project: {project}\nAgent: {agent}, {doing}\nQueue: {queued}\nModel: {model}\n\
-                 Mode: {mode}\nLogin: {login}{home}\nSession: {session}{branch}{used}",
+                 Mode: {mode}\nLogin: {login}{home}{closed}\nSession: {session}{branch}{used}",
                 "项目：{project}\n助手：{agent}，{doing}\n排队：{queued}\n模型：{model}\n\
-                 模式：{mode}\n登录：{login}{home}\n会话：{session}{branch}{used}"
+                 模式：{mode}\n登录：{login}{home}{closed}\n会话：{session}{branch}{used}"
             )
         }
         Text::WorktreeKept {
