@@ -27,6 +27,7 @@ use crate::claude::fault;
 use crate::claude::lines::{self, Line};
 use crate::daemon::own;
 use crate::home::{self, CONFIG_DIR};
+use crate::jail::kernel;
 use crate::model::{Limits, ModelProxy, Upstream};
 use crate::options::{AgentKind, Login, Options};
 use crate::process::cage::{Cage, Served};
@@ -166,9 +167,7 @@ fn sandbox(options: &Options, scratches: &Path, doctor: &mut Doctor) -> Option<O
                 None => doctor.find(Finding::ok("sandbox", cage.describe())),
                 Some(why) => {
                     let says = format!("{}: {why}", cage.describe());
-                    let advice = "it holds all the same; with user namespaces the agent can use Unix \
-                                  sockets and /proc too (sysctl user.max_user_namespaces, \
-                                  kernel.apparmor_restrict_unprivileged_userns)";
+                    let advice = kernel::without_namespaces(why);
                     doctor.find(Finding::warn("sandbox", says, advice));
                 }
             }

@@ -29,6 +29,7 @@ pub mod daemon;
 mod doctor;
 pub mod home;
 pub mod jail;
+mod lacks;
 pub mod model;
 pub mod options;
 pub mod process;

@@ -213,26 +213,48 @@ fn unused() -> tokio::process::Child {
     tokio::process::Command::new("true").spawn().unwrap()
 }
 
-#[tokio::test]
-async fn bad_options_are_told_before_anything_runs() {
+/// What the program says of what it reads.
+fn asked(verb: &str, about: &str) -> (Option<i32>, String) {
     use std::io::Write as _;
-    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_agent-runner"))
-        .arg("--check")
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_agent-runner"))
+        .arg(verb)
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    check
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(br#"{"kind":"cursor","work_dir":"/w"}"#)
-        .unwrap();
-    let output = check.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(78));
-    let told = String::from_utf8(output.stdout).unwrap();
+    let mut stdin = program.stdin.take().unwrap();
+    stdin.write_all(about.as_bytes()).unwrap();
+    drop(stdin);
+    let output = program.wait_with_output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn bad_options_are_told_before_anything_runs() {
+    let (code, told) = asked("--check", r#"{"kind":"cursor","work_dir":"/w"}"#);
+    assert_eq!(code, Some(78));
     assert!(
         told.contains("kind:") && told.contains("state_dir:"),
         "{told}"
     );
+}
+
+#[test]
+fn what_the_system_lacks_for_a_sandbox_is_named() {
+    // No system has it.
+    let about = r#"{"sandbox": {"mode": "bubblewrap", "network": "ports"}}"#;
+    let (code, told) = asked("--lacks", about);
+    assert_eq!(code, Some(0));
+    assert!(told.contains("cannot do network = \"ports\""), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert_eq!(
+        asked("--lacks", r#"{"sandbox": "off"}"#),
+        (Some(0), String::new())
+    );
+    assert_eq!(asked("--lacks", "{").0, Some(78));
+    // Where these tests run, agents are closed in.
+    assert_eq!(asked("--lacks", "{}"), (Some(0), String::new()));
 }

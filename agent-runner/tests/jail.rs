@@ -57,6 +57,7 @@ impl Place {
             bubblewrap: Ok(()),
             landlock,
             namespaces,
+            seccomp: true,
         };
         Place { dir, kernel }
     }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 use supervisor_config::{Checked, Plan, SecretMode, Severity, check_file};
 
+use crate::Where;
 use crate::places::{self, Places};
 use crate::tree;
 
@@ -14,19 +16,23 @@ use crate::tree;
 pub(crate) const BAD_CONFIG: u8 = 78;
 
 /// Prints every problem; 78 if one is an error.
-pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<ExitCode> {
+pub(crate) fn check(
+    config: Option<PathBuf>,
+    without_secrets: bool,
+    at: &Where,
+) -> Result<ExitCode> {
     let config = places::config(config);
     let mode = if without_secrets {
         SecretMode::Placeholders
     } else {
         SecretMode::Resolve
     };
-    let checked = read(&config, mode);
+    let checked = read(&config, mode, at);
     for problem in &checked.problems {
         eprintln!("{problem}");
     }
     if let Some(plan) = &checked.plan {
-        let wrong = tools(plan)?;
+        let wrong = tools(plan, at)?;
         if !wrong.is_empty() {
             for problem in &wrong {
                 eprintln!("{}: error: {problem}", config.display());
@@ -37,6 +43,11 @@ pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<Ex
                 wrong.len()
             );
             return Ok(ExitCode::from(BAD_CONFIG));
+        }
+        if !without_secrets {
+            for lack in lacks(plan)? {
+                eprintln!("{}: warning: {lack}", config.display());
+            }
         }
     }
     Ok(match checked.plan {
@@ -69,41 +80,64 @@ pub(crate) fn check(config: Option<PathBuf>, without_secrets: bool) -> Result<Ex
 /// The longest that a runner's words on one project are, bytes.
 const WORDS: usize = 64 * 1024;
 
-/// What a runner says of the operator's tools, whose inputs and places it alone can judge. No secret is in what
-/// it is asked.
-fn tools(plan: &Plan) -> Result<Vec<String>> {
+/// What a runner says of the operator's tools, whose inputs and places it alone can judge.
+fn tools(plan: &Plan, at: &Where) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    let places = Places::new(plan.state_dir.clone(), None);
+    let state_dir = at.state_dir.clone().or_else(|| plan.state_dir.clone());
+    let places = Places::new(state_dir, at.runtime_dir.clone());
     for project in &plan.projects {
         if project.agent.tools.is_empty() {
             continue;
         }
-        let Some(program) = places::program("agent-runner") else {
-            // Whoever starts it says so.
-            continue;
-        };
-        let options = tree::tool_options(project, &places.state_dir)?;
-        let mut runner = Command::new(program)
-            .arg("--check")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot start agent-runner for its check")?;
-        if let Some(mut stdin) = runner.stdin.take() {
-            // One that does not read says why, or is no runner of this release.
-            let _ = stdin.write_all(options.to_string().as_bytes());
-        }
-        let output = runner.wait_with_output()?;
-        let words = output.stdout.get(..WORDS).unwrap_or(&output.stdout);
-        let words = String::from_utf8_lossy(words);
-        let told = words.lines().filter(|line| !line.trim().is_empty());
-        problems.extend(told.map(|line| format!("project {}: agent.{line}", project.name)));
+        let told = ask_runner("--check", &tree::tool_options(project, &places.state_dir)?)?;
+        problems.extend(
+            told.iter()
+                .map(|line| format!("project {}: agent.{line}", project.name)),
+        );
     }
     Ok(problems)
 }
 
-/// Reads and checks a configuration on this machine.
-pub(crate) fn read(config: &Path, mode: SecretMode) -> Checked {
-    check_file(config, &places::surroundings(mode))
+/// What this machine lacks for the agents' sandboxes, which a runner knows. It is no mistake of the
+/// configuration, and its runner says it again: a sandbox that cannot be closed is none.
+fn lacks(plan: &Plan) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for project in &plan.projects {
+        let sandbox = tree::told_sandbox(project.agent.sandbox.as_ref())?;
+        let told = ask_runner("--lacks", &json!({"sandbox": sandbox}))?;
+        all.extend(
+            told.iter()
+                .map(|line| format!("project {}: agent.sandbox: {line}", project.name)),
+        );
+    }
+    Ok(all)
+}
+
+/// The lines with which a runner answers a question. No secret is in what it is asked.
+fn ask_runner(question: &str, about: &Value) -> Result<Vec<String>> {
+    let Some(program) = places::program("agent-runner") else {
+        // Whoever starts it says so.
+        return Ok(Vec::new());
+    };
+    let mut runner = Command::new(program)
+        .arg(question)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start agent-runner for its check")?;
+    if let Some(mut stdin) = runner.stdin.take() {
+        // One that does not read says why, or is no runner of this release.
+        let _ = stdin.write_all(about.to_string().as_bytes());
+    }
+    let output = runner.wait_with_output()?;
+    let words = output.stdout.get(..WORDS).unwrap_or(&output.stdout);
+    let words = String::from_utf8_lossy(words);
+    let told = words.lines().filter(|line| !line.trim().is_empty());
+    Ok(told.map(str::to_owned).collect())
+}
+
+/// Reads and checks a configuration on this machine. `at`: the directories as they were named.
+pub(crate) fn read(config: &Path, mode: SecretMode, at: &Where) -> Checked {
+    check_file(config, &places::surroundings(mode, at))
 }

@@ -36,7 +36,7 @@ pub(crate) fn doctor(
     at: &Where,
 ) -> Result<ExitCode> {
     let config = places::config(config);
-    let checked = check::read(&config, SecretMode::Resolve);
+    let checked = check::read(&config, SecretMode::Resolve, at);
     let plan = checked.plan.as_ref();
     let state_dir = plan.and_then(|plan| plan.state_dir.clone());
     let places = Places::new(at.state_dir.clone().or(state_dir), at.runtime_dir.clone());

@@ -82,7 +82,7 @@ pub(crate) fn init(args: InitArgs) -> Result<ExitCode> {
     if weibo {
         answers.weibo = Some(steps::weibo(&mut ask, &endpoints)?);
     }
-    steps::project(&mut ask, &mut answers)?;
+    steps::project(&mut ask, &mut answers, &config)?;
     steps::agent(&mut ask, &mut answers)?;
 
     let text = written::text(&answers)?;

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use supervisor_config::SecretMode;
 use worker_kit::doctor::{Line, Manner, Verdict};
 
+use crate::Where;
 use crate::check::{self, BAD_CONFIG};
 use crate::doctor::{shown, worker};
 use crate::examine::{Go, examine};
@@ -19,7 +20,7 @@ use crate::status::print;
 /// Prints a link for each Discord bot; 1 if there is none for one of them.
 pub(crate) fn invite(config: Option<PathBuf>) -> Result<ExitCode> {
     let config = places::config(config);
-    let checked = check::read(&config, SecretMode::Resolve);
+    let checked = check::read(&config, SecretMode::Resolve, &Where::default());
     let Some(plan) = checked.plan else {
         for problem in &checked.problems {
             eprintln!("{problem}");

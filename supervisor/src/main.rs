@@ -32,7 +32,7 @@ struct Cli {
 }
 
 /// Where the tree lives.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 struct Where {
     /// The directory of a running tree's sockets.
     #[arg(long, value_name = "DIR")]
@@ -79,9 +79,12 @@ enum Command {
         /// The configuration.
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Do not read secrets: `${VAR}` and secret files may be absent here.
+        /// For another machine: do not read secrets (`${VAR}` and secret files may be absent here),
+        /// and do not look at this kernel.
         #[arg(long)]
         without_secrets: bool,
+        #[command(flatten)]
+        at: Where,
     },
     /// Show each process of the running tree and what its platform says.
     Status {
@@ -187,7 +190,8 @@ fn main() -> ExitCode {
         Command::Check {
             config,
             without_secrets,
-        } => check::check(config, without_secrets),
+            at,
+        } => check::check(config, without_secrets, &at),
         Command::Status { json, at } => status::status(&places(&at), json),
         Command::Restart { name, at } => {
             status::order(&places(&at), &monitor::control::Request::Restart(name))

@@ -5,7 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use supervisor_config::{Context, SecretMode};
+use supervisor_config::{Context, Own, SecretMode};
+
+use crate::Where;
+use crate::tree::RUNNERS;
+use crate::volume::VOLUMES;
 
 /// The directories of one tree.
 #[derive(Debug, Clone)]
@@ -38,6 +42,24 @@ impl Places {
             state_dir: whole(state_dir),
             runtime_dir: whole(runtime_dir),
         }
+    }
+
+    /// What in them is nobody else's business.
+    fn own(&self) -> Vec<Own> {
+        let state = |below: &str, what| Own {
+            path: self.state_dir.join(below),
+            what,
+        };
+        let runtime_dir = Own {
+            path: self.runtime_dir.clone(),
+            what: "the sockets of Bulkhead",
+        };
+        vec![
+            state("spool", "what was said in chats"),
+            state(RUNNERS, "the runners' state"),
+            state(VOLUMES, "the volumes"),
+            runtime_dir,
+        ]
     }
 }
 
@@ -75,9 +97,14 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// This machine, as a check of the configuration looks at it.
-pub(crate) fn surroundings(secrets: SecretMode) -> Context {
-    Context::system(secrets, worker, near())
+/// This machine, as a check of the configuration looks at it, and the directories of a tree as they
+/// were named.
+pub(crate) fn surroundings(secrets: SecretMode, at: &Where) -> Context {
+    let at = at.clone();
+    Context::system(secrets, worker, near(), move |data_dir| {
+        let state_dir = at.state_dir.clone().or_else(|| data_dir.map(Into::into));
+        Places::new(state_dir, at.runtime_dir.clone()).own()
+    })
 }
 
 /// The worker of a platform, if it is installed: `discord` finds `discord-worker`.

@@ -18,11 +18,11 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
     let config = std::path::absolute(&config).unwrap_or(config);
     // What a stranger may have written is parsed for the first time in a process of its own, which
     // has no secrets yet and ends with its findings.
-    let (good, _) = validate(&config, Stdio::inherit())?;
+    let (good, _) = validate(&config, at, Stdio::inherit())?;
     if !good {
         return Ok(ExitCode::from(BAD_CONFIG));
     }
-    let Some(plan) = resolved(&config) else {
+    let Some(plan) = resolved(&config, at) else {
         return Ok(ExitCode::from(BAD_CONFIG));
     };
     log::start(
@@ -38,12 +38,13 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
     let projects = plan.projects.len();
     let mut growth = Growth::new(myself.clone(), places, claim.links());
     let wanted = growth.wanted(&plan)?;
+    let at = at.clone();
     let reload = Box::new(move || {
-        let (good, words) = validate(&config, Stdio::piped()).map_err(|e| format!("{e:#}"))?;
+        let (good, words) = validate(&config, &at, Stdio::piped()).map_err(|e| format!("{e:#}"))?;
         if !good {
             return Err(format!("nothing was changed:\n{words}"));
         }
-        let checked = check::read(&config, SecretMode::Resolve);
+        let checked = check::read(&config, SecretMode::Resolve, &at);
         let words = || {
             let lines: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
             format!("nothing was changed:\n{}", lines.join("\n"))
@@ -70,10 +71,21 @@ pub(crate) fn run(config: Option<PathBuf>, at: &Where) -> Result<ExitCode> {
 }
 
 /// Whether the configuration is good, as a child says that has read no secret, and what it says.
-fn validate(config: &Path, words: Stdio) -> Result<(bool, String)> {
-    let output = Command::new(std::env::current_exe()?)
+fn validate(config: &Path, at: &Where, words: Stdio) -> Result<(bool, String)> {
+    let mut check = Command::new(std::env::current_exe()?);
+    check
         .args(["check", "--without-secrets", "--config"])
-        .arg(config)
+        .arg(config);
+    let named = [
+        ("--state-dir", &at.state_dir),
+        ("--runtime-dir", &at.runtime_dir),
+    ];
+    for (option, dir) in named {
+        if let Some(dir) = dir {
+            check.arg(option).arg(dir);
+        }
+    }
+    let output = check
         .stdin(Stdio::null())
         .stderr(words)
         .spawn()
@@ -85,8 +97,8 @@ fn validate(config: &Path, words: Stdio) -> Result<(bool, String)> {
 
 /// The plan with its secrets. Anything new that is wrong (an unset variable, an absent file) is
 /// printed.
-fn resolved(config: &Path) -> Option<Plan> {
-    let checked = check::read(config, SecretMode::Resolve);
+fn resolved(config: &Path, at: &Where) -> Option<Plan> {
+    let checked = check::read(config, SecretMode::Resolve, at);
     if checked.plan.is_none() {
         for problem in &checked.problems {
             eprintln!("{problem}");

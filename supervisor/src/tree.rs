@@ -26,6 +26,9 @@ use crate::volume;
 /// The largest file that a spool keeps, bytes: what is larger is refused where it comes in.
 const LARGEST_FILE: u64 = 64 << 20;
 
+/// Where the runners keep their state, below the state directory.
+pub(crate) const RUNNERS: &str = "runner";
+
 /// Makes processes of plans, for as long as the monitor lives.
 pub(crate) struct Growth {
     myself: PathBuf,
@@ -259,7 +262,7 @@ pub(crate) fn runner_options(plan: &Plan, project: &Project, state_dir: &Path) -
         "max_agents": agent.max_agents.unwrap_or(0),
         "agents_memory_mb": agent.memory_mb.unwrap_or(0),
         "reserve_memory_mb": agent.reserve_memory_mb.unwrap_or(0),
-        "state_dir": state_dir.join("runner").join(&project.name),
+        "state_dir": state_dir.join(RUNNERS).join(&project.name),
         "trust_project": agent.trust_project,
         "persona": agent.persona,
     });
@@ -302,7 +305,7 @@ pub(crate) fn tool_options(project: &Project, state_dir: &Path) -> Result<Value>
         "cmd": agent.cmd,
         "work_dir": agent.work_dir,
         "home_dirs": agent.home_dirs,
-        "state_dir": state_dir.join("runner").join(&project.name),
+        "state_dir": state_dir.join(RUNNERS).join(&project.name),
         "sandbox": told_sandbox(agent.sandbox.as_ref())?,
         "tools": tools,
     });
@@ -320,7 +323,11 @@ fn kind_name(kind: AgentKind) -> &'static str {
     }
 }
 
-fn told_sandbox(sandbox: Option<&Sandbox>) -> Result<Value> {
+/// A sandbox as a runner is told it.
+///
+/// # Errors
+/// If it cannot be written down.
+pub(crate) fn told_sandbox(sandbox: Option<&Sandbox>) -> Result<Value> {
     let Some(sandbox) = sandbox else {
         return Ok("off".into());
     };

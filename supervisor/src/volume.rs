@@ -25,7 +25,7 @@ use crate::places::{self, Places};
 use crate::status::print;
 
 /// Where volumes are, below the state directory.
-const VOLUMES: &str = "volumes";
+pub(crate) const VOLUMES: &str = "volumes";
 /// Their locks, beside them: a runner holds the one of its volume (shared).
 const LOCKS: &str = ".locks";
 /// The volumes of sessions, in one that is not all sessions'.
@@ -135,7 +135,7 @@ impl Volumes {
     fn of(of: &Of) -> Volumes {
         let state_dir = of.at.state_dir.clone().or_else(|| {
             let config = places::config(of.config.clone());
-            let plan = check::read(&config, SecretMode::Placeholders).plan?;
+            let plan = check::read(&config, SecretMode::Placeholders, &of.at).plan?;
             plan.state_dir
         });
         Volumes {

@@ -30,6 +30,7 @@ use crate::home;
 use crate::jail::denial::{self, Judge};
 use crate::jail::kernel::System;
 use crate::jail::own as jailed;
+use crate::lacks;
 use crate::model::{self, ModelProxy, Upstream};
 use crate::options::{self, AgentKind, Options, Workspace};
 use crate::process::cage::Cage;
@@ -639,6 +640,7 @@ pub fn main() -> std::process::ExitCode {
         Some(first) if first == launch::TOOL_FLAG => return launch::become_tool(arguments),
         Some(first) if first == jailed::FLAG => return launch::stay_with_agent(arguments),
         Some(first) if first == bridge::FLAG => return bridge::main(arguments),
+        Some(first) if first == lacks::FLAG => return lacks::main(),
         _ => {}
     }
     // An agent may run as the same user: it is not to look into this memory, nor to read our

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use nix::unistd::{AccessFlags, access};
 
 use super::denial::Outside;
-use super::options::Mode;
+use super::options::{Mode, Sandbox};
 use super::policy::{Disk, Kernel};
-use super::{Access, Grant, Jail, Limits, Net, Shape, bubblewrap, fence, presets};
+use super::{Access, Grant, Jail, Limits, Net, Shape, bubblewrap, fence, policy, presets, seccomp};
 use crate::beneath;
 use crate::process::launch;
 
@@ -77,6 +77,7 @@ pub fn look(mode: Mode, scratch: &Path) -> Kernel {
         bubblewrap: not(),
         landlock,
         namespaces: not(),
+        seccomp: seccomp::supported(),
     };
     match mode {
         Mode::Landlock if landlock > 0 => kernel.namespaces = try_out(&jail(Shape::Own)),
@@ -87,6 +88,29 @@ pub fn look(mode: Mode, scratch: &Path) -> Kernel {
         Mode::Landlock | Mode::Off => {}
     }
     kernel
+}
+
+/// What this system lacks for a sandbox, in words: why it cannot be closed, or how it is less than it
+/// could be. Nothing = nothing. Blocks and uses `scratch` as [`look`] does.
+pub fn lacks(sandbox: &Sandbox, scratch: &Path) -> Vec<String> {
+    if sandbox.mode == Mode::Off {
+        return Vec::new();
+    }
+    let kernel = look(sandbox.mode, scratch);
+    match (policy::shape(sandbox, &kernel), kernel.namespaces) {
+        (Err(lack), _) => vec![lack.to_string()],
+        (Ok(Shape::Shared), Err(why)) => vec![without_namespaces(&why)],
+        (Ok(_), _) => Vec::new(),
+    }
+}
+
+/// What a jail without namespaces is less, and what would mend it.
+pub fn without_namespaces(why: &str) -> String {
+    format!(
+        "it has no namespaces of its own ({why}). It holds all the same; with user namespaces (sysctl \
+         user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns) the agent could use \
+         Unix sockets and /proc, and Claude Code could do with network = \"none\""
+    )
 }
 
 fn try_out(jail: &Jail) -> Result<(), String> {

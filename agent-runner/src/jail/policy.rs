@@ -33,6 +33,8 @@ pub struct Kernel {
     pub landlock: u8,
     /// Whether a process of ours gets namespaces of its own; else why not.
     pub namespaces: Result<(), String>,
+    /// Whether it filters system calls.
+    pub seccomp: bool,
 }
 
 /// The agent that is to be jailed.
@@ -92,6 +94,11 @@ pub enum Lack {
         /// For what.
         what: &'static str,
     },
+    /// It filters no system calls.
+    #[error(
+        "this kernel filters no system calls (CONFIG_SECCOMP_FILTER), and the agent's sandbox needs that. Use another kernel, or write  sandbox = \"off\"  into [projects.agent] to run the agent without a sandbox"
+    )]
+    Seccomp,
     /// Namespaces are refused.
     #[error(
         "the sandbox's network = \"none\" needs user namespaces, and this system refuses them ({0}). Allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or use network = \"ports\""
@@ -151,6 +158,9 @@ fn linux(interface: u8) -> &'static str {
 /// # Errors
 /// What it lacks.
 pub fn shape(sandbox: &Sandbox, kernel: &Kernel) -> Result<Shape, Lack> {
+    if !kernel.seccomp {
+        return Err(Lack::Seccomp);
+    }
     if sandbox.mode == Mode::Bubblewrap {
         if sandbox.network == Network::Ports {
             return Err(Lack::Bubblewrap("ports"));

@@ -48,6 +48,7 @@ fn kernel(landlock: u8, namespaces: bool) -> Kernel {
         bubblewrap: Ok(()),
         landlock,
         namespaces: namespaces.then_some(()).ok_or("no".into()),
+        seccomp: true,
     }
 }
 
@@ -328,6 +329,15 @@ fn a_kernel_that_lacks_something_gives_no_jail_but_words() {
     lacks(of(Network::Ports, 3, true), "Linux 6.7");
     lacks(of(Network::Full, 5, false), "Linux 6.12");
     lacks(of(Network::None, 6, false), "user namespaces");
+    let case = Case {
+        kernel: Kernel {
+            seccomp: false,
+            ..kernel(6, true)
+        },
+        ..Case::default()
+    };
+    let unfiltered = case.decide(&Told::default());
+    assert_eq!(unfiltered.map(|decided| decided.jail), Err(Lack::Seccomp));
     assert_eq!(of(Network::Full, 3, true).unwrap().shape, Shape::Own);
     assert_eq!(of(Network::Full, 6, false).unwrap().shape, Shape::Shared);
     // Unix sockets by abstract names are kept apart by the newest Landlock, or a network of its own.

@@ -120,6 +120,14 @@ impl Table {
     }
 }
 
+/// Whether this kernel filters system calls.
+pub fn supported() -> bool {
+    // Where the list cannot be read, closing the filter tells.
+    let actions = std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail");
+    let errors = actions.map_or(true, |all| all.split_whitespace().any(|one| one == "errno"));
+    errors && rustix::thread::secure_computing_mode().is_ok()
+}
+
 /// Closes the filter around this thread and what it starts.
 pub(super) fn close(jail: &Jail) -> Result<(), Broken> {
     let wrong = |error: &dyn std::fmt::Display| Broken::Seccomp(error.to_string());

@@ -23,6 +23,7 @@ pub enum Place {
 }
 
 type Lookup<T> = Box<dyn Fn(&str) -> Option<T>>;
+type OwnDirs = Box<dyn Fn(Option<&Path>) -> Vec<Own>>;
 
 /// The surroundings of a check. Build one with [`Context::system`] and replace what differs.
 pub struct Context {
@@ -46,14 +47,30 @@ pub struct Context {
     pub credentials_dir: Option<PathBuf>,
     /// What `~` stands for.
     pub home: Option<PathBuf>,
+    /// Where Bulkhead keeps what is its own, given `data_dir`.
+    pub own: OwnDirs,
+    /// Where a path leads once its symbolic links are followed; one that leads nowhere stands for
+    /// itself.
+    pub real: Box<dyn Fn(&Path) -> PathBuf>,
+}
+
+/// A directory of Bulkhead's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// The whole path. It need not be there.
+    pub path: PathBuf,
+    /// What is in it, to be said to a person.
+    pub what: &'static str,
 }
 
 impl Context {
-    /// The machine as it is, for a caller that says how secrets are treated and where workers are.
+    /// The machine as it is, for a caller that says how secrets are treated, where workers are and
+    /// what is Bulkhead's own.
     pub fn system(
         secrets: SecretMode,
         worker: impl Fn(&str) -> Option<PathBuf> + 'static,
         worker_dirs: Vec<PathBuf>,
+        own: impl Fn(Option<&Path>) -> Vec<Own> + 'static,
     ) -> Self {
         Self {
             env: Box::new(|name| std::env::var(name).ok()),
@@ -68,6 +85,8 @@ impl Context {
             home: std::env::var_os("HOME")
                 .map(PathBuf::from)
                 .filter(|home| home.is_absolute()),
+            own: Box::new(own),
+            real: Box::new(real),
         }
     }
 
@@ -108,6 +127,16 @@ fn place(path: &Path) -> Place {
         Err(err) if err.kind() == std::io::ErrorKind::PermissionDenied => Place::Hidden,
         Err(_) => Place::Missing,
     }
+}
+
+/// Of what is not there yet, as much is followed as is.
+fn real(path: &Path) -> PathBuf {
+    for there in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (there.canonicalize(), path.strip_prefix(there)) {
+            return real.join(rest);
+        }
+    }
+    path.to_owned()
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

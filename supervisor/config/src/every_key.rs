@@ -73,6 +73,8 @@ fn context() -> Context {
         place: Box::new(|_| Place::Directory),
         credentials_dir: None,
         home: Some(PathBuf::from("/home/me")),
+        own: Box::new(|_| Vec::new()),
+        real: Box::new(Path::to_owned),
     }
 }
 

@@ -8,6 +8,7 @@
 //! machine goes through [`Context`].
 
 mod build;
+mod closed;
 mod context;
 mod expand;
 mod json_value;
@@ -30,7 +31,8 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-pub use context::{Context, Place};
+pub use closed::closed_to_agents;
+pub use context::{Context, Own, Place};
 pub use plan::*;
 pub use problems::{Problem, Severity};
 pub use secrets::{Secret, SecretMode, SecretSource};
@@ -72,14 +74,18 @@ pub fn check(text: &str, file: &Path, cx: &Context) -> Checked {
         cx,
         problems: &mut problems,
         literal_secret: None,
+        secret_files: Vec::new(),
     };
     let top = walker.section(&schema::TOP, table.get_ref(), "", 0);
+    let secret_files = walker.secret_files;
     if let Some(at) = walker.literal_secret {
         warn_readable(file, at, &mut problems);
     }
+    let mut closed = closed::Closed::new(file, &secret_files, cx);
     let plan = build::Build {
         cx,
         problems: &mut problems,
+        closed: &mut closed,
     }
     .plan(&top);
     let plan = (!problems.has_errors()).then_some(plan);

@@ -121,6 +121,7 @@ impl Walker<'_, '_> {
             let Value::Text(file) = self.path(&text, &inner, value.span().start) else {
                 return Value::Unknown;
             };
+            self.secret_files.push(file.clone().into());
             (SecretSource::File(file.clone().into()), file.into())
         } else {
             if text.contains('/') || text.starts_with('.') {

@@ -6,6 +6,7 @@
 //! Does not: know which keys are required or how they depend on each other.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -74,6 +75,8 @@ pub(crate) struct Walker<'a, 't> {
     pub(crate) problems: &'a mut Problems<'t>,
     /// The first secret that stands in the file itself.
     pub(crate) literal_secret: Option<usize>,
+    /// The files that secrets are read from.
+    pub(crate) secret_files: Vec<PathBuf>,
 }
 
 impl Walker<'_, '_> {

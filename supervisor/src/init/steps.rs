@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use supervisor_config::{SecretMode, closed_to_agents};
 use worker_kit::Finding;
 use worker_kit::doctor::{Manner, Verdict};
 
 use super::ask::Ask;
 use super::written::{Answers, Discord, Weibo};
+use crate::Where;
 use crate::doctor::shown;
 use crate::examine::{Examined, Go, Subject, examine};
 use crate::places::{self, Places};
+use crate::tree::RUNNERS;
 
 /// Other addresses than the usual ones.
 pub(crate) struct Endpoints {
@@ -177,7 +180,8 @@ fn try_weibo(account: &Weibo) -> Result<Examined> {
 }
 
 /// The directory that the agent works in, and what it is called.
-pub(crate) fn project(ask: &mut Ask, answers: &mut Answers) -> Result<()> {
+pub(crate) fn project(ask: &mut Ask, answers: &mut Answers, config: &Path) -> Result<()> {
+    let surroundings = places::surroundings(SecretMode::Placeholders, &Where::default());
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     ask.say("");
     let dir = loop {
@@ -186,6 +190,10 @@ pub(crate) fn project(ask: &mut Ask, answers: &mut Answers) -> Result<()> {
             &here.display().to_string(),
         )?;
         let dir = whole(&answer);
+        if let Some(why) = closed_to_agents(&dir, config, &surroundings) {
+            ask.say(&why);
+            continue;
+        }
         if dir.is_dir() {
             break dir;
         }
@@ -243,7 +251,7 @@ fn try_agent(answers: &Answers) -> Result<Examined> {
     let mut options = json!({
         "kind": "claudecode",
         "work_dir": answers.work_dir,
-        "state_dir": state.join("runner").join(&answers.project),
+        "state_dir": state.join(RUNNERS).join(&answers.project),
     });
     give(&mut options, "cmd", answers.cmd.as_deref());
     look("agent-runner", &options)

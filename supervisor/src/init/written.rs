@@ -14,6 +14,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use secrecy::{ExposeSecret as _, SecretString};
 use supervisor_config::{SecretMode, Severity, check};
 
+use crate::Where;
 use crate::places;
 
 /// What was answered.
@@ -108,7 +109,7 @@ fn quoted(value: &str) -> String {
 /// # Errors
 /// It is not as it should be, or means something else than what was answered.
 pub(crate) fn proven(text: &SecretString, file: &Path, answers: &Answers) -> Result<Vec<String>> {
-    let context = places::surroundings(SecretMode::Resolve);
+    let context = places::surroundings(SecretMode::Resolve, &Where::default());
     let checked = check(text.expose_secret(), file, &context);
     let words = |severity: Severity| -> Vec<String> {
         let such = checked.problems.iter().filter(|it| it.severity == severity);
@@ -260,7 +261,8 @@ mod tests {
             assert_eq!(platforms.len(), 2);
             assert!(platforms[0]["options"].get("api_base").is_none());
             let worker = |_: &str| Some("/bin/true".into());
-            let mut context = Context::system(SecretMode::Resolve, worker, Vec::new());
+            let mut context =
+                Context::system(SecretMode::Resolve, worker, Vec::new(), |_| Vec::new());
             context.is_root = false;
             let checked = check(text.expose_secret(), Path::new("/c"), &context);
             let plan = checked

@@ -38,6 +38,8 @@ fn plan(change: &str, agent: &str) -> Plan {
         place: Box::new(|_| Place::Directory),
         credentials_dir: None,
         home: None,
+        own: Box::new(|_| Vec::new()),
+        real: Box::new(Path::to_owned),
     };
     let checked = check(&text, Path::new("/nowhere/config.toml"), &context);
     checked

@@ -32,7 +32,7 @@ async fn an_agent_finds_no_secret_but_the_token_of_its_session() {
         let [token, key, variable] = OTHERS;
         setup.platforms = format!(
             "[[projects]]\nname = \"other\"\n[projects.agent]\ntype = \"command\"\n\
-             [projects.agent.options]\nwork_dir = \"/tmp\"\ncmd = \"/bin/cat\"\n\
+             [projects.agent.options]\nwork_dir = \"/usr/share\"\ncmd = \"/bin/cat\"\n\
              api_key = \"{key}\"\nenv = {{ SOMETHING = \"{variable}\" }}\n\
              [[projects.platforms]]\ntype = \"discord\"\nname = \"other\"\n\
              [projects.platforms.options]\ntoken = \"{token}\"\napi_base = \"{api_base}\"\n"

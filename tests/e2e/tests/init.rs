@@ -324,6 +324,8 @@ async fn both_platforms_and_a_directory_that_is_made() {
     talk.until("HTTP 503").await;
     talk.answer("Enter to try the same again", "").await;
     talk.until(&format!("uid {}", account.owner)).await;
+    talk.answer("works in", "~").await;
+    talk.until("holds this config").await;
     talk.answer("works in", "~/made/here").await;
     talk.answer("Make it? [Y/n]: ", "").await;
     talk.answer("A name for the project [here]: ", "").await;

@@ -219,6 +219,36 @@ async fn a_file_arrives_once_whoever_is_killed_while_it_is_sent() {
     }
 }
 
+/// What `bulkhead check` says of a configuration.
+fn checked(dir: &Path, setup: &Setup, more: &[&str]) -> (Option<i32>, String) {
+    let (config, work_dir) = (dir.join("config.toml"), dir.join("work"));
+    std::fs::create_dir_all(&work_dir).unwrap();
+    std::fs::write(&config, setup.config(&work_dir)).unwrap();
+    let mut check = std::process::Command::new(program("bulkhead"));
+    check.arg("check").args(more).arg("--config").arg(&config);
+    let output = check.output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), words)
+}
+
+#[test]
+fn what_the_system_lacks_for_a_sandbox_is_named_by_the_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(Agent::ClaudeCode {
+        cmd: program("fake-claude"),
+        env: Vec::new(),
+    });
+    setup.discord = Some(("http://127.0.0.1:1".into(), "token".into()));
+    // No system has that.
+    setup.agent_table = "sandbox = { mode = \"bubblewrap\", network = \"ports\" }".into();
+    let (code, words) = checked(dir.path(), &setup, &[]);
+    let lack = "warning: project demo: agent.sandbox: the sandbox's mode = \"bubblewrap\" cannot";
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains(lack), "{words}");
+    let (code, words) = checked(dir.path(), &setup, &["--without-secrets"]);
+    assert!(code == Some(0) && !words.contains(lack), "{words}");
+}
+
 #[test]
 fn a_schema_that_is_none_is_told_by_the_check() {
     let dir = tempfile::tempdir().unwrap();
@@ -231,15 +261,7 @@ fn a_schema_that_is_none_is_told_by_the_check() {
         let mut setup = setup.clone();
         let input = format!("input = {{ type = \"object\", {schema} }}");
         setup.platforms = tool("a", "true", "") + &tool("b", "true", &input);
-        let config = dir.path().join("config.toml");
-        std::fs::write(&config, setup.config(dir.path())).unwrap();
-        let mut check = std::process::Command::new(program("bulkhead"));
-        check
-            .args(["check", "--without-secrets", "--config"])
-            .arg(&config);
-        let output = check.output().unwrap();
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), words)
+        checked(dir.path(), &setup, &["--without-secrets"])
     };
     let (code, words) = check("required = [\"id\"]");
     assert_eq!(code, Some(0), "{words}");

@@ -25,7 +25,7 @@ fn install(prefix: &Path) {
 /// What `bulkhead check` of that installation says, and ends with.
 fn check(prefix: &Path, setup: &Setup) -> (Option<i32>, String) {
     let config = prefix.join("config.toml");
-    std::fs::write(&config, setup.config(prefix)).unwrap();
+    std::fs::write(&config, setup.config(&prefix.join("bin"))).unwrap();
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
     let output = Command::new(prefix.join("bin/bulkhead"))
         .args(["check".as_ref(), "--config".as_ref(), config.as_os_str()])

@@ -153,6 +153,7 @@ impl Build<'_, '_> {
         };
         self.check_tools(section, options, &agent);
         self.check_root(options, &agent);
+        self.check_closed(section, options, &agent);
         Some(agent)
     }
 
@@ -391,6 +392,29 @@ impl Build<'_, '_> {
         }
         let path = work_dir.join(self.cx.with_home(&cmd));
         path.to_str().map_or(cmd, str::to_owned)
+    }
+
+    /// What the sandbox opens must hold nothing of Bulkhead's own: it could not be closed off again
+    /// inside of it.
+    fn check_closed(&mut self, section: &Section, options: &Section, agent: &Agent) {
+        let Some(sandbox) = &agent.sandbox else {
+            return;
+        };
+        let work_dir = std::slice::from_ref(&agent.work_dir);
+        let opened = [
+            (Some(options), "work_dir", work_dir),
+            (Some(options), "plugin_dir", &agent.plugin_dirs),
+            (section.table("sandbox"), "read", &sandbox.read),
+            (section.table("sandbox"), "write", &sandbox.write),
+        ];
+        for (table, name, paths) in opened {
+            let Some(table) = table else { continue };
+            for path in paths {
+                if let Some(why) = self.closed.opened_by(path, self.cx) {
+                    self.problems.error(table.at(name), &table.path(name), why);
+                }
+            }
+        }
     }
 
     /// Claude Code refuses to bypass permissions as root, so every turn would fail.

@@ -13,6 +13,9 @@ mod settings;
 mod tools;
 mod users;
 
+use std::path::PathBuf;
+
+use crate::closed::Closed;
 use crate::context::Context;
 use crate::plan::{Attachments, Lang, LogLevel, Plan};
 use crate::problems::Problems;
@@ -22,17 +25,23 @@ use crate::walk::Section;
 pub(crate) struct Build<'a, 't> {
     pub(crate) cx: &'a Context,
     pub(crate) problems: &'a mut Problems<'t>,
+    /// What no agent in a sandbox may be let into.
+    pub(crate) closed: &'a mut Closed,
 }
 
 impl Build<'_, '_> {
     /// The plan of a whole file.
     pub(crate) fn plan(&mut self, top: &Section) -> Plan {
+        let state_dir: Option<PathBuf> = top.text("data_dir").map(Into::into);
+        let spool = settings::spool(top);
+        self.closed
+            .add_own(self.cx, state_dir.as_deref(), spool.dir.as_deref());
         let display = self.display(top);
         let projects = self.projects(top, &display);
         Plan {
             language: self.language(top),
             log_level: log_level(top),
-            state_dir: top.text("data_dir").map(Into::into),
+            state_dir,
             stream_preview: settings::stream_preview(top),
             instant_reply: settings::instant_reply(top),
             rate_limit: settings::rate_limit(top.table("rate_limit")),
@@ -52,7 +61,7 @@ impl Build<'_, '_> {
             idle_timeout_mins: top.nonzero("idle_timeout_mins", 120),
             max_turn_time_mins: top.nonzero("max_turn_time_mins", 0),
             supervision: self.supervision(top),
-            spool: settings::spool(top),
+            spool,
             display,
             projects,
         }

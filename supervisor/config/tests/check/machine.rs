@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use supervisor_config::{AgentKind, Place, Sandbox, Secret, Workspace};
+use supervisor_config::{AgentKind, Place, Sandbox, Secret, Workspace, check};
 
 use crate::{GOOD, WEIBO, bent, context, expect, good, run};
 
@@ -41,6 +41,90 @@ fn the_machine_around_a_project_is_looked_at() {
     let weibo = format!("{project}{WEIBO}");
     for part in ["in none of /w, PATH", "cargo install --path workers/weibo"] {
         expect(&weibo, &bare, &[("5 warning", "npm"), ("8 error", part)]);
+    }
+}
+
+#[test]
+fn an_agent_is_let_into_nothing_of_bulkheads_own() {
+    let at = |file: &str, text: &str| {
+        let checked = check(text, Path::new(file), &context());
+        let told: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
+        told.join("\n")
+    };
+    let config = "/home/me/.config/bulkhead/config.toml";
+    let work_dir = |dir: &str| bent("/srv/web", dir);
+    let sandbox = |lines: &str| {
+        let table = format!("sandbox = {{ {lines} }}\n[projects.agent.options]");
+        bent("[projects.agent.options]", &table)
+    };
+    let secret = bent("\"abc\"", "{ file = \"/srv/web/token\" }");
+    for (text, key, words) in [
+        (
+            work_dir("/home/me"),
+            "work_dir",
+            "/home/me holds this config",
+        ),
+        (work_dir("/link"), "work_dir", "/link holds this config"),
+        (work_dir("/"), "work_dir", "holds this config"),
+        (
+            work_dir("/home/me/.local"),
+            "work_dir",
+            "holds what was said in chats, /home/me/.local/state/bulkhead/spool",
+        ),
+        (
+            work_dir("/run/user/1/bulkhead/w"),
+            "work_dir",
+            "lies in /run/user/1/bulkhead, and the agent could read the sockets",
+        ),
+        (
+            sandbox("read = [\"/usr\", \"/home/me/.config\"]"),
+            "sandbox.read",
+            "/home/me/.config holds this config",
+        ),
+        (
+            sandbox("write = \"/run/user\""),
+            "sandbox.write",
+            "/run/user holds the sockets",
+        ),
+        (
+            work_dir("/srv/web\"\nplugin_dir = \"/home/me/.config/bulkhead"),
+            "plugin_dir",
+            "holds this config",
+        ),
+        (
+            secret,
+            "work_dir",
+            "holds a secret of this config, /srv/web/token",
+        ),
+        // Wherever the config itself puts them.
+        (
+            format!("data_dir = \"/srv/web/state\"\n{GOOD}"),
+            "work_dir",
+            "/srv/web/state/spool",
+        ),
+        (
+            format!("{GOOD}[spool]\ndir = \"/srv/web/said\"\n"),
+            "work_dir",
+            "/srv/web holds the spool, /srv/web/said",
+        ),
+    ] {
+        let told = at(config, &text);
+        let line = |told: &str| told.contains(&format!("{key}: ")) && told.contains(words);
+        assert!(
+            told.lines().any(line),
+            "{key} … {words}\nin {told}\nof {text}"
+        );
+    }
+    // Beside them is well; and who has no sandbox is let in anyway.
+    let off = "sandbox = \"off\"\n[projects.agent.options]";
+    let off = work_dir("/home/me").replacen("[projects.agent.options]", off, 1);
+    for text in [
+        work_dir("/home/me/project"),
+        work_dir("/home/me/.config/bulkhead/project"),
+        work_dir("/home/me/.local/state/bulkhead/project"),
+        off,
+    ] {
+        assert_eq!(at(config, &text), "", "{text}");
     }
 }
 

@@ -14,7 +14,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-use supervisor_config::{Checked, Context, Place, Plan, SecretMode, Severity, check};
+use supervisor_config::{Checked, Context, Own, Place, Plan, SecretMode, Severity, check};
 
 fn context() -> Context {
     Context {
@@ -42,6 +42,18 @@ fn context() -> Context {
         }),
         credentials_dir: None,
         home: Some(PathBuf::from("/home/me")),
+        own: Box::new(|data_dir| {
+            let state = data_dir.unwrap_or(Path::new("/home/me/.local/state/bulkhead"));
+            let own = |path, what| Own { path, what };
+            vec![
+                own(state.join("spool"), "what was said in chats"),
+                own("/run/user/1/bulkhead".into(), "the sockets"),
+            ]
+        }),
+        real: Box::new(|path| match path.strip_prefix("/link") {
+            Ok(rest) => Path::new("/home/me").join(rest),
+            Err(_) => path.to_owned(),
+        }),
     }
 }
 
