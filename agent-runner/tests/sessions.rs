@@ -202,3 +202,22 @@ async fn plain_commands_have_worktrees_too_and_without_a_repository_it_is_said()
     };
     assert!(words.contains("needs a git repository"), "{words}");
 }
+
+/// What an agent plants in the repository is for the runner's own git to meet.
+#[tokio::test]
+async fn what_is_planted_in_a_repository_leads_the_runners_git_nowhere() {
+    let desk = apart(json!({"cmd": fake_claude()})).await;
+    // The sessions' branches are made there: a link makes git write wherever that leads.
+    let away = desk.work().with_file_name("away");
+    std::fs::create_dir(&away).unwrap();
+    let planted = desk.work().join(".git/refs/heads/bulkhead");
+    std::os::unix::fs::symlink(&away, &planted).unwrap();
+    desk.prompt("s", "t", "hello");
+    let turn = desk.ended("t").await;
+    let failed = matches!(turn.outcome, Some(Outcome::Failed { .. }));
+    assert!(failed, "{turn:?}");
+    assert_eq!(std::fs::read_dir(&away).unwrap().count(), 0);
+    std::fs::remove_file(planted).unwrap();
+    desk.prompt("s", "t2", "hello");
+    assert_eq!(desk.answer("t2").await.texts(), ["You said: hello"]);
+}

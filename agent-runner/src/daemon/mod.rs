@@ -253,7 +253,8 @@ impl Shell {
         let own = Own::default();
         let agents = argv::base_environment(&options, effects::own);
         let of_agents = |name: &str| agents.get(name).cloned().unwrap_or_default();
-        let git = Git::new(of_agents("PATH"), of_agents("HOME"), own.clone());
+        let git = Git::new(of_agents("PATH"), of_agents("HOME"), own.clone())
+            .jailed(cage.as_ref().map(Cage::for_git), options.work_dir.clone());
         let wanted = options.workspace == Workspace::Worktree;
         Shell {
             runner: Runner::new(Arc::clone(&options), tools, program.clone(), nonce),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ipc_schema::Fault;
 
 use crate::jail::kernel::{self, System};
-use crate::jail::options::{Mode, Sandbox};
+use crate::jail::options::{Mode, Network, Sandbox};
 use crate::jail::passage::Passage;
 use crate::jail::policy::{self, Inmate, Kernel, Lack};
 use crate::jail::{Jail, Net};
@@ -86,6 +86,25 @@ impl Cage {
             state_dir: options.state_dir.clone(),
             scratches: scratches.to_owned(),
         }))
+    }
+
+    /// The same for git, which the runner itself calls: without a network, limits or anything that
+    /// only agents need.
+    pub fn for_git(&self) -> Cage {
+        let sandbox = Sandbox {
+            mode: self.sandbox.mode,
+            network: Network::None,
+            read: self.sandbox.read.clone(),
+            write: self.sandbox.write.clone(),
+            ..Sandbox::default()
+        };
+        Cage {
+            sandbox: Arc::new(sandbox),
+            claude: false,
+            plugins: Vec::new(),
+            homes: Vec::new(),
+            ..self.clone()
+        }
     }
 
     /// In few words, for `status`.
