@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::symlink;
@@ -631,27 +631,36 @@ fn signals_reach_the_agent_through_the_processes_around_it() {
     let place = Place::new(Shape::Own);
     let sh = Path::new("/bin/sh");
     let jail = place.jail(&Sandbox::default(), sh, &place.env());
-    let script = "trap 'echo got; exit 3' INT; echo up; while :; do read x || exit 9; done";
+    let script = "trap 'echo got; exit 3' INT; echo up; while read x; do echo not; done";
     let mut child = place
         .command(&jail, sh, &["-c", script])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdout = child.stdout.take().unwrap();
-    let mut up = [0; 3];
-    stdout.read_exact(&mut up).unwrap();
-    let outer = nix::unistd::Pid::from_raw(child.id().cast_signed());
-    nix::sys::signal::kill(outer, nix::sys::signal::Signal::SIGINT).unwrap();
-    // Shells look at what they caught between two commands.
     let mut stdin = child.stdin.take().unwrap();
-    let _ = stdin.write_all(b"\n");
-    let mut rest = String::new();
-    stdout.read_to_string(&mut rest).unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "up");
+    let outer = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    // What comes while the inner process is about to wait for signals is lost.
+    let got = loop {
+        nix::sys::signal::kill(outer, nix::sys::signal::Signal::SIGINT).unwrap();
+        // Shells look at what they caught between two commands.
+        let _ = stdin.write_all(b"\n");
+        match said.next() {
+            Some(Ok(line)) if line == "not" => {}
+            other => break other.unwrap().unwrap(),
+        }
+    };
     assert_eq!(
-        (rest.trim(), child.wait().unwrap().code()),
+        (got.as_str(), child.wait().unwrap().code()),
         ("got", Some(3))
     );
+}
+
+/// A script that shows a file of the shell's own in /proc: in the system's, its children have none.
+fn shown(file: &str) -> String {
+    format!("while read -r line; do echo \"$line\"; done </proc/self/{file}")
 }
 
 #[test]
@@ -663,7 +672,55 @@ fn limits_are_those_of_the_configuration() {
             processes: Some(500),
             ..Sandbox::default()
         };
-        let said = Place::new(shape).sh(&sandbox, "ulimit -n; ulimit -c; ulimit -d");
-        assert_eq!(words(&said.stdout), "64\n0\n102400", "{said:?}");
+        let script = format!("ulimit -n; ulimit -c; ulimit -d; {}", shown("limits"));
+        let said = words(&Place::new(shape).sh(&sandbox, &script).stdout);
+        assert!(said.starts_with("64\n0\n102400\n"), "{said}");
+        let processes = said.lines().find(|line| line.starts_with("Max processes"));
+        // Soft and hard.
+        let processes = processes.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+        assert_eq!(processes.unwrap()[2..4], ["500", "500"], "{said}");
+    }
+}
+
+#[test]
+fn nobody_in_there_has_a_capability_or_gains_a_privilege() {
+    for shape in BOTH {
+        let place = Place::new(shape);
+        let said = words(&place.sh(&Sandbox::default(), &shown("status")).stdout);
+        let of = |name: &str| {
+            let line = said.lines().find_map(|line| line.strip_prefix(name));
+            line.map(str::trim)
+                .unwrap_or_else(|| panic!("{name} in {said}"))
+        };
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(of(set), "0000000000000000", "{shape:?} {set}");
+        }
+        assert_eq!((of("NoNewPrivs:"), of("Seccomp:")), ("1", "2"), "{shape:?}");
+    }
+}
+
+#[test]
+fn an_agent_has_a_session_and_a_process_group_of_its_own() {
+    for shape in BOTH {
+        let place = Place::new(shape);
+        let sh = Path::new("/bin/sh");
+        let jail = place.jail(&Sandbox::default(), sh, &place.env());
+        let mut child = place
+            .command(&jail, sh, &["-c", "echo up; read x"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_exact(&mut [0; 3])
+            .unwrap();
+        let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+        assert_eq!(nix::unistd::getsid(Some(pid)), Ok(pid), "{shape:?}");
+        assert_eq!(nix::unistd::getpgid(Some(pid)), Ok(pid), "{shape:?}");
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 }

@@ -138,3 +138,36 @@ async fn without_network_the_model_answers_and_nobody_else() {
     desk.prompt("s", "one", "hello");
     assert_eq!(desk.answer("one").await.texts(), ["You said: hello"]);
 }
+
+/// An agent may write its user's settings, and Claude Code runs the hooks in them at its next start.
+#[tokio::test]
+#[ignore = "needs the real command line in BULKHEAD_CLAUDE"]
+async fn a_hook_that_an_agent_leaves_for_later_runs_in_the_sandbox() {
+    let (desk, _model) = desk(json!({}), json!({})).await;
+    let secret = desk.work().with_file_name("secret");
+    std::fs::write(&secret, "canary").unwrap();
+    let found = desk.work().join("found");
+    let hook = format!(
+        "cat {} >{1} 2>&1; echo ran >>{1}",
+        secret.display(),
+        found.display()
+    );
+    let settings = json!({"hooks": {"UserPromptSubmit": [
+        {"hooks": [{"type": "command", "command": hook}]}
+    ]}});
+    std::fs::write(desk.work().join("settings"), settings.to_string()).unwrap();
+    bash(
+        &desk,
+        "plant",
+        "mkdir -p ~/.claude; cp settings ~/.claude/settings.json",
+    )
+    .await;
+    assert!(!found.exists());
+    desk.prompt("another", "later", "hello");
+    assert_eq!(desk.answer("later").await.texts(), ["You said: hello"]);
+    let found = std::fs::read_to_string(found).unwrap();
+    assert!(
+        found.ends_with("ran\n") && !found.contains("canary"),
+        "{found}"
+    );
+}

@@ -214,3 +214,36 @@ impl Preset {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_of_a_preset_is_in_the_manual() {
+        let manual = include_str!("../../../docs/sandbox.md");
+        for preset in Preset::ALL {
+            let start = format!("| `{}` |", preset.name());
+            let mut rows = manual.lines().filter(|line| line.starts_with(&start));
+            let row = rows.next().unwrap_or_default();
+            let cells: Vec<&str> = row.split('|').collect();
+            for place in preset.places() {
+                // Of several in one directory the later are named without it.
+                let last = place.path.rsplit('/').next().unwrap_or_default();
+                let told = |cell: &&str| {
+                    cell.contains(&format!("`{}`", place.path))
+                        || cell.contains(&format!("`{last}`"))
+                };
+                let cell = match place.open {
+                    Open::Read => cells.get(2),
+                    Open::Write | Open::Made => cells.get(3),
+                };
+                assert!(cell.is_some_and(told), "{place:?} is not in {row}");
+            }
+            let variables = preset.places().iter().filter_map(|place| place.variable);
+            for variable in variables {
+                assert!(manual.contains(&format!("`{variable}`")), "{variable}");
+            }
+        }
+    }
+}

@@ -58,6 +58,8 @@ pub struct Setup {
     pub platforms: String,
     /// A directory that is looked at for programs before those of PATH.
     pub path: Option<PathBuf>,
+    /// Variables of the environment that the monitor is started in.
+    pub env: Vec<(String, String)>,
     /// The home of every process; absent: an empty one of the tree's own.
     pub home: Option<PathBuf>,
 }
@@ -78,6 +80,7 @@ impl Setup {
             weibo_options: String::new(),
             platforms: String::new(),
             path: None,
+            env: Vec::new(),
             home: None,
         }
     }

@@ -26,6 +26,7 @@ pub struct Tree {
     directory: TempDir,
     home: PathBuf,
     path: std::ffi::OsString,
+    env: Vec<(String, String)>,
     monitor: Option<Child>,
 }
 
@@ -49,6 +50,7 @@ impl Tree {
             directory,
             home,
             path: path.expect("directories without a colon"),
+            env: setup.env.clone(),
             monitor: None,
         };
         std::fs::create_dir(tree.work_dir()).expect("a work dir");
@@ -96,7 +98,8 @@ impl Tree {
             .env_clear()
             .env("PATH", &self.path)
             .env("HOME", self.home())
-            .env("RUST_BACKTRACE", "1");
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
