@@ -298,3 +298,31 @@ fn an_answer_in_the_instant_in_which_its_question_is_posted_waits_for_its_number
     let out = desk.got(WORKER, numbered("e3", 501));
     assert!(allows(&out, "q1"), "{out:?}");
 }
+
+#[test]
+fn what_may_stand_is_parked_unless_only_its_reader_could_tell() {
+    let mut desk = Desk::linked();
+    asks(&mut desk);
+    let unsure = |chunk: &Deliver| {
+        Body::DeliveryFailed(DeliveryFailed {
+            key: chunk.key.clone(),
+            failure: Failure::Ambiguous,
+            why: "it may stand already".into(),
+        })
+    };
+    let pressed = mend(inbound("e2", "bob", ""), |m| {
+        m.act = Act::Pressed {
+            question: "q1".into(),
+            values: vec!["allow".into()],
+        };
+    });
+    let private = deliveries(&desk.got(WORKER, pressed)).remove(0);
+    assert!(private.private && private.text == en(Text::QuestionNotYours));
+    let out = desk.got(WORKER, unsure(&private));
+    assert_eq!(desk.post_all(out), [""; 0], "nothing is said to everybody");
+    assert_eq!(desk.spool.waiting().unwrap().parked_chunks, 0);
+    let public = deliveries(&desk.says("e3", "/whoami")).remove(0);
+    let out = desk.got(WORKER, unsure(&public));
+    assert_eq!(desk.post_all(out), [en(Text::PartFailed)]);
+    assert_eq!(desk.spool.waiting().unwrap().parked_chunks, 1);
+}

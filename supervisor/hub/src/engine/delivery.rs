@@ -205,11 +205,20 @@ impl Engine {
                 tracing::warn!(key = %failed.key, platform = %peer, why = %failed.why, retry_ms = ms, "a reply waits");
                 self.spool.postpone(&failed.key, now + ms, &failed.why)?;
             }
-            None if Form::read(&chunk.form).passing => {
-                tracing::debug!(key = %failed.key, platform = %peer, why = %failed.why, "progress is not shown");
-                self.spool.delivered(&failed.key, "", now)?;
+            None => {
+                let form = Form::read(&chunk.form);
+                if form.passing {
+                    tracing::debug!(key = %failed.key, platform = %peer, why = %failed.why, "progress is not shown");
+                    self.spool.delivered(&failed.key, "", now)?;
+                } else if form.private && failed.failure == Failure::Ambiguous {
+                    // Most likely its reader has it. Tried again it would come twice, and later for
+                    // everybody to see; parked, it would hold up what follows.
+                    tracing::warn!(key = %failed.key, platform = %peer, why = %failed.why, "a private answer may be missing");
+                    self.spool.delivered(&failed.key, "", now)?;
+                } else {
+                    self.park(&chunk, &failed, now)?;
+                }
             }
-            None => self.park(&chunk, &failed, now)?,
         }
         self.landed(peer, &failed.key, Some(chunk))
     }
