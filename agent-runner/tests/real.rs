@@ -233,7 +233,7 @@ async fn what_a_conversation_costs_is_told_from_where_each_process_begins() {
         });
         events.collect::<Vec<u64>>()
     };
-    let (mut desk, _model) = real().await;
+    let (desk, _model) = real().await;
     desk.prompt("s", "one", "hello");
     let one = sums(&desk.answer("one").await);
     assert!(one.len() == 1 && one[0] > 0, "{one:?}");
@@ -243,12 +243,8 @@ async fn what_a_conversation_costs_is_told_from_where_each_process_begins() {
     let two = sums(&desk.answer("two").await);
     assert!(two.len() == 2 && two[0] == 0 && two[1] > 0, "{two:?}");
 
-    // One that leaves by itself writes down what it has spent.
-    let drain = nix::sys::signal::Signal::SIGTERM;
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(desk.pid()), drain).unwrap();
-    desk.runner.wait().await.unwrap();
-    desk.restart(2);
-    desk.prompt("s", "three", "hello");
+    // One that leaves by itself, here for another mode, writes down what it has spent.
+    desk.prompt_with("s", "three", "hello", |prompt| prompt.mode = "plan".into());
     let three = sums(&desk.answer("three").await);
     assert!(three[0] == two[1] && three[1] > three[0], "{three:?}");
 }
