@@ -18,8 +18,9 @@ use std::process::Command;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use super::disk::{Disk, walk};
 use super::kernel::System;
-use super::policy::{Disk, Planted, walk};
+use super::policy::Planted;
 use super::{Access, Broken, Jail, Net, seccomp, view};
 
 /// Where the program is looked for: not in a PATH, which may be the agent's.

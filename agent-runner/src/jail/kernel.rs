@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 use nix::unistd::{AccessFlags, access};
 
 use super::denial::Outside;
+use super::disk::Disk;
 use super::options::{Mode, Sandbox};
-use super::policy::{Disk, Kernel};
+use super::policy::Kernel;
 use super::{Access, Grant, Jail, Limits, Net, Shape, bubblewrap, fence, policy, presets, seccomp};
 use crate::beneath;
 use crate::process::launch;

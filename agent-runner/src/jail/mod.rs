@@ -1,12 +1,13 @@
 //! The jail of an agent: what it and everything that it starts may see, reach and use.
 //!
 //! [`policy`] decides, without I/O, from what the operator wrote ([`options`]), the tables in
-//! [`presets`] and what the [`kernel`] has ([`repository`]: which repository is the agent's); its word is a [`Jail`], which the runner hands to the
-//! process that becomes the agent. That process closes the jail around itself: [`own`] gives it
+//! [`presets`] and what the [`kernel`] has; `opened` says what that opens, [`disk`] where a path leads,
+//! [`repository`] which repository is the agent's. Its word is a [`Jail`], which the runner hands to
+//! the process that becomes the agent. That process closes the jail around itself: [`own`] gives it
 //! namespaces and a file tree of its own, [`view`] builds that tree, [`fence`] is Landlock and
-//! [`seccomp`] the filter of system calls. [`passage`] leads to what the runner
-//! serves where there is no network. [`bubblewrap`] is the other way to build one. [`denial`] tells
-//! afterwards what a jail refused.
+//! [`seccomp`] the filter of system calls. [`passage`] leads to what the runner serves where there is
+//! no network. [`bubblewrap`] is the other way to build one. [`denial`] tells afterwards what a jail
+//! refused.
 //!
 //! Promises:
 //! - A jail that cannot be closed as it was decided is no jail: the agent is not started.
@@ -19,8 +20,10 @@
 
 pub mod bubblewrap;
 pub mod denial;
+pub mod disk;
 pub mod fence;
 pub mod kernel;
+mod opened;
 pub mod options;
 pub mod own;
 pub mod passage;

@@ -1,3 +1,4 @@
+use super::super::presets::Preset;
 use super::*;
 
 /// A file tree of which only what matters is told.

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::policy::{Disk, walk};
+use super::disk::{Disk, walk};
 
 /// What is known of who writes where.
 #[derive(Debug, Clone, Copy)]

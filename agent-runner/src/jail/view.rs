@@ -18,8 +18,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{chdir, pivot_root};
 
+use super::disk::{Disk, walk};
 use super::kernel::System;
-use super::policy::{Disk, Planted, places, walk, written};
+use super::policy::{Planted, places, written};
 use super::{Access, Broken, Grant, Jail};
 use crate::beneath;
 

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use worker_kit::options::OptionProblem;
 
 use crate::claude::argv;
-use crate::jail::policy::{self, Disk, Inmate, walk};
+use crate::jail::disk::{Disk, walk};
+use crate::jail::policy::{self, Inmate};
 use crate::options::{AgentKind, Options};
 
 /// Where an agent may write, in whichever session.
