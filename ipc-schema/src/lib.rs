@@ -44,7 +44,7 @@ pub use link_key::{LinkKey, LinkSecret};
 pub use sandbox::{Refusal, Refused, Sandbox};
 pub use turn::{
     Choice, CloseSession, Decide, Decision, Fault, Interrupt, OpenTurns, Outcome, Prompt, Question,
-    QuestionKind, Standing, TurnEvent, TurnRef, TurnStanding, TurnUpdate, TurnsAnswer, Unprompted,
-    UnpromptedKept, UpdatesKept,
+    QuestionKind, Remark, Standing, Trouble, TurnEvent, TurnRef, TurnStanding, TurnUpdate,
+    TurnsAnswer, Unprompted, UnpromptedKept, UpdatesKept,
 };
 pub use workspace::{Worktree, Worktrees};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::BlobRef;
+use crate::{BlobRef, Refusal};
 
 /// One attempt at one turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,7 +55,8 @@ pub struct Prompt {
 /// Hub → runner: end this turn now. Committed before it is sent; never taken back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Interrupt {
-    /// Which.
+    /// Which. A turn without a name is none: end what the session's agent does of its own accord,
+    /// should it do anything.
     pub at: TurnRef,
     /// Its session.
     pub session: String,
@@ -154,10 +155,16 @@ pub enum TurnEvent {
         #[serde(default)]
         input: String,
     },
-    /// Progress: something to be said in words (a retry of the agent's, say).
+    /// Progress: something to be said in the agent's own words.
     Note {
         /// The words.
         text: String,
+    },
+    /// Something that the runner has to say, for the hub to put into words. Numbered if it belongs to the
+    /// answer, else progress.
+    Remark {
+        /// What.
+        about: Remark,
     },
     /// The agent asks; the turn waits.
     Asked(Question),
@@ -182,6 +189,59 @@ pub enum TurnEvent {
         outcome: Outcome,
     },
     /// An event that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a runner has to say of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum Remark {
+    /// The model does not answer; the agent asks it again.
+    Retry {
+        /// The HTTP status that came; 0 = it cannot be reached.
+        #[serde(default)]
+        status: u16,
+        /// The try that comes, from 1.
+        #[serde(default)]
+        attempt: u64,
+        /// The last try.
+        #[serde(default)]
+        of: u64,
+        /// Until it, milliseconds.
+        #[serde(default)]
+        wait_ms: u64,
+    },
+    /// The sandbox has refused the agent something that the runner's user could have.
+    Refused {
+        /// What.
+        what: Refusal,
+    },
+    /// The agent's conversation was made shorter; tokens, 0 = not known.
+    Compacted {
+        /// Before.
+        #[serde(default)]
+        before: u64,
+        /// After.
+        #[serde(default)]
+        after: u64,
+    },
+    /// The agent does not remember what was said before; a new conversation of its has begun.
+    Forgot {
+        /// Why, in the system's or the agent's words.
+        #[serde(default)]
+        why: String,
+    },
+    /// The end of the answer is missing: it was longer than it may be.
+    Cut {
+        /// What an answer may have, bytes.
+        #[serde(default)]
+        most: u64,
+        /// What is missing, bytes.
+        #[serde(default)]
+        missing: u64,
+    },
+    /// A remark that this version has no words for.
     #[serde(other)]
     Unknown,
 }
@@ -309,6 +369,14 @@ pub enum Fault {
         /// Its own words.
         words: String,
     },
+    /// The runner failed, not the agent.
+    Runner {
+        /// At what.
+        at: Trouble,
+        /// What the system said; may be empty.
+        #[serde(default)]
+        detail: String,
+    },
     /// It ran longer, or was silent for longer, than it may.
     TimedOut {
         /// The limit, minutes.
@@ -324,6 +392,27 @@ pub enum Fault {
     /// A fault that this version does not know.
     #[serde(other)]
     Unknown,
+}
+
+/// What a runner failed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// Closing the agent's sandbox: the agent was not started.
+    Sandbox,
+    /// Making, or finding, a directory that the agent needs (its home, where it works).
+    Directory,
+    /// Taking the session up: its lock, its file.
+    Session,
+    /// Starting the agent's process.
+    Start,
+    /// Taking the message: too many wait in its session.
+    Crowded,
+    /// Telling the whole answer.
+    Answer,
+    /// Something that this version has no words for.
+    #[serde(other)]
+    Other,
 }
 
 /// Hub → runner: what was running as far as the hub knows. Sent at each link-up, before any prompt.

@@ -313,6 +313,7 @@ fn log_end(at: &TurnRef, outcome: &Outcome) {
             Fault::AgentMissing { .. } => "agent missing",
             Fault::LoggedOut { .. } => "agent logged out",
             Fault::Agent { .. } => "agent failed",
+            Fault::Runner { .. } => "runner failed",
             Fault::TimedOut { .. } => "timed out",
             Fault::CannotResume => "cannot resume",
             Fault::Died { .. } => "agent died",

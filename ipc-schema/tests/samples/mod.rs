@@ -34,6 +34,10 @@ fn ended(fault: Fault) -> Body {
     })
 }
 
+fn remark(about: Remark) -> Body {
+    update(TurnEvent::Remark { about })
+}
+
 fn asked(about: QuestionKind) -> Body {
     let question = Question {
         question: "q1".into(),
@@ -437,6 +441,43 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
             }),
         ),
         (
+            "update_remark_retry",
+            remark(Remark::Retry {
+                status: 529,
+                attempt: 4,
+                of: 11,
+                wait_ms: 20_000,
+            }),
+        ),
+        (
+            "update_remark_refused",
+            remark(Remark::Refused {
+                what: Refusal::Write {
+                    path: "/etc/shadow".into(),
+                },
+            }),
+        ),
+        (
+            "update_remark_compacted",
+            remark(Remark::Compacted {
+                before: 150_000,
+                after: 20_000,
+            }),
+        ),
+        (
+            "update_remark_forgot",
+            remark(Remark::Forgot {
+                why: "no such session".into(),
+            }),
+        ),
+        (
+            "update_remark_cut",
+            remark(Remark::Cut {
+                most: 4 << 20,
+                missing: 7,
+            }),
+        ),
+        (
             "update_asked_permission",
             asked(QuestionKind::Permission {
                 tool: "Bash".into(),
@@ -504,6 +545,13 @@ pub fn all() -> Vec<(&'static str, Envelope)> {
             "update_ended_agent",
             ended(Fault::Agent {
                 words: "overloaded".into(),
+            }),
+        ),
+        (
+            "update_ended_runner",
+            ended(Fault::Runner {
+                at: Trouble::Sandbox,
+                detail: "the kernel has no namespaces".into(),
             }),
         ),
         (

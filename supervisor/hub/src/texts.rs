@@ -10,7 +10,7 @@
 //! nothing inside a command's code block can end it. An agent's question and plan are its own
 //! Markdown.
 
-use ipc_schema::Refusal;
+use ipc_schema::{Refusal, Remark, Trouble};
 
 use crate::plan::Login;
 
@@ -194,6 +194,17 @@ pub enum Text<'a> {
         /// What it said.
         words: &'a str,
     },
+    /// The agent's runner failed.
+    RunnerError {
+        /// At what.
+        at: Trouble,
+        /// What the system said; may be empty.
+        detail: &'a str,
+    },
+    /// The runner has something to say that belongs to the answer.
+    Remark(&'a Remark),
+    /// Where nothing else of a turn is shown: its model has not answered for a while.
+    Retrying(&'a Remark),
     /// The agent ended its turn without a word.
     EmptyAnswer,
     /// The agent took longer than it may.

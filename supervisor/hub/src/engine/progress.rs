@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 
-use ipc_schema::{TurnEvent, TurnRef};
+use ipc_schema::{Remark, TurnEvent, TurnRef};
 use render::Dialect;
-use spool::{SpoolError, Turn};
+use spool::{SpoolError, Turn, TurnState};
 
 use super::content::Blocks;
 use super::outbox::limit_of;
@@ -16,7 +16,14 @@ use super::runner::lang;
 use super::{Engine, Timer};
 use crate::plan::Style;
 use crate::progress::{Act, Kept, Progress, Seen, Show};
+use crate::texts::{Text, say};
 
+/// From this try on, or with so long until the next (milliseconds), the model has not answered for a
+/// while: tries come after ever longer waits.
+const LONG_ATTEMPT: u64 = 6;
+const LONG_WAIT: u64 = 20_000;
+/// How long the same is not said again, milliseconds.
+const DAY: u64 = 24 * 3_600_000;
 /// The shortest time between two changes of a message, milliseconds.
 const INTERVAL: u64 = 250;
 
@@ -148,11 +155,16 @@ impl Engine {
         now: u64,
     ) -> Result<(), SpoolError> {
         let id = at.turn.as_str();
+        let remark;
         let seen = match event {
             TurnEvent::Thinking { text } => Seen::Thinking(text),
             TurnEvent::Partial { text } => Seen::Partial(text),
             TurnEvent::Tool { name, input } => Seen::Tool { name, input },
             TurnEvent::Note { text } => Seen::Note(text),
+            TurnEvent::Remark {
+                about: Remark::Unknown,
+            } => return Ok(()),
+            TurnEvent::Remark { .. } => Seen::Note(""),
             _ => return Ok(()),
         };
         if !self.live.contains_key(id) {
@@ -169,14 +181,42 @@ impl Engine {
             .projects
             .get(&live.turn.project)
             .map(|p| p.runner.as_str());
-        if live.turn.attempt != at.attempt
-            || runner != Some(peer)
-            || matches!(live.progress.style(), Style::Bubble | Style::Off)
-        {
+        if live.turn.attempt != at.attempt || runner != Some(peer) {
             return Ok(());
         }
+        if matches!(live.progress.style(), Style::Bubble | Style::Off) {
+            return match event {
+                TurnEvent::Remark { about } => self.tell_retry(id, about, now),
+                _ => Ok(()),
+            };
+        }
+        let seen = match event {
+            TurnEvent::Remark { about } => {
+                remark = say(&Text::Remark(about), lang(&live.turn));
+                Seen::Note(&remark)
+            }
+            _ => seen,
+        };
         let acts = live.progress.seen(seen, now);
         self.perform(id, acts, now)
+    }
+
+    /// Where nothing of a turn is shown, a model that has not answered for a while is told, once.
+    fn tell_retry(&mut self, id: &str, about: &Remark, now: u64) -> Result<(), SpoolError> {
+        let long = |attempt, wait_ms| attempt >= LONG_ATTEMPT || wait_ms >= LONG_WAIT;
+        if !matches!(about, Remark::Retry { attempt, wait_ms, .. } if long(*attempt, *wait_ms)) {
+            return Ok(());
+        }
+        let running = |turn: &Turn| turn.state == TurnState::Running;
+        let Some(turn) = self.spool.turn(id)?.filter(running) else {
+            return Ok(());
+        };
+        let what = format!("retries {id}");
+        let (instance, address) = (&turn.instance, &turn.address);
+        match self.spool.tell_once(instance, address, &what, DAY, now)? {
+            true => self.notice(&(&turn).into(), &Text::Retrying(about), lang(&turn), now),
+            false => Ok(()),
+        }
     }
 
     /// Changes what must survive of a turn's progress.

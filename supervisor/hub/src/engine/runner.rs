@@ -1,7 +1,7 @@
 //! Turns: started, followed, ended.
 
 use ipc_schema::{
-    Body, Decide, Fault, Nack, OpenTurns, Outcome, Prompt, Standing, TurnEvent, TurnRef,
+    Body, Decide, Fault, Nack, OpenTurns, Outcome, Prompt, Remark, Standing, TurnEvent, TurnRef,
     TurnStanding, TurnUpdate, TurnsAnswer, Unprompted, UnpromptedKept, UpdatesKept,
 };
 use spool::{QuestionState, SpoolError, Turn, TurnState};
@@ -271,6 +271,12 @@ impl Engine {
                 let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
                 self.notice(&turn.into(), &Text::Waiting { ahead, memory }, lang, now)
             }
+            TurnEvent::Remark {
+                about: Remark::Unknown,
+            } => Ok(()),
+            TurnEvent::Remark { about } => {
+                self.notice(&turn.into(), &Text::Remark(&about), lang, now)
+            }
             TurnEvent::Thinking { .. }
             | TurnEvent::Partial { .. }
             | TurnEvent::Tool { .. }
@@ -302,6 +308,7 @@ impl Engine {
                 },
             },
             Fault::Agent { words } => Text::AgentError { words },
+            Fault::Runner { at, detail } => Text::RunnerError { at: *at, detail },
             Fault::TimedOut { minutes } => Text::TurnTimedOut {
                 mins: *minutes as usize,
             },

@@ -1,6 +1,6 @@
 //! The parts of texts that are put together: lists, questions, figures.
 
-use ipc_schema::{Lack, Refusal};
+use ipc_schema::{Lack, Refusal, Remark, Trouble};
 
 use super::foreign::{bounded, code, fenced, line, one_line};
 use super::{Button, By, Lang};
@@ -275,19 +275,8 @@ pub(super) fn sandbox(by: &str, network: &str, refused: Option<&Refusal>, lang: 
         "\n沙箱：开启（{by}，网络：{network}）"
     );
     let Some(refused) = refused else { return on };
-    let path = |path: &String| code(path);
-    let what = match refused {
-        Refusal::Read { path: at } => {
-            let at = path(at);
-            both!(lang, "reading {at}", "读取 {at}")
-        }
-        Refusal::Write { path: at } => {
-            let at = path(at);
-            both!(lang, "changing {at}", "修改 {at}")
-        }
-        Refusal::Port { port } => both!(lang, "reaching port {port}", "连接端口 {port}"),
-        Refusal::Network => both!(lang, "the network", "访问网络"),
-        Refusal::Unknown => return on,
+    let Some(what) = kept_from(refused, lang) else {
+        return on;
     };
     let setting = code(&refused.setting());
     both!(
@@ -411,5 +400,165 @@ pub(super) fn login(login: Login, lang: Lang) -> String {
             "令牌，助手可以读取"
         ),
         Login::Key => both!(lang, "a key, kept from the agent", "密钥，助手无法读取"),
+    }
+}
+
+/// What a sandbox keeps an agent from, if there are words for it.
+fn kept_from(refusal: &Refusal, lang: Lang) -> Option<String> {
+    Some(match refusal {
+        Refusal::Read { path } => {
+            let at = code(path);
+            both!(lang, "reading {at}", "读取 {at}")
+        }
+        Refusal::Write { path } => {
+            let at = code(path);
+            both!(lang, "changing {at}", "修改 {at}")
+        }
+        Refusal::Port { port } => both!(lang, "reaching port {port}", "连接端口 {port}"),
+        Refusal::Network => both!(lang, "the network", "访问网络"),
+        Refusal::Unknown => return None,
+    })
+}
+
+/// What a runner has to say, on one line.
+pub(super) fn remark(remark: &Remark, lang: Lang) -> String {
+    match *remark {
+        Remark::Retry {
+            status,
+            attempt,
+            of,
+            wait_ms,
+        } => {
+            let what = match status {
+                0 => both!(
+                    lang,
+                    "the model's API cannot be reached",
+                    "无法连接模型接口"
+                ),
+                429 => both!(
+                    lang,
+                    "the model is asked too often (429)",
+                    "对模型的请求过于频繁（429）"
+                ),
+                529 => both!(lang, "the model is overloaded (529)", "模型过载（529）"),
+                status => both!(
+                    lang,
+                    "the model's API answered {status}",
+                    "模型接口返回 {status}"
+                ),
+            };
+            let secs = wait_ms.div_ceil(1000);
+            both!(
+                lang,
+                "{what}; try {attempt} of {of} in {secs} s",
+                "{what}；{secs} 秒后第 {attempt} 次尝试，共 {of} 次"
+            )
+        }
+        Remark::Refused { ref what } => {
+            let setting = code(&what.setting());
+            match kept_from(what, lang) {
+                Some(doing) => both!(
+                    lang,
+                    "The sandbox keeps the agent from {doing}. To allow it, the operator writes {setting} \
+                     into [projects.agent.sandbox].",
+                    "沙箱不让助手{doing}。如需放行，管理员可在 [projects.agent.sandbox] 中写入 {setting}。"
+                ),
+                None => both!(
+                    lang,
+                    "The sandbox has refused the agent something.",
+                    "沙箱拒绝了助手的一项操作。"
+                ),
+            }
+        }
+        Remark::Compacted { before, after } if before > 0 && after > 0 => both!(
+            lang,
+            "The conversation was made shorter: {before} → {after} tokens.",
+            "对话已压缩：{before} → {after} 个 token。"
+        ),
+        Remark::Compacted { .. } => {
+            both!(lang, "The conversation was made shorter.", "对话已压缩。")
+        }
+        Remark::Forgot { ref why } => {
+            let why = line(why);
+            both!(
+                lang,
+                "The agent does not remember what was said before ({why}); a new conversation has begun.",
+                "助手不记得之前说过的内容（{why}）；新的对话已经开始。"
+            )
+        }
+        Remark::Cut { most, missing } => {
+            let most = most >> 20;
+            both!(
+                lang,
+                "The answer is longer than {most} MiB: its last {missing} bytes are missing.",
+                "回复超过 {most} MiB：缺少最后 {missing} 字节。"
+            )
+        }
+        Remark::Unknown => both!(
+            lang,
+            "The agent's runner has something to say that this version has no words for.",
+            "助手的运行程序有一条提示，当前版本无法显示。"
+        ),
+    }
+}
+
+/// What a runner failed at, and what to do.
+pub(super) fn trouble(at: Trouble, detail: &str, lang: Lang) -> String {
+    let detail = match line(detail) {
+        detail if detail.is_empty() => String::new(),
+        detail => both!(lang, ": {detail}", "：{detail}"),
+    };
+    match at {
+        Trouble::Sandbox => both!(
+            lang,
+            "The agent's sandbox cannot be closed, so the agent was not started{detail}\n\
+             Operator: `bulkhead doctor` says more; `sandbox = \"off\"` in [projects.agent] goes without one.\n\
+             Then please resend your message.",
+            "助手的沙箱无法建立，因此没有启动助手{detail}\n\
+             管理员：`bulkhead doctor` 有详细说明；[projects.agent] 中的 `sandbox = \"off\"` 可不使用沙箱。\n\
+             然后请重新发送您的消息。"
+        ),
+        Trouble::Directory => both!(
+            lang,
+            "The agent was not started for want of a directory{detail}\n\
+             Operator: mend that, or look at the disk and the log. Then please resend your message.",
+            "缺少助手需要的目录，没有启动助手{detail}\n\
+             管理员：请处理这个问题，或检查磁盘和日志。然后请重新发送您的消息。"
+        ),
+        Trouble::Session => both!(
+            lang,
+            "The session cannot be taken up{detail}\n\
+             Please resend your message; if it stays so, start afresh with /new.",
+            "无法继续这个会话{detail}\n\
+             请重新发送您的消息；如果仍然如此，发送 /new 开始新会话。"
+        ),
+        Trouble::Start => both!(
+            lang,
+            "The agent cannot be started on the bot's machine{detail}\n\
+             Please resend your message; if it stays so, its operator should look at the log.",
+            "机器上无法启动助手{detail}\n\
+             请重新发送您的消息；如果仍然如此，请管理员查看日志。"
+        ),
+        Trouble::Crowded => both!(
+            lang,
+            "Too many messages wait in this session, so this one was not taken.\n\
+             Please send it again after the next answer, or end the current one with /stop.",
+            "这个会话中等待的消息太多，这条没有收下。\n\
+             请在下一条回复之后重发，或发送 /stop 结束当前任务。"
+        ),
+        Trouble::Answer => both!(
+            lang,
+            "A part of the agent's answer is lost{detail}\n\
+             What it did stands: ask it to say again what is missing.",
+            "助手的回复丢失了一部分{detail}\n\
+             已完成的操作仍然有效：可以请它把缺少的部分再说一遍。"
+        ),
+        Trouble::Other => both!(
+            lang,
+            "The agent's runner failed{detail}\n\
+             Please try again; if it stays so, its operator should look at the log.",
+            "助手的运行程序出错了{detail}\n\
+             请重试；如果仍然如此，请管理员查看日志。"
+        ),
     }
 }

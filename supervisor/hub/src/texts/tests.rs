@@ -3,7 +3,7 @@
 use super::foreign::LINE_MAX;
 use super::*;
 use crate::plan::Login;
-use ipc_schema::{Lack, Refusal};
+use ipc_schema::{Lack, Refusal, Remark, Trouble};
 
 /// One of each; the match makes a new text fail to compile until it is here too.
 fn all() -> Vec<Text<'static>> {
@@ -101,6 +101,53 @@ fn all() -> Vec<Text<'static>> {
         Text::AgentError {
             words: "API Error: 529\noverloaded",
         },
+        trouble(Trouble::Sandbox),
+        trouble(Trouble::Directory),
+        trouble(Trouble::Session),
+        trouble(Trouble::Start),
+        trouble(Trouble::Crowded),
+        trouble(Trouble::Answer),
+        trouble(Trouble::Other),
+        Text::RunnerError {
+            at: Trouble::Start,
+            detail: "",
+        },
+        Text::Remark(&OVERLOADED),
+        Text::Remark(&Remark::Retry {
+            status: 0,
+            attempt: 2,
+            of: 11,
+            wait_ms: 500,
+        }),
+        Text::Remark(&Remark::Retry {
+            status: 429,
+            attempt: 2,
+            of: 11,
+            wait_ms: 500,
+        }),
+        Text::Remark(&Remark::Retry {
+            status: 500,
+            attempt: 2,
+            of: 11,
+            wait_ms: 500,
+        }),
+        Text::Retrying(&OVERLOADED),
+        Text::Remark(&Remark::Compacted {
+            before: 150_000,
+            after: 20_000,
+        }),
+        Text::Remark(&Remark::Compacted {
+            before: 0,
+            after: 0,
+        }),
+        Text::Remark(&Remark::Cut {
+            most: 4 << 20,
+            missing: 7,
+        }),
+        Text::Remark(&Remark::Unknown),
+        Text::Remark(refused(true)),
+        Text::Remark(refused(false)),
+        Text::Remark(forgot()),
         Text::EmptyAnswer,
         Text::TurnTimedOut { mins: 30 },
         Text::Stopping,
@@ -197,6 +244,7 @@ fn all() -> Vec<Text<'static>> {
             Text::QuestionWithdrawn | Text::WholeInFile | Text::Button(_) => {}
             Text::DecidedLate | Text::AnsweredEarly | Text::Refused { .. } => {}
             Text::AgentMissing { .. } | Text::AgentLoggedOut { .. } => {}
+            Text::RunnerError { .. } | Text::Remark(_) | Text::Retrying(_) => {}
             Text::AgentError { .. } | Text::EmptyAnswer | Text::TurnTimedOut { .. } => {}
             Text::Stopping | Text::StoppingLater | Text::Stopped | Text::NewSession => {}
             Text::NothingToStop { .. } | Text::NewSessionDropped { .. } => {}
@@ -215,6 +263,34 @@ fn all() -> Vec<Text<'static>> {
         }
     }
     all
+}
+
+const OVERLOADED: Remark = Remark::Retry {
+    status: 529,
+    attempt: 4,
+    of: 11,
+    wait_ms: 19_500,
+};
+
+fn trouble(at: Trouble) -> Text<'static> {
+    Text::RunnerError {
+        at,
+        detail: "/run/x: no space\nleft",
+    }
+}
+
+fn refused(write: bool) -> &'static Remark {
+    let path = "/etc/hosts".into();
+    let what = match write {
+        true => Refusal::Write { path },
+        false => Refusal::Read { path },
+    };
+    Box::leak(Box::new(Remark::Refused { what }))
+}
+
+fn forgot() -> &'static Remark {
+    let why = "no such session".into();
+    Box::leak(Box::new(Remark::Forgot { why }))
 }
 
 fn logged_out(login: Login) -> Text<'static> {

@@ -196,6 +196,16 @@ pub fn say(text: &Text<'_>, lang: Lang) -> String {
                  请重试；如果仍然如此，发送 /new 开始新会话。"
             )
         }
+        Text::RunnerError { at, detail } => parts::trouble(at, detail, lang),
+        Text::Remark(remark) => parts::remark(remark, lang),
+        Text::Retrying(remark) => {
+            let what = parts::remark(remark, lang);
+            both!(
+                lang,
+                "The agent waits: {what}.\nIt goes on by itself; /stop ends it.",
+                "助手正在等待：{what}。\n恢复后会自动继续，发送 /stop 可结束。"
+            )
+        }
         Text::EmptyAnswer => both!(
             lang,
             "The agent finished without saying anything.\n\
