@@ -488,6 +488,7 @@ fn words(fault: &Fault) -> String {
         Fault::LoggedOut { words } | Fault::Agent { words } | Fault::Died { words } => {
             words.clone()
         }
+        Fault::Runner { detail, .. } => detail.clone(),
         _ => "it fails".into(),
     }
 }

@@ -316,6 +316,15 @@ impl Runner {
     ) -> Result<(), NotForUs> {
         match body {
             Body::Prompt(prompt) => self.prompt(now, prompt, &trace, Vec::new(), effects),
+            // No turn: what the agent does of its own accord. Its conversation is in its file.
+            Body::Interrupt(Interrupt { at, session }) if at.turn.is_empty() => {
+                if let Some(session) = self.sessions.get_mut(&session)
+                    && !session.is_busy()
+                    && session.berth() == Berth::Busy
+                {
+                    session.leave(&mut cx!(self, now, effects));
+                }
+            }
             Body::Interrupt(Interrupt { at, session }) => {
                 self.board.stop(&at.turn);
                 if let Some(session) = self.sessions.get_mut(&session) {
@@ -398,10 +407,11 @@ impl Runner {
         if self.options.kind == AgentKind::ClaudeCode
             && !(is_uuid(&prompt.prompt_id) && is_uuid(&prompt.agent_session))
         {
-            let words = "the hub named the session or the message by what is no UUID".into();
-            let outcome = Outcome::Failed {
-                fault: ipc_schema::Fault::Agent { words },
+            let fault = ipc_schema::Fault::Runner {
+                at: ipc_schema::Trouble::Session,
+                detail: "the hub named it or the message by what is no UUID".into(),
             };
+            let outcome = Outcome::Failed { fault };
             cx.keep(&prompt.at, TurnEvent::Ended { outcome });
             return;
         }

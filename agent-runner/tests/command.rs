@@ -3,7 +3,7 @@
 
 mod support;
 
-use ipc_schema::{Fault, Outcome};
+use ipc_schema::{Fault, Outcome, Remark, Trouble, TurnEvent};
 use serde_json::json;
 use support::{Desk, kill, nap, numbered, processes};
 
@@ -60,11 +60,15 @@ async fn a_flood_is_cut_and_says_so() {
     let turn = desk.answer("t").await;
     let text = turn.texts().concat();
     assert!(text.len() < 1_100_000, "{}", text.len());
-    assert!(
-        text.ends_with("bytes are missing.]"),
-        "{}",
-        &text[text.len() - 100..]
-    );
+    let cut = |event: &TurnEvent| {
+        matches!(
+            event,
+            TurnEvent::Remark {
+                about: Remark::Cut { missing: 1.., .. }
+            }
+        )
+    };
+    assert!(turn.events.iter().any(cut));
 }
 
 #[tokio::test]
@@ -140,10 +144,19 @@ async fn a_missing_program_and_a_missing_directory_are_told_in_words() {
     let desk = shell("true").await;
     std::fs::remove_dir(desk.work()).unwrap();
     desk.prompt("s", "t", "hello");
-    let words = words(desk.ended("t").await.outcome);
+    let outcome = desk.ended("t").await.outcome;
+    let Some(Outcome::Failed {
+        fault: Fault::Runner {
+            at: Trouble::Directory,
+            detail,
+        },
+    }) = outcome
+    else {
+        panic!("{outcome:?}")
+    };
     assert!(
-        words.contains("work_dir") && words.contains("is not there"),
-        "{words}"
+        detail.contains("work_dir") && detail.contains("is not there"),
+        "{detail}"
     );
 }
 

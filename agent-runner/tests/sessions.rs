@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use fake_claude::Event;
-use ipc_schema::{Fault, Outcome, TurnEvent};
+use ipc_schema::{Fault, Outcome, Trouble, TurnEvent};
 use serde_json::json;
 use support::{Desk, fake_acp, fake_claude};
 
@@ -195,12 +195,15 @@ async fn plain_commands_have_worktrees_too_and_without_a_repository_it_is_said()
     desk.prompt("s", "t", "hi");
     let turn = desk.ended("t").await;
     let Some(Outcome::Failed {
-        fault: Fault::Agent { words },
+        fault: Fault::Runner {
+            at: Trouble::Directory,
+            detail,
+        },
     }) = turn.outcome
     else {
         panic!("{turn:?}")
     };
-    assert!(words.contains("needs a git repository"), "{words}");
+    assert!(detail.contains("needs a git repository"), "{detail}");
 }
 
 /// What an agent plants in the repository is for the runner's own git to meet.

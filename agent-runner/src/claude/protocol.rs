@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipc_schema::{Decision, Fault, Question, TurnEvent};
+use ipc_schema::{Decision, Fault, Question, Remark, TurnEvent};
 use serde_json::{Value, json};
 
 use super::asks::Asks;
@@ -594,8 +594,9 @@ impl Protocol {
             Some(flight) if owned => {
                 flight.worked = true;
                 let text = words::compacted(before, after);
-                flight.compacted = Some(text.clone());
-                vec![Act::Progress(TurnEvent::Note { text })]
+                flight.compacted = Some(text);
+                let about = Remark::Compacted { before, after };
+                vec![Act::Progress(TurnEvent::Remark { about })]
             }
             _ => Vec::new(),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ipc_schema::{Choice, Decision, Fault, QuestionKind, TurnEvent};
+use ipc_schema::{Choice, Decision, Fault, QuestionKind, Remark, TurnEvent};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -291,8 +291,14 @@ fn errors_of_the_api_are_failures_whatever_their_subtype() {
             );
         }
     }
-    let note =
-        |event: &TurnEvent| matches!(event, TurnEvent::Note { text } if text.contains("529"));
+    let note = |event: &TurnEvent| {
+        matches!(
+            event,
+            TurnEvent::Remark {
+                about: Remark::Retry { status: 529, .. }
+            }
+        )
+    };
     assert!(played("error-529")[0].progress.iter().any(note));
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Promises: what is to be approved is shown whole, or says how much is missing. Pure.
 
-use ipc_schema::{MAX_TEXT, TurnEvent};
+use ipc_schema::{MAX_TEXT, Remark, TurnEvent};
 use serde_json::Value;
 
 use super::lines::{ApiRetry, ToolUse};
@@ -168,19 +168,16 @@ pub(super) fn compacted(before: u64, after: u64) -> String {
     }
 }
 
-/// A line about a model that does not answer.
+/// A remark about a model that does not answer.
 pub(super) fn retry_note(retry: &ApiRetry) -> TurnEvent {
-    let what = match retry.error_status {
-        Some(429) => "the model is asked too often (429)".into(),
-        Some(529) => "the model is overloaded (529)".into(),
-        Some(status) => format!("the model's API answered {status}"),
-        None => "the model's API cannot be reached".into(),
+    let about = Remark::Retry {
+        status: retry
+            .error_status
+            .and_then(|status| u16::try_from(status).ok())
+            .unwrap_or(0),
+        attempt: retry.attempt.saturating_add(1),
+        of: retry.max_retries.saturating_add(1),
+        wait_ms: retry.retry_delay_ms.max(0.0) as u64,
     };
-    let seconds = (retry.retry_delay_ms / 1000.0).max(0.0);
-    let text = format!(
-        "{what}; try {} of {} in {seconds:.0} s",
-        retry.attempt.saturating_add(1),
-        retry.max_retries.saturating_add(1),
-    );
-    TurnEvent::Note { text }
+    TurnEvent::Remark { about }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ipc_schema::{Body, Fault, Sandbox};
+use ipc_schema::{Body, Fault, Sandbox, Trouble};
 use worker_kit::link::NotSent;
 
 use super::{Jailed, Shell, files};
@@ -48,12 +48,12 @@ impl Shell {
                         let file = projects.and_then(|dir| tail::find(&dir, &agent_session));
                         let reading = match (&file, prompt) {
                             (Some(file), Some(prompt)) => read(file.clone(), &prompt, &known)
-                                .map_err(|words| Fault::Agent { words })?,
+                                .map_err(|why| trouble(Trouble::Session, why))?,
                             _ => Reading::ABSENT,
                         };
                         spaces
                             .ensure(&session, begun || file.is_some())
-                            .map_err(|words| Fault::Agent { words })?;
+                            .map_err(|why| trouble(Trouble::Directory, why))?;
                         if let Ok(mut taken) = taken.lock() {
                             taken.insert(launch, lock);
                         }
@@ -100,8 +100,8 @@ impl Shell {
             }
             Effect::Kill { launch } => {
                 if self.placing.remove(&launch).is_some() {
-                    let words = "it was ended before it began".into();
-                    self.tell(launch, Event::NotLaunched(Fault::Agent { words }));
+                    let why = "it was ended before it began".into();
+                    self.tell(launch, Event::NotLaunched(trouble(Trouble::Start, why)));
                 }
                 self.order(launch, Order::Kill);
             }
@@ -218,7 +218,9 @@ impl Shell {
         };
         match placed {
             Ok(()) => self.launch(launch, &session, what),
-            Err(words) => self.tell(launch, Event::NotLaunched(Fault::Agent { words })),
+            Err(why) => {
+                self.tell(launch, Event::NotLaunched(trouble(Trouble::Directory, why)));
+            }
         }
         self.tell_worktrees();
     }
@@ -294,8 +296,8 @@ impl Shell {
 
     fn launch(&mut self, launch: u64, session: &str, what: What) {
         let mut claim = self.locks.claim(session);
-        if let Err(words) = home::make(&self.options, session) {
-            return self.tell(launch, Event::NotLaunched(Fault::Agent { words }));
+        if let Err(why) = home::make(&self.options, session) {
+            return self.tell(launch, Event::NotLaunched(trouble(Trouble::Directory, why)));
         }
         let volume = home::volume(&self.options, session);
         let (arguments, mut environment, framing, input) = match what {
@@ -341,22 +343,24 @@ impl Shell {
             match model.grant(launch) {
                 Ok(token) => model.lead(&token, &mut environment),
                 Err(error) => {
-                    let words = format!("the agent cannot be led to its model: {error}");
-                    return self.tell(launch, Event::NotLaunched(Fault::Agent { words }));
+                    let why = format!("it cannot be led to its model: {error}");
+                    return self.tell(launch, Event::NotLaunched(trouble(Trouble::Start, why)));
                 }
             }
         }
         let work_dir = match self.spaces.open(session) {
             Ok(work_dir) => work_dir,
-            Err(words) => return self.tell(launch, Event::NotLaunched(Fault::Agent { words })),
+            Err(why) => {
+                return self.tell(launch, Event::NotLaunched(trouble(Trouble::Directory, why)));
+            }
         };
         let mut beside = self.spaces.beside(session).and(volume);
         if let Some(door) = &self.door {
             match door.admit(launch) {
                 Ok(pass) => beside.read.extend([self.program.clone(), pass]),
                 Err(error) => {
-                    let words = format!("the agent cannot be offered its tools: {error}");
-                    return self.tell(launch, Event::NotLaunched(Fault::Agent { words }));
+                    let why = format!("it cannot be offered its tools: {error}");
+                    return self.tell(launch, Event::NotLaunched(trouble(Trouble::Start, why)));
                 }
             }
         }
@@ -430,6 +434,11 @@ fn read(file: PathBuf, prompt: &str, known: &BTreeSet<String>) -> Result<Reading
         transcript::read(opened, prompt, known)
     });
     reading.map_err(|error| format!("the session file {}: {error}", file.display()))
+}
+
+/// What this runner failed at.
+fn trouble(at: Trouble, detail: String) -> Fault {
+    Fault::Runner { at, detail }
 }
 
 #[cfg(test)]

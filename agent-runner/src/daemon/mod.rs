@@ -510,7 +510,8 @@ impl Shell {
             if news {
                 let words = denial::words(&refusal);
                 tracing::warn!("{words}");
-                self.step(Input::Process(launch, Event::Refused(words)));
+                let about = ipc_schema::Remark::Refused { what: refusal };
+                self.step(Input::Process(launch, Event::Refused(about)));
             }
         }
     }

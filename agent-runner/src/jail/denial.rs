@@ -66,7 +66,7 @@ const UNCONNECTED: [&str; 4] = [
     "eacces",
 ];
 
-/// In words, for the progress of a turn and the log.
+/// In words, for the log; the hub has its own for the chat.
 pub fn words(refusal: &Refusal) -> String {
     let doing = doing(refusal);
     let setting = refusal.setting();

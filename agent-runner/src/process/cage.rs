@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ipc_schema::Fault;
+use ipc_schema::{Fault, Trouble};
 
 use crate::jail::kernel::{self, System};
 use crate::jail::options::{Mode, Network, Sandbox};
@@ -143,7 +143,10 @@ impl Cage {
         served: Served,
         beside: &Beside,
     ) -> Result<Ready, Fault> {
-        let fault = |words: String| Fault::Agent { words };
+        let fault = |detail: String| Fault::Runner {
+            at: Trouble::Sandbox,
+            detail,
+        };
         let name = mark.rsplit('/').next().unwrap_or(mark);
         let scratch = scratch::new(&self.scratches);
         let short: String = name.chars().take(8).collect();
@@ -182,25 +185,20 @@ impl Cage {
                  it; grant that with `read` in [projects.agent.sandbox] if it does not start"
             );
         }
-        make(&scratch)
-            .map_err(|error| fault(unjailed(&format!("{}: {error}", scratch.display()))))?;
+        make(&scratch).map_err(|error| fault(format!("{}: {error}", scratch.display())))?;
         for dir in dirs {
             if let Err(error) = make(&dir) {
                 tracing::warn!(dir = %dir.display(), %error, "a directory for the agent cannot be made");
             }
         }
-        let passage =
-            match &jail.net {
-                Net::Closed(Some(let_in)) => {
-                    let passage = Passage::open(let_in);
-                    Some(passage.map_err(|error| {
-                        fault(unjailed(&format!("{}: {error}", socket.display())))
-                    })?)
-                }
-                _ => None,
-            };
-        let told =
-            serde_json::to_string(&jail).map_err(|error| fault(unjailed(&error.to_string())))?;
+        let passage = match &jail.net {
+            Net::Closed(Some(let_in)) => {
+                let passage = Passage::open(let_in);
+                Some(passage.map_err(|error| fault(format!("{}: {error}", socket.display())))?)
+            }
+            _ => None,
+        };
+        let told = serde_json::to_string(&jail).map_err(|error| fault(error.to_string()))?;
         for (name, value) in policy::environment(&jail) {
             environment.insert(name.to_owned(), value);
         }
@@ -210,12 +208,4 @@ impl Cage {
             passage,
         })
     }
-}
-
-/// For a person in the chat.
-pub fn unjailed(why: &str) -> String {
-    format!(
-        "its sandbox cannot be closed, so it is not started: {why}. `bulkhead doctor` says more; \
-         sandbox = \"off\" in [projects.agent] runs the agent without one"
-    )
 }

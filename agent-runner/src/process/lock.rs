@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ipc_schema::Fault;
+use ipc_schema::{Fault, Trouble};
 use uuid::Uuid;
 
 use super::sweep::{self, Claim};
@@ -95,7 +95,10 @@ impl Locks {
     /// A fault in words, if the lock cannot be had.
     pub fn take(&self, session: &str) -> Result<File, Fault> {
         let claim = self.claim(session);
-        let cannot = |words: String| Fault::Agent { words };
+        let cannot = |detail: String| Fault::Runner {
+            at: Trouble::Session,
+            detail,
+        };
         let Some(path) = &claim.lock else {
             return Err(cannot("there is no lock".into()));
         };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ipc_schema::Fault;
+use ipc_schema::{Fault, Trouble};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,9 +11,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::launch;
 use super::reader::{self, Lines, Read};
 use super::sweep::Claim;
-use super::{cage, launch};
 use crate::session::{Event, Exit};
 
 /// Lines that wait to be written; the protocol has a handful under way at most.
@@ -180,8 +180,9 @@ async fn run(
                 why,
                 "the agent's sandbox cannot be closed, so it is not started"
             );
-            Event::NotLaunched(Fault::Agent {
-                words: cage::unjailed(why),
+            Event::NotLaunched(Fault::Runner {
+                at: Trouble::Sandbox,
+                detail: why.to_owned(),
             })
         }
         code => Event::Exited(Exit {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use command_fds::{CommandFdExt as _, FdMapping};
-use ipc_schema::Fault;
+use ipc_schema::{Fault, Trouble};
 use nix::unistd::{AccessFlags, access};
 
 use super::cage::{Cage, Served};
@@ -48,7 +48,10 @@ impl Spawn<'_> {
     /// # Errors
     /// A fault in words for the person who sent the message.
     pub fn start(self) -> Result<(tokio::process::Child, Option<Jail>), Fault> {
-        let agent = |words: String| Fault::Agent { words };
+        let start = |detail: String| Fault::Runner {
+            at: Trouble::Start,
+            detail,
+        };
         let missing = |why: String| Fault::AgentMissing {
             cmd: self.program.to_owned(),
             why,
@@ -99,13 +102,13 @@ impl Spawn<'_> {
             };
             command
                 .fd_mappings(vec![mapping])
-                .map_err(|error| agent(format!("the lock cannot be handed over: {error}")))?;
+                .map_err(|error| start(format!("the lock cannot be handed over: {error}")))?;
         }
         // Our copy of the lock goes with `command`.
         let mut command = tokio::process::Command::from(command);
         let child = command
             .spawn()
-            .map_err(|error| agent(format!("the system starts no more processes: {error}")))?;
+            .map_err(|error| start(format!("the system starts no more processes: {error}")))?;
         Ok((child, jail))
     }
 }

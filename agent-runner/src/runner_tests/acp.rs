@@ -126,7 +126,19 @@ fn a_conversation_that_is_lost_is_told() {
     world.hub(Body::Prompt(known(1)));
     let launch = world.acp_launched();
     world.acp_ready(launch, false);
-    assert!(world.texts(&at(1, 1))[0].contains("does not remember"));
+    let forgot = |event: &&TurnEvent| {
+        matches!(
+            event,
+            TurnEvent::Remark {
+                about: Remark::Forgot { .. }
+            }
+        )
+    };
+    assert_eq!(
+        world.events(&at(1, 1)).into_iter().filter(forgot).count(),
+        1
+    );
+    assert_eq!(world.texts(&at(1, 1)), [""; 0]);
 }
 
 #[test]

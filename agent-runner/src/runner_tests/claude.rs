@@ -607,6 +607,53 @@ fn words_that_nobody_asked_for_are_told_until_they_are_kept() {
     assert!(world.runner.is_settled());
 }
 
+/// A stop that names no turn ends what the agent does by itself, and no agent that does nothing.
+#[test]
+fn work_of_the_agents_own_can_be_stopped() {
+    let (mut world, launch) = running();
+    let own = || {
+        Body::Interrupt(Interrupt {
+            at: TurnRef::default(),
+            session: "s".into(),
+        })
+    };
+    world.hub(own());
+    assert!(
+        !world.effects.contains(&Effect::CloseInput { launch }),
+        "a turn runs"
+    );
+    world.ends(launch, 1);
+    world.hub(own());
+    assert!(
+        !world.effects.contains(&Effect::CloseInput { launch }),
+        "it is idle"
+    );
+    let begins = json!({"type": "system", "subtype": "session_state_changed", "state": "running"});
+    world.line(launch, begins);
+    world.hub(own());
+    assert!(world.effects.contains(&Effect::CloseInput { launch }));
+    world.wait(Duration::from_secs(5));
+    assert!(world.effects.contains(&Effect::Kill { launch }));
+    // The next message goes on in the same conversation.
+    world.dies(launch);
+    world.hub(Body::Prompt(prompt(2, 1)));
+    let (_, start) = world.starts(true, Standing::Absent, &[]);
+    assert!(start.resume);
+}
+
+#[test]
+fn too_many_messages_are_refused_as_the_runners_own() {
+    let (mut world, _) = running();
+    for turn in 2..=10 {
+        world.hub(Body::Prompt(prompt(turn, 1)));
+    }
+    let fault = Fault::Runner {
+        at: Trouble::Crowded,
+        detail: String::new(),
+    };
+    assert_eq!(world.outcome(&at(10, 1)), Some(&Outcome::Failed { fault }));
+}
+
 #[test]
 fn a_missing_agent_is_told_as_that() {
     let mut world = claude();

@@ -11,8 +11,8 @@ mod command;
 use std::time::Duration;
 
 use ipc_schema::{
-    Decision, Fault, QuestionKind, Standing as TurnStanding, TurnRef, TurnUpdate, UnpromptedKept,
-    UpdatesKept,
+    Decision, Fault, QuestionKind, Remark, Standing as TurnStanding, Trouble, TurnRef, TurnUpdate,
+    UnpromptedKept, UpdatesKept,
 };
 use serde_json::{Value, json};
 

@@ -8,11 +8,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
+use ipc_schema::{Decision, Fault, Outcome, Prompt, Remark, TurnEvent, TurnRef};
 
 use super::Image;
 use super::turn::{Clock, Stop};
-use super::{Cx, Effect, Event, Exit, Session, What};
+use super::{Cx, Effect, Event, Exit, Session, What, crowded};
 use crate::berths::Berth;
 use crate::claude::fault;
 
@@ -113,6 +113,13 @@ impl CommandSession {
         if outcome == Outcome::Done {
             let text = turn.reply();
             let at = turn.at.clone();
+            if turn.dropped > 0 {
+                let about = Remark::Cut {
+                    most: REPLY_BYTES as u64,
+                    missing: turn.dropped as u64,
+                };
+                cx.keep(&at, TurnEvent::Remark { about });
+            }
             cx.tell(|board, say| board.keep_text(&at, "reply", &text, say));
         }
         self.end(outcome, cx);
@@ -133,24 +140,14 @@ impl Turn {
     }
 
     fn reply(&self) -> String {
-        let mut text = String::from_utf8_lossy(&self.output).trim_end().to_owned();
-        if self.dropped > 0 {
-            let (limit, dropped) = (REPLY_BYTES >> 20, self.dropped);
-            text.push_str(&format!(
-                "\n[The reply was longer than {limit} MiB; the last {dropped} bytes are missing.]"
-            ));
-        }
-        text
+        String::from_utf8_lossy(&self.output).trim_end().to_owned()
     }
 }
 
 impl Session for CommandSession {
     fn prompt(&mut self, prompt: Prompt, _: Vec<Image>, cx: &mut Cx<'_>) {
         if self.waiting.len() == WAITING {
-            let words = "too many messages wait in this session; send it again later".into();
-            let outcome = Outcome::Failed {
-                fault: Fault::Agent { words },
-            };
+            let outcome = Outcome::Failed { fault: crowded() };
             cx.keep(&prompt.at, TurnEvent::Ended { outcome });
             return;
         }
@@ -221,9 +218,9 @@ impl Session for CommandSession {
                 self.end(stop.map_or(Outcome::Failed { fault }, Stop::outcome), cx);
             }
             Event::Output(bytes) => turn.output(&bytes, cx),
-            Event::Refused(text) => {
+            Event::Refused(about) => {
                 let at = turn.at.clone();
-                turn.clock.show(&at, TurnEvent::Note { text }, cx);
+                turn.clock.show(&at, TurnEvent::Remark { about }, cx);
             }
             Event::Exited(exit) => self.exited(&exit, cx),
             _ => {}

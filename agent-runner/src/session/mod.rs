@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipc_schema::{BlobRef, Body, Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
+use ipc_schema::{
+    BlobRef, Body, Decision, Fault, Outcome, Prompt, Remark, Trouble, TurnEvent, TurnRef,
+};
 use serde_json::Value;
 
 use crate::berths::{Berth, Memory};
@@ -210,8 +212,8 @@ pub enum Event {
     Overlong,
     /// It printed bytes.
     Output(Vec<u8>),
-    /// The sandbox refused it something; in words.
-    Refused(String),
+    /// The sandbox refused it something.
+    Refused(Remark),
     /// It is gone, and everything it printed has been told.
     Exited(Exit),
     /// These ids stand in the session file.
@@ -301,6 +303,14 @@ impl Exit {
             "" => how,
             words => format!("{how}: {words}"),
         }
+    }
+}
+
+/// More messages wait in the session than may.
+fn crowded() -> Fault {
+    Fault::Runner {
+        at: Trouble::Crowded,
+        detail: String::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the agent does in a turn, told to the hub, and the turn's end.
 
-use ipc_schema::{Outcome, TurnEvent};
+use ipc_schema::{Outcome, Remark, TurnEvent};
 
 use super::turn::Stage;
 use super::{AcpSession, Life, MARK};
@@ -78,11 +78,8 @@ impl AcpSession {
                     },
                 );
                 if let Some(why) = turn.lost.take() {
-                    let text = format!(
-                        "(The agent does not remember what was said before: {why}. This is a new \
-                         conversation.)"
-                    );
-                    turn.say(&text, cx);
+                    let about = Remark::Forgot { why };
+                    cx.keep(&at, TurnEvent::Remark { about });
                 }
             }
             Act::Content(text) => turn.say(&text, cx),

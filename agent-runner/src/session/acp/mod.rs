@@ -19,12 +19,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
+use ipc_schema::{Decision, Outcome, Prompt, TurnEvent, TurnRef};
 
 use self::turn::{Stage, Turn};
 use super::questions::{Questions, Standing};
 use super::turn::Stop;
-use super::{Cx, Effect, Event, Image, Session};
+use super::{Cx, Effect, Event, Image, Session, crowded};
 use crate::acp::protocol::Protocol;
 use crate::berths::Berth;
 use crate::tools::Catalogue;
@@ -122,10 +122,7 @@ impl Session for AcpSession {
 
     fn prompt(&mut self, prompt: Prompt, images: Vec<Image>, cx: &mut Cx<'_>) {
         if self.waiting.len() == WAITING {
-            let words = "too many messages wait in this session; send it again later".into();
-            let outcome = Outcome::Failed {
-                fault: Fault::Agent { words },
-            };
+            let outcome = Outcome::Failed { fault: crowded() };
             cx.keep(&prompt.at, TurnEvent::Ended { outcome });
             return;
         }
@@ -216,10 +213,10 @@ impl Session for AcpSession {
                 self.heard(cx);
             }
             Event::Exited(exit) => self.exited(&exit, cx),
-            Event::Refused(text) => {
+            Event::Refused(about) => {
                 if let Some(turn) = &mut self.turn {
                     let at = turn.prompt.at.clone();
-                    turn.clock.show(&at, TurnEvent::Note { text }, cx);
+                    turn.clock.show(&at, TurnEvent::Remark { about }, cx);
                 }
             }
             Event::Mcp { client, line } => self.mcp(launch, client, &line, cx),

@@ -1,6 +1,6 @@
 //! What the agent does in a turn, told to the hub, and the turn's end.
 
-use ipc_schema::{Fault, Outcome, TurnEvent};
+use ipc_schema::{Fault, Outcome, Trouble, TurnEvent};
 
 use super::turn::{SPARE_BYTES, Stage};
 use super::{ClaudeSession, Life};
@@ -200,12 +200,7 @@ impl ClaudeSession {
                     self.started(cx, false);
                     self.told(reading, None, cx);
                 }
-                Err(words) => self.end(
-                    Outcome::Failed {
-                        fault: Fault::Agent { words },
-                    },
-                    cx,
-                ),
+                Err(words) => self.end(failed(Trouble::Session, words), cx),
             },
             Stage::Read(outcome) => {
                 let outcome = outcome.take();
@@ -215,10 +210,7 @@ impl ClaudeSession {
                         tracing::warn!(words, "the session file cannot be read");
                         let whole = turn.spare_bytes <= SPARE_BYTES && !turn.revived;
                         turn.say_spare(cx);
-                        let words = format!("a part of the answer is lost: {words}");
-                        let failed = Outcome::Failed {
-                            fault: Fault::Agent { words },
-                        };
+                        let failed = failed(Trouble::Answer, words);
                         self.settle(outcome.filter(|_| whole).unwrap_or(failed), cx);
                     }
                 }
@@ -244,21 +236,15 @@ impl ClaudeSession {
             .filter(|_| !lost)
             .unwrap_or_else(|| match reading.standing {
                 Standing::Absent if lost => {
-                    let words =
-                        "a part of the answer is lost: the session file is not there".into();
-                    Outcome::Failed {
-                        fault: Fault::Agent { words },
-                    }
+                    failed(Trouble::Answer, "the session file is not there".into())
                 }
                 Standing::Answered => Outcome::Done,
                 Standing::Stopped => Outcome::Failed {
                     fault: Fault::CannotResume,
                 },
                 Standing::Absent | Standing::Open => {
-                    let words = "the agent has had this message and does not go on with it".into();
-                    Outcome::Failed {
-                        fault: Fault::Agent { words },
-                    }
+                    let why = "the agent has had this message and does not go on with it".into();
+                    failed(Trouble::Session, why)
                 }
             });
         turn.say_spare(cx);
@@ -320,4 +306,10 @@ impl ClaudeSession {
         cx.does(Effect::Kill { launch });
         self.life = Life::Leaving(launch, None);
     }
+}
+
+/// A turn that ends because the runner failed at something.
+fn failed(at: Trouble, detail: String) -> Outcome {
+    let fault = Fault::Runner { at, detail };
+    Outcome::Failed { fault }
 }

@@ -16,12 +16,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipc_schema::{Decision, Fault, Outcome, Prompt, TurnEvent, TurnRef};
+use ipc_schema::{Decision, Outcome, Prompt, TurnEvent, TurnRef};
 
 use self::turn::{Stage, Turn};
 use super::questions::{Questions, Standing};
 use super::turn::Stop;
-use super::{Cx, Effect, Event, Image, Session};
+use super::{Cx, Effect, Event, Image, Session, crowded};
 use crate::berths::Berth;
 use crate::claude::protocol::Protocol;
 
@@ -103,10 +103,7 @@ impl Session for ClaudeSession {
 
     fn prompt(&mut self, prompt: Prompt, images: Vec<Image>, cx: &mut Cx<'_>) {
         if self.waiting.len() == WAITING {
-            let words = "too many messages wait in this session; send it again later".into();
-            let outcome = Outcome::Failed {
-                fault: Fault::Agent { words },
-            };
+            let outcome = Outcome::Failed { fault: crowded() };
             cx.keep(&prompt.at, TurnEvent::Ended { outcome });
             return;
         }
@@ -310,10 +307,10 @@ impl Session for ClaudeSession {
                 self.end(stop.map_or(Outcome::Failed { fault }, Stop::outcome), cx);
             }
             Event::Line(line) => self.line(&line, cx),
-            Event::Refused(text) => {
+            Event::Refused(about) => {
                 if let Some(turn) = &mut self.turn {
                     let at = turn.prompt.at.clone();
-                    turn.clock.show(&at, TurnEvent::Note { text }, cx);
+                    turn.clock.show(&at, TurnEvent::Remark { about }, cx);
                 }
             }
             Event::Overlong => self.junk("has more than 16 MiB", cx),
