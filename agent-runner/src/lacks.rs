@@ -1,6 +1,6 @@
 //! `agent-runner --lacks`: what this system lacks for a sandbox, for `bulkhead check`.
 //!
-//! On stdin the `sandbox` of a runner's options in an object, as JSON; on stdout a line for each lack.
+//! On stdin `kind` and `sandbox` of a runner's options in an object, as JSON; on stdout a line for each lack.
 //! Exit code 78 if there was no such thing on stdin. It starts a shell in an empty jail, to see
 //! whether that can be closed, and no agent; it leaves nothing behind.
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::jail::kernel;
 use crate::jail::options::{self, Sandbox};
+use crate::options::AgentKind;
 use crate::process::scratch;
 
 /// The first argument that means this.
@@ -23,6 +24,8 @@ const BAD_CONFIG: u8 = 78;
 
 #[derive(Deserialize)]
 struct Asked {
+    #[serde(default)]
+    kind: AgentKind,
     #[serde(default, deserialize_with = "options::read")]
     sandbox: Sandbox,
 }
@@ -53,7 +56,7 @@ fn told() -> Result<Vec<String>, String> {
     let dir = std::env::temp_dir().join(format!("bulkhead-check-{}", Uuid::new_v4()));
     let at = |error: std::io::Error| format!("{}: {error}", dir.display());
     scratch::make(&dir).map_err(at)?;
-    let lacks = kernel::lacks(&asked.sandbox, &dir);
+    let lacks = kernel::lacks(asked.kind.is_served(), &asked.sandbox, &dir);
     std::fs::remove_dir_all(&dir).map_err(at)?;
     Ok(lacks)
 }

@@ -30,6 +30,13 @@ pub enum AgentKind {
     Command,
 }
 
+impl AgentKind {
+    /// Whether the runner serves it on the loopback: its model, or tools.
+    pub fn is_served(self) -> bool {
+        self != AgentKind::Command
+    }
+}
+
 /// Whose a volume is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

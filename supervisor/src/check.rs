@@ -104,7 +104,8 @@ fn lacks(plan: &Plan) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for project in &plan.projects {
         let sandbox = tree::told_sandbox(project.agent.sandbox.as_ref())?;
-        let told = ask_runner("--lacks", &json!({"sandbox": sandbox}))?;
+        let kind = tree::kind_name(project.agent.kind);
+        let told = ask_runner("--lacks", &json!({"kind": kind, "sandbox": sandbox}))?;
         all.extend(
             told.iter()
                 .map(|line| format!("project {}: agent.sandbox: {line}", project.name)),

@@ -315,7 +315,8 @@ pub(crate) fn tool_options(project: &Project, state_dir: &Path) -> Result<Value>
     Ok(options)
 }
 
-fn kind_name(kind: AgentKind) -> &'static str {
+/// A kind of agent as a runner is told it.
+pub(crate) fn kind_name(kind: AgentKind) -> &'static str {
     match kind {
         AgentKind::ClaudeCode => "claudecode",
         AgentKind::Acp => "acp",

@@ -91,14 +91,18 @@ pub fn look(mode: Mode, scratch: &Path) -> Kernel {
     kernel
 }
 
-/// What this system lacks for a sandbox, in words: why it cannot be closed, or how it is less than it
-/// could be. Nothing = nothing. Blocks and uses `scratch` as [`look`] does.
-pub fn lacks(sandbox: &Sandbox, scratch: &Path) -> Vec<String> {
+/// What this system lacks for the sandbox of an agent, `served` or not ([`policy::shape_for`]), in
+/// words: why it cannot be closed, or how it is less than it could be. Nothing = nothing. Blocks and
+/// uses `scratch` as [`look`] does.
+pub fn lacks(served: bool, sandbox: &Sandbox, scratch: &Path) -> Vec<String> {
     if sandbox.mode == Mode::Off {
         return Vec::new();
     }
     let kernel = look(sandbox.mode, scratch);
-    match (policy::shape(sandbox, &kernel), kernel.namespaces) {
+    match (
+        policy::shape_for(served, sandbox, &kernel),
+        kernel.namespaces,
+    ) {
         (Err(lack), _) => vec![lack.to_string()],
         (Ok(Shape::Shared), Err(why)) => vec![without_namespaces(&why)],
         (Ok(_), _) => Vec::new(),

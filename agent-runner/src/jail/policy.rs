@@ -71,7 +71,7 @@ pub struct Decided {
 pub enum Lack {
     /// Landlock is missing or too old.
     #[error(
-        "this kernel {}; the agent's sandbox needs interface {needs} (Linux {}) for {what}. Use a newer kernel, or mode = \"bubblewrap\", or write  sandbox = \"off\"  into [projects.agent] to run the agent without a sandbox",
+        "this kernel {}; the agent's sandbox needs interface {needs} (Linux {}) for {what}. Use a newer kernel; without tools_only also mode = \"bubblewrap\", or  sandbox = \"off\"  in [projects.agent] to run the agent without a sandbox",
         its_landlock(*.has), linux(*.needs)
     )]
     Landlock {
@@ -84,12 +84,12 @@ pub enum Lack {
     },
     /// It filters no system calls.
     #[error(
-        "this kernel filters no system calls (CONFIG_SECCOMP_FILTER), and the agent's sandbox needs that. Use another kernel, or write  sandbox = \"off\"  into [projects.agent] to run the agent without a sandbox"
+        "this kernel filters no system calls (CONFIG_SECCOMP_FILTER), and the agent's sandbox needs that. Use another kernel; without tools_only also  sandbox = \"off\"  in [projects.agent] to run the agent without a sandbox"
     )]
     Seccomp,
     /// Namespaces are refused.
     #[error(
-        "the sandbox's network = \"none\" needs user namespaces, and this system refuses them ({0}). Allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or use network = \"ports\""
+        "the sandbox's network = \"none\", which an agent with tools_only always has, needs user namespaces, and this system refuses them ({0}). Allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns); without tools_only also network = \"ports\""
     )]
     Namespaces(String),
     /// What bubblewrap cannot do.
@@ -175,6 +175,31 @@ pub fn shape(sandbox: &Sandbox, kernel: &Kernel) -> Result<Shape, Lack> {
         Err(_) => {
             needs(6, "signals, since user namespaces are refused here")?;
             Ok(Shape::Shared)
+        }
+    }
+}
+
+/// As [`shape`], for an agent that is `served`: by its model, or by the runner's tools. Where it has no
+/// network, only namespaces of ours lead it there.
+///
+/// # Errors
+/// What it lacks.
+pub fn shape_for(served: bool, sandbox: &Sandbox, kernel: &Kernel) -> Result<Shape, Lack> {
+    let shape = shape(sandbox, kernel)?;
+    if served && sandbox.network == Network::None {
+        way_in(shape, kernel)?;
+    }
+    Ok(shape)
+}
+
+/// Whether what serves on the loopback outside can be let in.
+fn way_in(shape: Shape, kernel: &Kernel) -> Result<(), Lack> {
+    match shape {
+        Shape::Own => Ok(()),
+        Shape::Bubblewrap => Err(Lack::Bubblewrap("none")),
+        Shape::Shared => {
+            let why = kernel.namespaces.as_ref().err();
+            Err(Lack::Namespaces(why.cloned().unwrap_or_default()))
         }
     }
 }
@@ -328,17 +353,11 @@ fn net(sandbox: &Sandbox, inmate: &Inmate<'_>, shape: Shape, kernel: &Kernel) ->
             if ports.is_empty() {
                 return Ok(Net::Closed(None));
             }
-            match (shape, &kernel.namespaces) {
-                (Shape::Own, _) => Ok(Net::Closed(Some(LetIn {
-                    ports: ports.into_iter().collect(),
-                    socket: inmate.socket.to_owned(),
-                }))),
-                (Shape::Bubblewrap, _) => Err(Lack::Bubblewrap("none")),
-                (Shape::Shared, why) => {
-                    let why = why.as_ref().err().cloned().unwrap_or_default();
-                    Err(Lack::Namespaces(why))
-                }
-            }
+            way_in(shape, kernel)?;
+            Ok(Net::Closed(Some(LetIn {
+                ports: ports.into_iter().collect(),
+                socket: inmate.socket.to_owned(),
+            })))
         }
     }
 }

@@ -330,6 +330,16 @@ fn a_kernel_that_lacks_something_gives_no_jail_but_words() {
     lacks(of(Network::Ports, 3, true), "Linux 6.7");
     lacks(of(Network::Full, 5, false), "Linux 6.12");
     lacks(of(Network::None, 6, false), "user namespaces");
+    // Without an agent it is known as well, if that is served anything.
+    let sandbox = Sandbox {
+        network: Network::None,
+        ..Sandbox::default()
+    };
+    let refused = shape_for(true, &sandbox, &kernel(6, false));
+    assert!(matches!(refused, Err(Lack::Namespaces(_))), "{refused:?}");
+    let alone = shape_for(false, &sandbox, &kernel(6, false));
+    assert_eq!(alone, Ok(Shape::Shared));
+    assert_eq!(shape_for(true, &sandbox, &kernel(6, true)), Ok(Shape::Own));
     let case = Case {
         kernel: Kernel {
             seccomp: false,

@@ -71,7 +71,8 @@ impl Cage {
             )
         })?;
         let kernel = kernel::look(sandbox.mode, scratches);
-        policy::shape(&sandbox, &kernel).map_err(|lack| lack.to_string())?;
+        let served = options.kind.is_served();
+        policy::shape_for(served, &sandbox, &kernel).map_err(|lack| lack.to_string())?;
         Ok(Some(Cage {
             sandbox: Arc::new(sandbox),
             kernel,
