@@ -356,6 +356,8 @@ impl Runner {
                     );
                     for session in self.sessions.values_mut() {
                         session.interrupt(&at, &mut cx!(self, now, effects));
+                        // What it has still to say goes nowhere: nothing of it is waited for.
+                        session.room(&at, &mut cx!(self, now, effects));
                     }
                 }
             }

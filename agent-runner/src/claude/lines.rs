@@ -16,6 +16,10 @@ use serde_json::value::RawValue;
 use super::message::{Message, Part};
 use super::tasks::Task;
 
+/// The longest name (of a line, a session, a request, a call) and the longest model that is taken, in
+/// bytes: Claude Code's have 36 or so. What names itself at greater length is [`Line::Other`].
+const NAME: usize = 256;
+
 /// A line that is no JSON object.
 #[derive(Debug, thiserror::Error)]
 #[error("not a line of stream-json: {0}")]
@@ -242,6 +246,16 @@ pub fn read(line: &str) -> Result<Line, Junk> {
         }
         Err(error) => return Err(error.into()),
     };
+    let names = [
+        Some(&raw.uuid),
+        Some(&raw.session_id),
+        raw.command_uuid.as_ref(),
+        raw.parent_tool_use_id.as_ref(),
+        raw.request_id.as_ref(),
+    ];
+    if names.into_iter().flatten().any(|name| name.len() > NAME) {
+        return Ok(Line::Other);
+    }
     let subtype = raw.subtype.as_deref().unwrap_or_default();
     let known = match (raw.r#type.as_str(), subtype) {
         ("system", "init") => Some(Line::Init {
@@ -346,7 +360,8 @@ fn delta(event: &RawValue) -> Option<Delta> {
 }
 
 fn message(message: &RawValue) -> Option<Message> {
-    serde_json::from_str(message.get()).ok()
+    let message: Message = serde_json::from_str(message.get()).ok()?;
+    (message.id.len() <= NAME && message.model.len() <= NAME).then_some(message)
 }
 
 #[derive(Deserialize, Default)]
@@ -465,6 +480,23 @@ mod tests {
             r#"{"type":"assistant","message":"words"}"#,
         ] {
             assert_eq!(read(line).unwrap(), Line::Other, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_for_an_envelope_is_none() {
+        let long = "u".repeat(300_000);
+        for line in [
+            format!(r#"{{"type":"assistant","uuid":"{long}","message":{{"content":"hi"}}}}"#),
+            format!(
+                r#"{{"type":"assistant","uuid":"u","message":{{"model":"{long}","content":"hi"}}}}"#
+            ),
+            format!(r#"{{"type":"control_cancel_request","request_id":"{long}"}}"#),
+            format!(r#"{{"type":"user","isReplay":true,"uuid":"{long}"}}"#),
+        ] {
+            let short = line.replace(&long, "u");
+            assert_ne!(read(&short).unwrap(), Line::Other, "{short}");
+            assert_eq!(read(&line).unwrap(), Line::Other);
         }
     }
 

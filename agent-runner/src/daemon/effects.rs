@@ -139,9 +139,9 @@ impl Shell {
                 let (locks, spaces) = (self.locks.clone(), self.spaces.clone());
                 self.answer(0, move || {
                     // Whoever holds the lock is at work in it again.
-                    if let Some(lock) = locks.try_take(&session) {
+                    if let Some(tidying) = locks.tidy(&session) {
                         spaces.close(&session);
-                        drop(lock);
+                        drop(tidying);
                     }
                     Event::Swept
                 });
@@ -232,7 +232,7 @@ impl Shell {
         self.answer(0, move || {
             let now = SystemTime::now();
             files::clean(&work_dir, now);
-            spaces.sweep(now, |session| locks.try_take(session).is_none());
+            spaces.sweep(now, |session| locks.tidy(session));
             Event::Swept
         });
     }
@@ -295,6 +295,8 @@ impl Shell {
     }
 
     fn launch(&mut self, launch: u64, session: &str, what: What) {
+        // First, so that it falls with whatever goes wrong below.
+        let lock = self.lock_of(launch);
         let mut claim = self.locks.claim(session);
         if let Err(why) = home::make(&self.options, session) {
             return self.tell(launch, Event::NotLaunched(trouble(Trouble::Directory, why)));
@@ -370,7 +372,7 @@ impl Shell {
             environment: &environment,
             work_dir: &work_dir,
             beside,
-            lock: self.lock_of(launch),
+            lock,
             served: Served {
                 model: self.model.as_ref().map(ModelProxy::port),
                 tools: self.door.as_ref().map(Door::port),

@@ -17,7 +17,7 @@ use ipc_schema::{BlobGet, Body, Capabilities, Envelope, Fault, RefuseCode};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use worker_kit::link::{LinkEvent, LinkSender};
+use worker_kit::link::{LinkEvent, LinkSender, Ticket};
 use worker_kit::{Doctor, Life, OptionProblem, Peer, PeerContext, Stop};
 
 use self::calls::Calls;
@@ -214,6 +214,8 @@ struct Shell {
     grants: Grants,
     /// Prompts that wait for what came with them.
     files: Files,
+    /// The piece of a file that was asked for last, and whether the hub would not have it asked.
+    piece: Option<(Ticket, BlobGet, bool)>,
     calls: Calls,
     /// The way to the tools of agents that come to them by themselves.
     door: Option<Door>,
@@ -266,6 +268,7 @@ impl Shell {
             placing: HashMap::new(),
             untold: false,
             files: Files::new(options.work_dir.clone()),
+            piece: None,
             grants: Grants::open(&options.state_dir),
             options,
             project: context.instance,
@@ -337,6 +340,9 @@ impl Shell {
                 () = tick => {
                     if self.again.take_if(|at| Instant::now() >= *at).is_some() {
                         self.step(Input::Again);
+                        if let Some((_, get, _)) = self.piece.take_if(|(_, _, again)| *again) {
+                            self.fetch(Some(get));
+                        }
                     }
                     self.step(Input::Tick);
                 }
@@ -403,6 +409,7 @@ impl Shell {
                 self.untold = true;
                 self.sandbox_untold = true;
                 self.files.forget();
+                self.piece = None;
                 self.step(Input::Link);
             }
             LinkEvent::Got(Envelope {
@@ -447,6 +454,9 @@ impl Shell {
                     return Ok(());
                 }
                 tracing::warn!(why, "the hub could not use what it was told");
+                if let Some((asked, _, again)) = &mut self.piece {
+                    *again |= Some(*asked) == ticket;
+                }
                 // Once a second: a hub that refuses everything is not to be flooded.
                 self.again
                     .get_or_insert_with(|| Instant::now() + Duration::from_secs(1));
@@ -466,10 +476,13 @@ impl Shell {
     fn fetch(&mut self, mut get: Option<BlobGet>) {
         loop {
             if let Some(get) = get.take() {
-                let sha256 = get.sha256.clone();
-                if self.link.send(Body::BlobGet(get), "").is_err() && self.link.is_up() {
-                    let why = "too much waits on the link to the hub";
-                    self.fetch_again(&sha256, why);
+                match self.link.send(Body::BlobGet(get.clone()), "") {
+                    Ok(ticket) => self.piece = Some((ticket, get, false)),
+                    Err(_) if self.link.is_up() => {
+                        let why = "too much waits on the link to the hub";
+                        self.fetch_again(&get.sha256, why);
+                    }
+                    Err(_) => {}
                 }
             }
             let Some((complete, next)) = self.files.complete() else {

@@ -4,10 +4,12 @@
 //! closes, so it falls when the agent is gone, and not before: no agent is resumed beside an old
 //! one. A runner that was killed may leave an agent behind; it is ours, so it is ended here.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipc_schema::{Fault, Trouble};
@@ -20,12 +22,31 @@ const DIES_ITSELF: Duration = Duration::from_millis(200);
 /// How long whoever holds the lock is killed again and again.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
+/// How long a start waits while this runner itself puts the session's worktree away: two of git's own
+/// time limits.
+const TIDIES: Duration = Duration::from_secs(600);
 
 /// The locks of one runner, in its state directory.
 #[derive(Debug, Clone)]
 pub struct Locks {
     dir: PathBuf,
     runner: Uuid,
+    /// Sessions whose lock this runner holds to tidy up after them.
+    tidied: Arc<Mutex<HashSet<String>>>,
+}
+
+/// A session that nobody starts until this is dropped.
+#[derive(Debug)]
+pub struct Tidying {
+    locks: Locks,
+    session: String,
+    _lock: File,
+}
+
+impl Drop for Tidying {
+    fn drop(&mut self) {
+        self.locks.tidied().remove(&self.session);
+    }
 }
 
 impl Locks {
@@ -42,7 +63,11 @@ impl Locks {
         // /proc shows real paths.
         let dir = dir.canonicalize()?;
         let runner = Uuid::new_v5(&Uuid::NAMESPACE_OID, dir.as_os_str().as_encoded_bytes());
-        Ok(Locks { dir, runner })
+        Ok(Locks {
+            dir,
+            runner,
+            tidied: Arc::default(),
+        })
     }
 
     /// What all agents of this runner have in common, those of its last life included.
@@ -82,14 +107,26 @@ impl Locks {
         }
     }
 
-    /// Takes the lock of a session, if nobody holds it.
-    pub fn try_take(&self, session: &str) -> Option<File> {
+    /// Takes the lock of a session to tidy up after it, if nobody holds it. A start waits meanwhile.
+    pub fn tidy(&self, session: &str) -> Option<Tidying> {
         let file = open(self.claim(session).lock.as_deref()?).ok()?;
-        file.try_lock().is_ok().then_some(file)
+        let mut tidied = self.tidied();
+        file.try_lock().ok()?;
+        tidied.insert(session.to_owned());
+        drop(tidied);
+        Some(Tidying {
+            locks: self.clone(),
+            session: session.to_owned(),
+            _lock: file,
+        })
+    }
+
+    fn tidied(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.tidied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the lock of a session, ending whatever holds it, and then whatever else its last agent
-    /// left behind. Blocks for seconds at most.
+    /// left behind. Blocks for seconds at most, or for [`TIDIES`] behind a [`Tidying`] of this runner's.
     ///
     /// # Errors
     /// A fault in words, if the lock cannot be had.
@@ -104,12 +141,19 @@ impl Locks {
         };
         let file = open(path)
             .map_err(|error| cannot(format!("cannot open the lock {}: {error}", path.display())))?;
-        let start = Instant::now();
+        let begun = Instant::now();
+        let mut start = begun;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::Error(error)) => {
                     return Err(cannot(format!("cannot lock {}: {error}", path.display())));
+                }
+                Err(TryLockError::WouldBlock)
+                    if begun.elapsed() < TIDIES && self.tidied().contains(session) =>
+                {
+                    start = Instant::now();
+                    std::thread::sleep(LOOK);
                 }
                 Err(TryLockError::WouldBlock) if start.elapsed() < DIES_ITSELF => {
                     std::thread::sleep(LOOK);
@@ -194,6 +238,27 @@ mod tests {
             Err(TryLockError::WouldBlock)
         ));
         drop(lock);
+    }
+
+    #[test]
+    fn a_start_waits_until_this_runner_has_tidied_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let locks = Locks::new(dir.path()).unwrap();
+        let tidying = locks.tidy("s").unwrap();
+        assert!(locks.tidy("s").is_none());
+        let (begins, begun) = std::sync::mpsc::channel();
+        let start = std::thread::spawn({
+            let locks = locks.clone();
+            move || {
+                begins.send(()).unwrap();
+                locks.take("s").is_ok()
+            }
+        });
+        begun.recv().unwrap();
+        assert!(!start.is_finished());
+        drop(tidying);
+        assert!(start.join().unwrap());
+        assert!(locks.tidied().is_empty());
     }
 
     #[test]

@@ -688,3 +688,61 @@ fn what_cannot_be_a_uuid_starts_nothing() {
         Err(NotForUs)
     );
 }
+
+/// An agent that works, and no turn is its reason.
+fn unasked() -> (World, u64) {
+    let (mut world, launch) = running();
+    world.says(launch, "a", "one");
+    world.ends(launch, 1);
+    world.line(
+        launch,
+        json!({"type": "system", "subtype": "session_state_changed", "state": "running"}),
+    );
+    (world, launch)
+}
+
+#[test]
+fn a_stop_ends_what_the_agent_does_unasked_too() {
+    let (mut world, launch) = unasked();
+    world.hub(Body::Prompt(prompt(2, 1)));
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(2, 1),
+        session: "s".into(),
+    }));
+    assert_eq!(world.outcome(&at(2, 1)), Some(&Outcome::Stopped));
+    assert!(world.effects.contains(&Effect::Kill { launch }));
+    world.hub(Body::Prompt(prompt(3, 1)));
+    world.dies(launch);
+    world.starts(true, Standing::Absent, &[]);
+    assert_eq!(world.written()["uuid"], id(3));
+}
+
+#[test]
+fn an_agent_that_hangs_in_what_nobody_asked_for_is_ended() {
+    let (mut world, launch) = unasked();
+    let silence = world.runner.options.turn_idle().unwrap();
+    world.wait(silence - Duration::from_secs(1));
+    assert!(!world.effects.contains(&Effect::Kill { launch }));
+    world.wait(Duration::from_secs(1));
+    assert!(world.effects.contains(&Effect::Kill { launch }));
+}
+
+#[test]
+fn a_stopped_turn_whose_file_is_read_makes_nothing_due() {
+    let (mut world, launch) = running();
+    world.says(launch, "a", "one");
+    world.dies(launch);
+    let (launch, _) = world.starts(true, Standing::Open, &[]);
+    world.line(
+        launch,
+        json!({"type": "system", "subtype": "init", "session_id": SESSION}),
+    );
+    world.hub(Body::Interrupt(Interrupt {
+        at: at(1, 1),
+        session: "s".into(),
+    }));
+    world.ends(launch, 1);
+    world.wait(Duration::from_secs(5));
+    let due = world.runner.deadline(world.now);
+    assert!(due.is_none_or(|due| due > world.now), "{due:?}");
+}

@@ -231,7 +231,7 @@ impl Session for CommandSession {
         self.turn
             .as_ref()?
             .clock
-            .deadline(cx.now, false, cx.options)
+            .deadline(cx.now, true, false, cx.options)
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {

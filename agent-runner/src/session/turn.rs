@@ -131,15 +131,21 @@ impl Clock {
         }
     }
 
-    /// When one of the above has something to do.
-    pub fn deadline(&self, now: Instant, patient: bool, options: &Options) -> Option<Instant> {
-        let escalation = self
-            .stopping
-            .and_then(|(_, since)| match (self.nudged, self.killed) {
+    /// When one of the above has something to do. `runs` = [`Self::escalate`] is called.
+    pub fn deadline(
+        &self,
+        now: Instant,
+        runs: bool,
+        patient: bool,
+        options: &Options,
+    ) -> Option<Instant> {
+        let escalation = self.stopping.filter(|_| runs).and_then(|(_, since)| {
+            match (self.nudged, self.killed) {
                 (_, true) => None,
                 (true, false) => Some(since + KILL_AFTER),
                 (false, false) => Some(since + NUDGE_AFTER),
-            });
+            }
+        });
         let free = self.stopping.is_none();
         let time = options
             .turn_time()

@@ -436,9 +436,9 @@ impl Workspaces {
         Ok(None)
     }
 
-    /// Looks at what lies there, and closes what nobody has used for long. `used` = a session that
-    /// is in use now.
-    pub fn sweep(&self, now: SystemTime, used: impl Fn(&str) -> bool) {
+    /// Looks at what lies there, and closes what nobody has used for long. `hold` keeps a session from
+    /// being used while what it gives lives; it gives nothing for one that is in use now.
+    pub fn sweep<Hold>(&self, now: SystemTime, hold: impl Fn(&str) -> Option<Hold>) {
         let Ok(trees) = self.trees() else {
             return;
         };
@@ -457,9 +457,12 @@ impl Workspaces {
                 continue;
             }
             let mark = Path::new(session).join(".git");
-            if trees.about(&mark).is_err() || used(session) {
+            if trees.about(&mark).is_err() {
                 continue;
             }
+            let Some(_held) = hold(session) else {
+                continue;
+            };
             if age(&mark).is_some_and(|age| age > KEPT) {
                 self.close(session);
             } else {

@@ -142,9 +142,11 @@ fn what_nobody_uses_goes_after_two_weeks() {
     }
     let again = Workspaces::new(repo.dir.path().into(), true, git());
     let now = SystemTime::now();
-    again.sweep(now, |_| false);
+    again.sweep(now, |_| Some(()));
     assert_eq!(again.told().worktrees.len(), 2);
-    again.sweep(now + KEPT + Duration::from_secs(60), |name| name == "used");
+    again.sweep(now + KEPT + Duration::from_secs(60), |name| {
+        (name != "used").then_some(())
+    });
     assert!(!again.has("old") && again.has("used"));
 }
 
@@ -209,7 +211,8 @@ fn a_pipe_or_an_endless_file_in_place_of_dot_git_holds_nobody_up() {
     fs::remove_file(&dot_git).unwrap();
     nix::unistd::mkfifo(&dot_git, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(repo.spaces.ensure("s", true).is_err());
-    repo.spaces.sweep(SystemTime::now() + 2 * KEPT, |_| false);
+    repo.spaces
+        .sweep(SystemTime::now() + 2 * KEPT, |_| Some(()));
     assert!(repo.spaces.has("s"));
 }
 
@@ -234,7 +237,8 @@ fn a_link_in_place_of_the_worktrees_leads_nowhere() {
         assert!(why.contains("symbolic link"), "{why}");
         assert!(repo.spaces.ensure("s", true).is_err());
         repo.spaces.throw_away("s");
-        repo.spaces.sweep(SystemTime::now() + 2 * MARKED, |_| false);
+        repo.spaces
+            .sweep(SystemTime::now() + 2 * MARKED, |_| Some(()));
         for kept in ["worktrees/s/work", "worktrees/s.gone"] {
             assert!(outside.path().join(kept).exists(), "{kept}");
         }

@@ -274,7 +274,11 @@ impl Session for AcpSession {
             .turn
             .as_ref()
             .filter(|_| !self.wants_process())
-            .and_then(|turn| turn.clock.deadline(cx.now, patient, cx.options));
+            .and_then(|turn| {
+                let runs = turn.stage != Stage::Waits
+                    && matches!(self.life, Life::Live(..) | Life::Leaving(..));
+                turn.clock.deadline(cx.now, runs, patient, cx.options)
+            });
         let life = match &self.life {
             Life::Live(_, protocol) => {
                 let closes = self.closes(cx).filter(|_| self.turn.is_none());

@@ -70,8 +70,9 @@ impl ClaudeSession {
     }
 
     pub(super) fn heard(&mut self, cx: &Cx<'_>) {
-        if let Some(turn) = &mut self.turn {
-            turn.clock.heard(cx.now);
+        match &mut self.turn {
+            Some(turn) => turn.clock.heard(cx.now),
+            None => self.used = cx.now,
         }
     }
 
@@ -295,6 +296,12 @@ impl ClaudeSession {
             (Stage::Runs, Life::Live(_, protocol)) => {
                 let acts = protocol.interrupt();
                 self.acts(acts, cx);
+            }
+            // It waits behind what the agent does unasked, which is to end with it.
+            (Stage::Waits, Life::Live(launch, protocol)) if !protocol.is_free() => {
+                let launch = *launch;
+                self.kill(launch, cx);
+                self.end(stop.outcome(), cx);
             }
             (Stage::Waits | Stage::Checked, _) => self.end(stop.outcome(), cx),
             // The agent is done with it: it ends by itself.

@@ -204,17 +204,17 @@ impl Session for ClaudeSession {
             .turn
             .as_ref()
             .filter(|_| !self.wants_process())
-            .and_then(|turn| turn.clock.deadline(cx.now, self.is_patient(), cx.options));
+            .and_then(|turn| {
+                let runs = turn.stage == Stage::Runs;
+                turn.clock
+                    .deadline(cx.now, runs, self.is_patient(), cx.options)
+            });
         let files = self.turn.as_ref().and_then(|turn| turn.outgoing.due());
         let life = match &self.life {
             Life::Live(_, protocol) if self.turn.is_some() => protocol.deadline(),
             Life::Live(_, protocol) => {
-                let close = cx.options.idle_close().filter(|_| protocol.is_idle());
-                close
-                    .map(|close| self.used + close)
-                    .into_iter()
-                    .chain(protocol.deadline())
-                    .min()
+                let closes = self.closes(protocol, cx);
+                closes.into_iter().chain(protocol.deadline()).min()
             }
             Life::Leaving(_, kill) => *kill,
             _ => None,
@@ -255,18 +255,20 @@ impl Session for ClaudeSession {
                 let launch = *launch;
                 cx.does(Effect::Kill { launch });
             }
-            Life::Live(_, protocol)
-                if self.turn.is_none()
-                    && protocol.is_idle()
-                    && cx
-                        .options
-                        .idle_close()
-                        .is_some_and(|idle| self.used + idle <= cx.now) =>
-            {
+            _ => {}
+        }
+        if let Life::Live(launch, protocol) = &self.life
+            && self.turn.is_none()
+            && self.closes(protocol, cx).is_some_and(|at| at <= cx.now)
+        {
+            let (launch, idle) = (*launch, protocol.is_idle());
+            if idle {
                 tracing::info!("an idle agent process is ended");
                 self.leave(cx);
+            } else {
+                tracing::warn!("the agent does something unasked and has gone silent: it is ended");
+                self.kill(launch, cx);
             }
-            _ => {}
         }
     }
 
@@ -354,6 +356,17 @@ impl ClaudeSession {
     fn wants_process(&self) -> bool {
         let waits = |turn: &Turn| turn.stage == Stage::Waits && turn.clock.stopping().is_none();
         matches!(self.life, Life::Gone) && self.turn.as_ref().is_some_and(waits)
+    }
+
+    /// When a process without a turn is ended: one that idles, and one that works unasked and hangs.
+    /// What merely runs in the background may be silent.
+    fn closes(&self, protocol: &Protocol, cx: &Cx<'_>) -> Option<Instant> {
+        let after = match (protocol.is_idle(), protocol.is_free()) {
+            (true, _) => cx.options.idle_close(),
+            (false, false) if !protocol.is_asking() => cx.options.turn_idle(),
+            _ => None,
+        };
+        after.map(|after| self.used + after)
     }
 
     fn is_patient(&self) -> bool {
