@@ -316,9 +316,11 @@ impl Runner {
     ) -> Result<(), NotForUs> {
         match body {
             Body::Prompt(prompt) => self.prompt(now, prompt, &trace, Vec::new(), effects),
-            // No turn: what the agent does of its own accord. Its conversation is in its file.
+            // No turn: what the agent does of its own accord. Only Claude Code does so, and its
+            // conversation is in its file; others might lose theirs.
             Body::Interrupt(Interrupt { at, session }) if at.turn.is_empty() => {
-                if let Some(session) = self.sessions.get_mut(&session)
+                if self.options.kind == AgentKind::ClaudeCode
+                    && let Some(session) = self.sessions.get_mut(&session)
                     && !session.is_busy()
                     && session.berth() == Berth::Busy
                 {

@@ -47,7 +47,6 @@ async fn sessions_live_in_the_volume_and_are_found_there_after_a_crash() {
     desk.prompt("s", "two", "#say Before.\n#say The end.\n#hold first-delta");
     desk.control.held(Point::FirstDelta, SOON).await.unwrap();
     desk.kill_runner(2).await;
-    desk.control.release_all();
     let turn = desk.answer("two").await;
     assert_eq!(turn.texts().last(), Some(&"The end."), "{turn:#?}");
     assert_eq!(turn.continued, 1, "it was not found: {turn:#?}");

@@ -174,31 +174,26 @@ impl Asks {
                 let always = always.clone();
                 always.map(|id| open.chosen(id))
             }
-            (About::Form(form), Decision::Answers { answers }) => {
-                if !form.fill(answers) {
-                    return vec![decided(false)];
-                }
+            (About::Form(form), _) => {
+                let fits = matches!(decision, Decision::Answers { answers } if form.fill(answers));
                 match form.question() {
                     None => Some(rpc::answer(&open.request, &form.accepted())),
-                    // The same request goes on.
+                    // The same request goes on, or is put again to somebody whose answer does not fit.
                     Some(next) => {
                         let Some(open) = self.open.remove(at) else {
                             return Vec::new();
                         };
-                        return vec![decided(true), self.put(open, next, now)];
+                        return vec![decided(fits), self.put(open, next, now)];
                     }
                 }
             }
             _ => None,
         };
-        match line {
-            Some(line) => {
-                self.open.remove(at);
-                vec![Act::Write(line), decided(true)]
-            }
-            // It does not fit the question, which stays open.
-            None => vec![decided(false)],
-        }
+        // What the agent does not offer is not widened; and nobody can answer any more, so it is rejected.
+        let applied = line.is_some();
+        let line = line.unwrap_or_else(|| open.rejection());
+        self.open.remove(at);
+        vec![Act::Write(line), decided(applied)]
     }
 
     /// When [`Self::expire`] has something to do.
@@ -329,8 +324,9 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_is_not_widened() {
-        assert_eq!(answers(&["allow_always"], Decision::Allow), None);
-        assert_eq!(answers(&["allow_once"], Decision::AllowAlways), None);
+        let rejected = Some(json!({"outcome": "cancelled"}));
+        assert_eq!(answers(&["allow_always"], Decision::Allow), rejected);
+        assert_eq!(answers(&["allow_once"], Decision::AllowAlways), rejected);
         assert_eq!(
             answers(&["allow_once", "reject_always"], deny()),
             Some(json!({"outcome": "cancelled"}))
@@ -380,7 +376,10 @@ mod tests {
         let now = Instant::now();
         let first = begin(&mut asks);
         let unfit = asks.decide(&first, &Decision::Allow, now);
-        assert!(matches!(&unfit[..], [Act::Decided { applied: false, .. }]));
+        let [Act::Decided { applied: false, .. }, Act::Asked(again)] = &unfit[..] else {
+            panic!("{unfit:?}")
+        };
+        let first = again.question.clone();
         let acts = asks.decide(&first, &answers("P?", "a"), now);
         let [Act::Decided { applied: true, .. }, Act::Asked(second)] = &acts[..] else {
             panic!("{acts:?}")

@@ -42,8 +42,8 @@ struct Envelope<'a> {
     params: Option<&'a RawValue>,
     #[serde(borrow, default)]
     result: Option<&'a RawValue>,
-    #[serde(default)]
-    error: Option<Error>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 /// Reads a line.
@@ -59,7 +59,7 @@ pub(super) fn read(line: &str) -> Result<Line<'_>, serde_json::Error> {
     Ok(match (id.map(RawValue::get), method) {
         (Some(id), Some(method)) => Line::Request { id, method, params },
         (None, Some(method)) => Line::Notice { method, params },
-        (Some(id), None) => match (id.parse(), error) {
+        (Some(id), None) => match (id.parse(), error.map(fault)) {
             (Ok(id), Some(error)) => Line::Reply {
                 id,
                 result: Err(error),
@@ -71,6 +71,14 @@ pub(super) fn read(line: &str) -> Result<Line<'_>, serde_json::Error> {
             (Err(_), _) => Line::Other,
         },
         (None, None) => Line::Other,
+    })
+}
+
+/// An error, whatever its shape: a turn that failed is over, in words or without.
+fn fault(error: &RawValue) -> Error {
+    serde_json::from_str(error.get()).unwrap_or_else(|_| {
+        let words: String = error.get().chars().take(500).collect();
+        Error::new(-32603, words)
     })
 }
 
@@ -130,6 +138,16 @@ mod tests {
         ));
         let error = read(r#"{"id":7,"error":{"code":-32000,"message":"no","data":{}}}"#).unwrap();
         assert!(matches!(error, Line::Reply { result: Err(_), .. }));
+        for odd in [r#""no""#, r#"{"code":-32603}"#, r#"{"message":"no"}"#] {
+            let line = format!(r#"{{"id":7,"error":{odd}}}"#);
+            let Ok(Line::Reply {
+                result: Err(error), ..
+            }) = read(&line)
+            else {
+                panic!("{line}")
+            };
+            assert!(!error.message.is_empty(), "{error:?}");
+        }
         for other in ["{}", "[]", r#"{"id":"x","result":{}}"#, r#"{"id":null}"#] {
             assert!(matches!(read(other), Ok(Line::Other)), "{other}");
         }

@@ -75,6 +75,19 @@ pub(super) fn stop(world: &mut World, turn: u32) {
     world.hub(Body::Interrupt(Interrupt { at, session }));
 }
 
+/// A stop that names no turn takes no agent away that has its conversation in its process alone.
+#[test]
+fn a_stop_of_nothing_costs_no_conversation() {
+    let (mut world, launch) = acp_running(false);
+    world.acp_answers(launch, "session/prompt", json!({"stopReason": "end_turn"}));
+    world.effects.clear();
+    world.hub(Body::Interrupt(Interrupt {
+        at: TurnRef::default(),
+        session: "s".into(),
+    }));
+    assert_eq!(world.effects, []);
+}
+
 #[test]
 fn the_agents_own_id_is_told_before_the_prompt_goes_out() {
     let mut world = acp();

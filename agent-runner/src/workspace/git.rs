@@ -218,7 +218,9 @@ impl Git {
                 &beside,
             )
             .map_err(|fault| match fault {
-                Fault::Agent { words } => GitError::Said(words),
+                Fault::Agent { words } | Fault::Runner { detail: words, .. } => {
+                    GitError::Said(words)
+                }
                 fault => GitError::Said(format!("{fault:?}")),
             })?;
         // It makes itself the first of a session.

@@ -78,7 +78,7 @@ pub enum Answer {
         /// By project and session.
         worktrees: Vec<WorktreeLine>,
     },
-    /// The question could not be read.
+    /// The question could not be read, or there is no room to do what it asks.
     Error {
         /// In words.
         why: String,

@@ -161,6 +161,7 @@ impl Progress {
                 words::tool(&literal(&name), &literal(&input), self.show.lang)
             }
             Seen::Note(text) => words::note(&literal(&bounded(text, room.min(500)))),
+            Seen::Remark(text) => words::note(&bounded(text, room.min(500))),
             _ => return None,
         };
         Some(page::clip(&line, self.show.limit))

@@ -12,7 +12,7 @@ use spool::{Keep, Spool, SpoolError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::control::Asked;
+use crate::control::{Answer, Asked};
 use crate::engine::{Engine, Event, Out};
 use crate::link::{FIRST_CREDIT, FromLink, Link};
 
@@ -85,7 +85,12 @@ async fn work(
             biased;
             () = &mut drained => return Ok(()),
             Some((ask, reply)) = inputs.asks.recv() => {
-                let answer = crate::control::answer(engine, ask, now())?;
+                let answer = match crate::control::answer(engine, ask, now()) {
+                    Err(error) if error.is_full() => Answer::Error {
+                        why: error.to_string(),
+                    },
+                    answer => answer?,
+                };
                 // Whoever asked may have gone.
                 let _ = reply.send(answer);
             }

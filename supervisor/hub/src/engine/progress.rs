@@ -164,7 +164,7 @@ impl Engine {
             TurnEvent::Remark {
                 about: Remark::Unknown,
             } => return Ok(()),
-            TurnEvent::Remark { .. } => Seen::Note(""),
+            TurnEvent::Remark { .. } => Seen::Remark(""),
             _ => return Ok(()),
         };
         if !self.live.contains_key(id) {
@@ -193,7 +193,7 @@ impl Engine {
         let seen = match event {
             TurnEvent::Remark { about } => {
                 remark = say(&Text::Remark(about), lang(&live.turn));
-                Seen::Note(&remark)
+                Seen::Remark(&remark)
             }
             _ => seen,
         };

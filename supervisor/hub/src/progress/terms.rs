@@ -48,8 +48,10 @@ pub enum Seen<'a> {
         /// What it was given.
         input: &'a str,
     },
-    /// Something to be said.
+    /// Something that the agent wants said.
     Note(&'a str),
+    /// Something of ours to be said; rendered.
+    Remark(&'a str),
     /// Text so far, possibly cut at its front.
     Partial(&'a str),
 }
