@@ -523,3 +523,51 @@ proptest! {
         world.judge()?;
     }
 }
+
+/// A history that was found above: a partial text of before, ahead of the block that it follows.
+#[test]
+fn a_word_before_notes_are_compared_takes_nobodys_place() {
+    use Do::*;
+    let acts = vec![
+        Worker,
+        Say(83),
+        Worker,
+        Say(33),
+        Runner,
+        Worker,
+        Runner,
+        Hub(159),
+        Runner,
+        Runner,
+        KillHub,
+        AgentStep,
+        AgentStep,
+        AgentStep,
+        AgentStep,
+        AgentStep,
+        AgentStep,
+        Say(0),
+        AgentStep,
+        AgentStep,
+        AgentStep,
+        AgentStep,
+        KillHub,
+        AgentStep,
+        Runner,
+        AgentStep,
+        AgentStep,
+        Runner,
+        Hub(238),
+        Hub(135),
+        Time,
+        Hub(188),
+        Time,
+        Hub(13),
+    ];
+    let mut world = World::new(Style::Compact);
+    for act in acts {
+        world.act(act);
+    }
+    world.rest();
+    world.judge().unwrap();
+}

@@ -174,7 +174,13 @@ impl Engine {
     ) -> Result<(), SpoolError> {
         let TurnUpdate { at, n, event } = update;
         if n == 0 {
-            return self.show_progress(peer, &at, &event, now);
+            // Before notes were compared what it comes after may not have been told: it would stand
+            // in the wrong place.
+            let ready = self.runners.get(peer).is_some_and(|runner| runner.ready);
+            return match ready {
+                true => self.show_progress(peer, &at, &event, now),
+                false => Ok(()),
+            };
         }
         let kept = |n| Body::UpdatesKept(UpdatesKept { at: at.clone(), n });
         let turn = self.spool.turn(&at.turn)?.filter(|turn| {
