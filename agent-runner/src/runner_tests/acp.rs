@@ -117,6 +117,70 @@ fn the_agents_own_id_is_told_before_the_prompt_goes_out() {
     );
 }
 
+fn words(world: &World, turn: u32) -> &str {
+    let Some(Outcome::Failed {
+        fault: Fault::Agent { words },
+    }) = world.outcome(&at(turn, 1))
+    else {
+        panic!("{:?}", world.told.last())
+    };
+    words
+}
+
+#[test]
+fn bad_input_junk_is_no_sign_of_life_and_too_much_of_it_ends_the_agent() {
+    let (mut world, launch) = acp_running(true);
+    for _ in 0..999 {
+        world.event(launch, Event::Line("junk".into()));
+    }
+    world.acp_says(launch, "hello");
+    for _ in 0..999 {
+        world.event(launch, Event::Line("junk".into()));
+    }
+    assert!(!world.effects.contains(&Effect::Kill { launch }));
+    world.event(launch, Event::Overlong);
+    assert!(world.effects.contains(&Effect::Kill { launch }));
+    assert_eq!(world.outcome(&at(1, 1)), None, "not before it is gone");
+    world.dies(launch);
+    assert!(words(&world, 1).contains("no JSON-RPC"));
+    // The next message has an agent of its own; one that never speaks ACP is not started again.
+    world.hub(Body::Prompt(known(2)));
+    let launch = world.acp_launched();
+    for _ in 0..1000 {
+        world.event(launch, Event::Line("junk".into()));
+    }
+    world.dies(launch);
+    assert!(words(&world, 2).contains("no JSON-RPC"));
+
+    let (mut world, launch) = acp_running(true);
+    world.wait(Duration::from_secs(7199));
+    world.event(launch, Event::Line("junk".into()));
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.written()["method"], "session/cancel");
+}
+
+#[test]
+fn bad_input_more_news_than_can_wait_for_the_hub_end_the_agent() {
+    let (mut world, launch) = acp_running(true);
+    world.step(Input::Link);
+    let mut told = 0;
+    while !world.effects.contains(&Effect::Kill { launch }) {
+        world.acp_says(launch, "x");
+        world.line(
+            launch,
+            json!({"method": "session/update", "params": {"sessionId": "theirs",
+                "update": {"sessionUpdate": "tool_call", "toolCallId": "t", "title": "look"}}}),
+        );
+        told += 1;
+        assert!(told < 100_000);
+    }
+    world.dies(launch);
+    world.hub(Body::OpenTurns(OpenTurns {
+        turns: vec![at(1, 1)],
+    }));
+    assert!(words(&world, 1).contains("wait for the hub"));
+}
+
 #[test]
 fn another_process_goes_on_with_the_conversation() {
     let (mut world, launch) = acp_running(true);

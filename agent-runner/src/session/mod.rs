@@ -7,6 +7,7 @@
 pub mod acp;
 pub mod claude;
 pub mod command;
+mod junk;
 pub mod outgoing;
 mod progress;
 pub mod questions;

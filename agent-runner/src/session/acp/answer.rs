@@ -6,24 +6,47 @@ use super::turn::Stage;
 use super::{AcpSession, Life, MARK};
 use crate::acp::protocol::{Act, Over};
 use crate::session::turn::Stop;
-use crate::session::{Cx, Effect, Session as _};
+use crate::session::{Cx, Effect, Session as _, junk};
 
 impl AcpSession {
     pub(super) fn line(&mut self, line: &str, cx: &mut Cx<'_>) {
-        self.heard(cx);
         let Life::Live(_, protocol) = &mut self.life else {
             return;
         };
-        match protocol.line(line, cx.now) {
-            Ok(acts) => self.acts(acts, cx),
-            // Not its words: they may be anybody's.
-            Err(_) => {
-                let bytes = line.len();
-                tracing::warn!(bytes, "the agent printed a line that is no JSON-RPC");
-            }
+        let Ok(acts) = protocol.line(line, cx.now) else {
+            return self.junk("is no JSON-RPC", cx);
+        };
+        self.junk.ends();
+        self.heard(cx);
+        self.acts(acts, cx);
+        let turn = self.turn.as_ref().map(|turn| &turn.prompt.at);
+        if let Some(words) = junk::overfull(turn, cx) {
+            return self.give_up(words, cx);
         }
         self.send_files(false, cx);
         self.advance(cx);
+    }
+
+    /// It printed a line of which nothing can be made. That is no sign of life, and too many of them
+    /// in a row are none of an agent that speaks ACP.
+    pub(super) fn junk(&mut self, what: &str, cx: &mut Cx<'_>) {
+        let advice = "does `cmd` speak ACP, and do its arguments tell it to?";
+        if let Some(words) = self.junk.more(what, "JSON-RPC", advice) {
+            self.give_up(words, cx);
+        }
+    }
+
+    /// Ends an agent that nothing good is to be expected of; its end is that of its turn, in these
+    /// words.
+    fn give_up(&mut self, words: String, cx: &mut Cx<'_>) {
+        if let Life::Live(launch, _) = self.life {
+            self.end_calls(launch, cx);
+            self.kill(launch, cx);
+            match self.turn {
+                Some(_) => self.doom = Some(words),
+                None => tracing::warn!("the idle agent: {words}"),
+            }
+        }
     }
 
     pub(super) fn heard(&mut self, cx: &Cx<'_>) {
@@ -134,6 +157,7 @@ impl AcpSession {
             cx.keep(&turn.prompt.at, TurnEvent::Ended { outcome });
         }
         self.used = cx.now;
+        self.doom = None;
         if self.closed {
             self.leave(cx);
         }

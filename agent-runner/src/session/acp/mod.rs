@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use ipc_schema::{Decision, Outcome, Prompt, TurnEvent, TurnRef};
 
 use self::turn::{Stage, Turn};
+use super::junk::Junk;
 use super::questions::{Questions, Standing};
 use super::turn::Stop;
 use super::{Cx, Effect, Event, Image, Session, crowded};
@@ -57,6 +58,10 @@ pub struct AcpSession {
     used: Instant,
     /// Nobody is to come back to it: its process goes with its turn.
     closed: bool,
+    /// Lines in a row that made no sense.
+    junk: Junk,
+    /// Why the process is being ended before its time.
+    doom: Option<String>,
 }
 
 #[derive(Debug)]
@@ -85,6 +90,8 @@ impl AcpSession {
             waiting: VecDeque::new(),
             used: now,
             closed: false,
+            junk: Junk::default(),
+            doom: None,
         }
     }
 
@@ -208,10 +215,7 @@ impl Session for AcpSession {
                 self.end(stop.map_or(Outcome::Failed { fault }, Stop::outcome), cx);
             }
             Event::Line(line) => self.line(&line, cx),
-            Event::Overlong => {
-                tracing::warn!("the agent printed a line of more than 16 MiB; it is passed over");
-                self.heard(cx);
-            }
+            Event::Overlong => self.junk("has more than 16 MiB", cx),
             Event::Exited(exit) => self.exited(&exit, cx),
             Event::Refused(about) => {
                 if let Some(turn) = &mut self.turn {

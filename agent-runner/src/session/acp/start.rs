@@ -124,6 +124,7 @@ impl AcpSession {
         };
         self.offers(cx);
         let nonce = format!("{}.{launch}", cx.nonce);
+        self.junk.ends();
         let mut protocol = Protocol::new(nonce, beginning, cx.options.question_timeout());
         let acts = protocol.open(cx.now);
         self.life = Life::Live(launch, Box::new(protocol));
@@ -132,6 +133,7 @@ impl AcpSession {
 
     pub(super) fn exited(&mut self, exit: &Exit, cx: &mut Cx<'_>) {
         let mut life = std::mem::replace(&mut self.life, Life::Gone);
+        let doom = self.doom.take();
         let mut spoke = true;
         if let Life::Live(launch, protocol) = &mut life {
             spoke = protocol.has_spoken();
@@ -152,6 +154,10 @@ impl AcpSession {
         }
         if let Some(stop) = turn.clock.stopping() {
             return self.end(stop.outcome(), cx);
+        }
+        if let Some(words) = doom {
+            let fault = Fault::Agent { words };
+            return self.end(Outcome::Failed { fault }, cx);
         }
         if let Life::Leaving(..) = life
             && turn.stage == Stage::Waits

@@ -8,34 +8,19 @@ use crate::claude::lines;
 use crate::claude::protocol::{Act, Over};
 use crate::claude::transcript::{Reading, Standing};
 use crate::session::turn::Stop;
-use crate::session::{Cx, Effect, Session as _};
-
-/// How many lines in a row may make no sense.
-const JUNK_LINES: u32 = 1000;
-/// How much of an attempt may wait for the hub, in events; of its text there is a bound in bytes.
-const HELD_EVENTS: usize = 20_000;
+use crate::session::{Cx, Effect, Session as _, junk};
 
 impl ClaudeSession {
     pub(super) fn line(&mut self, line: &str, cx: &mut Cx<'_>) {
         let line = match lines::read(line) {
             Ok(line) => line,
-            // Not its words: they may be anybody's.
             Err(_) => return self.junk("is no JSON", cx),
         };
-        self.junk = 0;
+        self.junk.ends();
         self.heard(cx);
-        let held = self
-            .turn
-            .as_ref()
-            .map_or(0, |turn| cx.board.held(&turn.prompt.at));
-        if held >= HELD_EVENTS {
-            return self.give_up(
-                format!(
-                    "it has told more than the {HELD_EVENTS} things that can wait for the hub, so it was ended; \
-                     send the message again"
-                ),
-                cx,
-            );
+        let turn = self.turn.as_ref().map(|turn| &turn.prompt.at);
+        if let Some(words) = junk::overfull(turn, cx) {
+            return self.give_up(words, cx);
         }
         if let Life::Live(_, protocol) = &mut self.life {
             let acts = protocol.line(line, cx.now);
@@ -47,15 +32,8 @@ impl ClaudeSession {
     /// It printed a line of which nothing can be made. That is no sign of life, and too many of them
     /// in a row are none of Claude Code.
     pub(super) fn junk(&mut self, what: &str, cx: &mut Cx<'_>) {
-        if self.junk == 0 {
-            tracing::warn!("the agent printed a line that {what}; it is passed over");
-        }
-        self.junk += 1;
-        if self.junk == JUNK_LINES {
-            let words = format!(
-                "it printed {JUNK_LINES} lines in a row that are no stream-json, so it was ended; is `cmd` \
-                 Claude Code, and do its arguments leave --output-format alone?"
-            );
+        let advice = "is `cmd` Claude Code, and do its arguments leave --output-format alone?";
+        if let Some(words) = self.junk.more(what, "stream-json", advice) {
             self.give_up(words, cx);
         }
     }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use ipc_schema::{Decision, Outcome, Prompt, TurnEvent, TurnRef};
 
 use self::turn::{Stage, Turn};
+use super::junk::Junk;
 use super::questions::{Questions, Standing};
 use super::turn::Stop;
 use super::{Cx, Effect, Event, Image, Session, crowded};
@@ -51,7 +52,7 @@ pub struct ClaudeSession {
     /// What the conversation had cost when the process was started, until that is told.
     spent: Option<u64>,
     /// How many lines in a row made no sense.
-    junk: u32,
+    junk: Junk,
     /// Why the process is being ended before its time.
     doom: Option<String>,
 }
@@ -82,7 +83,7 @@ impl ClaudeSession {
             launch: 0,
             used: now,
             spent: None,
-            junk: 0,
+            junk: Junk::default(),
             doom: None,
         }
     }
@@ -298,7 +299,7 @@ impl Session for ClaudeSession {
                     let protocol = Protocol::new(nonce, self.agent_session.clone(), timeout, tools);
                     let greeting = protocol.greet();
                     self.life = Life::Live(launch, Box::new(protocol));
-                    self.junk = 0;
+                    self.junk.ends();
                     self.act(greeting, cx);
                     self.advance(cx);
                 }
