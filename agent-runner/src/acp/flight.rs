@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use agent_client_protocol_schema::v1::{
     ContentBlock, SessionUpdate, ToolCallStatus, ToolCallUpdateFields,
 };
-use ipc_schema::TurnEvent;
+use ipc_schema::{Remark, TurnEvent};
 
 use super::protocol::Act;
 use super::setup::Turn;
@@ -228,11 +228,10 @@ impl Flight {
 
     /// Says what is missing.
     pub(super) fn cut(&self) -> Option<Act> {
-        (self.dropped > 0).then(|| {
-            let (limit, dropped) = (TURN_BYTES >> 20, self.dropped);
-            Act::Content(format!(
-                "[The reply was longer than {limit} MiB; {dropped} bytes are missing.]"
-            ))
-        })
+        let cut = Remark::Cut {
+            most: TURN_BYTES as u64,
+            missing: self.dropped as u64,
+        };
+        (self.dropped > 0).then_some(Act::Remark(cut))
     }
 }

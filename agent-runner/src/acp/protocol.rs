@@ -22,7 +22,7 @@ use agent_client_protocol_schema::v1::{
     PromptRequest, RequestPermissionRequest, SessionNotification, SessionUpdate, StopReason,
     TextContent, UsageUpdate,
 };
-use ipc_schema::{Decision, Fault, Question, TurnEvent};
+use ipc_schema::{Decision, Fault, Question, Remark, TurnEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,6 +54,8 @@ pub enum Act {
     Begins,
     /// This is content of the turn.
     Content(String),
+    /// What is to be known of the turn beside that; not to be lost.
+    Remark(Remark),
     /// Something to show; may be lost.
     Progress(TurnEvent),
     /// Ask a person.

@@ -106,6 +106,9 @@ impl AcpSession {
                 }
             }
             Act::Content(text) => turn.say(&text, cx),
+            Act::Remark(about) => {
+                cx.keep(&at, TurnEvent::Remark { about });
+            }
             Act::Used(used) => cx.used(&at, used),
             Act::Progress(event) => turn.clock.show(&at, event, cx),
             Act::Asked(question) => {
