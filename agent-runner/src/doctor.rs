@@ -357,14 +357,14 @@ impl Agent {
     }
 
     fn judge(&self, fault: &Fault) -> Finding {
-        let program = self.options.program();
+        let program = text::quoted(self.options.program());
         let (who, dir) = (user(), self.work_dir.display());
         // A login is kept where the configuration is, which the agent may write: the program alone
         // would run what it put there.
         let kept = self
             .environment
             .get(CONFIG_DIR)
-            .map_or("~/.claude", |dir| dir);
+            .map_or_else(|| "~/.claude".to_owned(), |dir| text::quoted(dir));
         match fault {
             Fault::LoggedOut { words } => match self.options.login() {
                 Login::Stored => Finding::fail(

@@ -1,4 +1,4 @@
-//! Text cut to a number of bytes, never inside a character.
+//! Text cut to a number of bytes, never inside a character, and quoted for a shell.
 
 /// The beginning, of at most `max` bytes.
 pub(crate) fn head(text: &str, max: usize) -> &str {
@@ -18,9 +18,26 @@ pub(crate) fn tail(text: &str, max: usize) -> &str {
     &text[start..]
 }
 
+/// A path or a program as a shell reads it, in a line that a person is to run.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_shell_would_read_otherwise_is_quoted() {
+        assert_eq!(quoted("/usr/bin/claude-2.1_x"), "/usr/bin/claude-2.1_x");
+        assert_eq!(quoted("/my dir/$(x)"), "'/my dir/$(x)'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 
     #[test]
     fn no_character_is_cut() {
