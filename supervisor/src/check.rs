@@ -32,7 +32,8 @@ pub(crate) fn check(
         eprintln!("{problem}");
     }
     if let Some(plan) = &checked.plan {
-        let wrong = tools(plan, at)?;
+        let mut unanswered = None;
+        let wrong = tools(plan, at, &mut unanswered)?;
         if !wrong.is_empty() {
             for problem in &wrong {
                 eprintln!("{}: error: {problem}", config.display());
@@ -45,9 +46,12 @@ pub(crate) fn check(
             return Ok(ExitCode::from(BAD_CONFIG));
         }
         if !without_secrets {
-            for lack in lacks(plan)? {
+            for lack in lacks(plan, &mut unanswered)? {
                 eprintln!("{}: warning: {lack}", config.display());
             }
+        }
+        if let Some(why) = unanswered {
+            eprintln!("{}: warning: {why}", config.display());
         }
     }
     Ok(match checked.plan {
@@ -79,9 +83,12 @@ pub(crate) fn check(
 
 /// The longest that a runner's words on one project are, bytes.
 const WORDS: usize = 64 * 1024;
+/// The longest that a line on why it failed is, characters.
+const LINE: usize = 200;
 
 /// What a runner says of the operator's tools, whose inputs and places it alone can judge.
-fn tools(plan: &Plan, at: &Where) -> Result<Vec<String>> {
+/// `unanswered`: see [`ask_runner`].
+fn tools(plan: &Plan, at: &Where, unanswered: &mut Option<String>) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     let state_dir = at.state_dir.clone().or_else(|| plan.state_dir.clone());
     let places = Places::new(state_dir, at.runtime_dir.clone());
@@ -89,7 +96,8 @@ fn tools(plan: &Plan, at: &Where) -> Result<Vec<String>> {
         if project.agent.tools.is_empty() {
             continue;
         }
-        let told = ask_runner("--check", &tree::tool_options(project, &places.state_dir)?)?;
+        let about = tree::tool_options(project, &places.state_dir)?;
+        let told = ask_runner("--check", &about, unanswered)?;
         problems.extend(
             told.iter()
                 .map(|line| format!("project {}: agent.{line}", project.name)),
@@ -99,13 +107,15 @@ fn tools(plan: &Plan, at: &Where) -> Result<Vec<String>> {
 }
 
 /// What this machine lacks for the agents' sandboxes, which a runner knows. It is no mistake of the
-/// configuration, and its runner says it again: a sandbox that cannot be closed is none.
-fn lacks(plan: &Plan) -> Result<Vec<String>> {
+/// configuration, and its runner says it again: a sandbox that cannot be closed is none. `unanswered`: see
+/// [`ask_runner`].
+fn lacks(plan: &Plan, unanswered: &mut Option<String>) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for project in &plan.projects {
         let sandbox = tree::told_sandbox(project.agent.sandbox.as_ref())?;
         let kind = tree::kind_name(project.agent.kind);
-        let told = ask_runner("--lacks", &json!({"kind": kind, "sandbox": sandbox}))?;
+        let about = json!({"kind": kind, "sandbox": sandbox});
+        let told = ask_runner("--lacks", &about, unanswered)?;
         all.extend(
             told.iter()
                 .map(|line| format!("project {}: agent.sandbox: {line}", project.name)),
@@ -114,17 +124,33 @@ fn lacks(plan: &Plan) -> Result<Vec<String>> {
     Ok(all)
 }
 
-/// The lines with which a runner answers a question. No secret is in what it is asked.
-fn ask_runner(question: &str, about: &Value) -> Result<Vec<String>> {
+/// The lines with which a runner answers a question; if it fails without one, `unanswered` says so.
+/// No secret is in what it is asked.
+fn ask_runner(
+    question: &str,
+    about: &Value,
+    unanswered: &mut Option<String>,
+) -> Result<Vec<String>> {
     let Some(program) = places::program("agent-runner") else {
         // Whoever starts it says so.
         return Ok(Vec::new());
     };
+    match ask(&program, question, about)? {
+        Ok(lines) => Ok(lines),
+        Err(why) => {
+            *unanswered = Some(why);
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// The lines, or why there are none.
+fn ask(program: &Path, question: &str, about: &Value) -> Result<Result<Vec<String>, String>> {
     let mut runner = Command::new(program)
         .arg(question)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .context("cannot start agent-runner for its check")?;
     if let Some(mut stdin) = runner.stdin.take() {
@@ -135,10 +161,36 @@ fn ask_runner(question: &str, about: &Value) -> Result<Vec<String>> {
     let words = output.stdout.get(..WORDS).unwrap_or(&output.stdout);
     let words = String::from_utf8_lossy(words);
     let told = words.lines().filter(|line| !line.trim().is_empty());
-    Ok(told.map(str::to_owned).collect())
+    let told: Vec<String> = told.map(str::to_owned).collect();
+    if !told.is_empty() || output.status.success() {
+        return Ok(Ok(told));
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let line = stderr.lines().next().unwrap_or("without a word");
+    let line: String = line.chars().take(LINE).collect();
+    let (program, status) = (program.display(), output.status);
+    Ok(Err(format!(
+        "{program} {question} failed ({status}: {line}), so what it would have said is not checked. Is it \
+         of the same release as bulkhead? If it is, `bulkhead doctor` may tell more"
+    )))
 }
 
 /// Reads and checks a configuration on this machine. `at`: the directories as they were named.
 pub(crate) fn read(config: &Path, mode: SecretMode, at: &Where) -> Checked {
     check_file(config, &places::surroundings(mode, at))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
+
+    use super::*;
+
+    #[test]
+    fn a_runner_that_fails_without_a_word_has_not_answered() {
+        let asked = |program: &str| ask(Path::new(program), "--lacks", &json!({})).unwrap();
+        assert_eq!(asked("/bin/echo"), Ok(vec!["--lacks".to_owned()]));
+        let why = asked("/bin/false").unwrap_err();
+        assert!(why.starts_with("/bin/false --lacks failed (exit status: 1: without a word)"));
+    }
 }
