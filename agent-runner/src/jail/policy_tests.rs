@@ -235,11 +235,11 @@ fn presets_open_their_places_where_the_environment_has_them() {
         ..Case::default()
     };
     let disk = Told::default()
-        .repository("/work/main/.git")
-        .file("/work/main/.git/worktrees/tree/gitdir", "/work/tree/.git\n")
+        .repository("/work/repo/.git")
+        .file("/work/repo/.git/worktrees/tree/gitdir", "/work/tree/.git\n")
         .file(
             "/work/tree/.git",
-            "gitdir: /work/main/.git/worktrees/tree\n",
+            "gitdir: /work/repo/.git/worktrees/tree\n",
         );
     let open = case.open(&disk);
     for (path, access) in [
@@ -249,7 +249,7 @@ fn presets_open_their_places_where_the_environment_has_them() {
         ("/home/me/.gitconfig", Access::Read),
         ("/home/me/.npm", Access::Write),
         ("/home/me/.cache/pip", Access::Write),
-        ("/work/main/.git", Access::Write),
+        ("/work/repo/.git", Access::Write),
     ] {
         assert_eq!(open.get(path), Some(&access), "{path}");
     }
@@ -281,13 +281,13 @@ fn a_tree_that_names_somebody_elses_directory_does_not_open_it() {
     };
     for said in [
         "gitdir: /etc/bulkhead/worktrees/b",
-        "gitdir: /work/main/.git/worktrees/other",
+        "gitdir: /work/repo/.git/worktrees/other",
         "gitdir: /home/me/.local/state/b/worktrees/b",
         "gitdir: /home/worktrees/b",
     ] {
         let disk = Told::default()
-            .repository("/work/main/.git")
-            .file("/work/main/.git/worktrees/other/gitdir", "/other/.git")
+            .repository("/work/repo/.git")
+            .file("/work/repo/.git/worktrees/other/gitdir", "/other/.git")
             .repository("/home/me/.local/state/b")
             .file(
                 "/home/me/.local/state/b/worktrees/b/gitdir",
