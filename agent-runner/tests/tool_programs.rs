@@ -76,20 +76,22 @@ async fn what_it_says_is_bounded_and_it_says_so() {
 
 #[tokio::test]
 async fn what_takes_too_long_is_ended_with_what_it_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let alive = dir.path().join("alive");
+    nix::unistd::mkfifo(&alive, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Both hold its other end as long as they live.
+    let held = format!("exec 9>{}", alive.display());
     let nap = format!("sleep 7401.{}", std::process::id());
     let tool = ToolOptions {
         timeout_secs: 1,
-        ..shell(&format!("setsid {nap} & {nap}"))
+        ..shell(&format!("{held}; setsid {nap} & {nap}"))
     };
-    let around = around();
-    let claim = around.claim.clone();
-    let said = run(&tool, &json!({}), around).await;
+    let (ends, ended) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || ends.send(std::fs::read(alive)));
+    let said = run(&tool, &json!({}), around()).await;
     assert!(said.failed && said.text.contains("within 1 s"), "{said:?}");
-    let until = std::time::Instant::now() + Duration::from_secs(20);
-    while !claim.all().is_empty() {
-        assert!(std::time::Instant::now() < until, "{:?}", claim.all());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    assert_eq!(ended.unwrap().unwrap().unwrap(), b"");
 }
 
 #[tokio::test]
