@@ -4,7 +4,9 @@ mod calls;
 mod effects;
 mod files;
 mod grants;
+mod peer;
 mod refusals;
+mod status;
 mod upload;
 
 use std::collections::{HashMap, HashSet};
@@ -13,26 +15,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipc_schema::{BlobGet, Body, Capabilities, Envelope, Fault, RefuseCode};
-use serde_json::Value;
+use ipc_schema::{BlobGet, Body, Envelope, Fault, RefuseCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use worker_kit::link::{LinkEvent, LinkSender, Ticket};
-use worker_kit::{Doctor, Life, OptionProblem, Peer, PeerContext, Stop};
+use worker_kit::{Life, PeerContext, Stop};
 
 use self::calls::Calls;
 use self::files::Files;
 use self::grants::Grants;
+use self::peer::AgentRunner;
 use self::refusals::Refusals;
 use crate::claude::argv;
-use crate::doctor;
-use crate::home;
-use crate::jail::denial::{self, Judge};
-use crate::jail::kernel::System;
+use crate::jail::denial::Judge;
 use crate::jail::own as jailed;
 use crate::lacks;
-use crate::model::{self, ModelProxy, Upstream};
-use crate::options::{self, AgentKind, Options, Workspace};
+use crate::model::ModelProxy;
+use crate::options::{AgentKind, Options, Workspace};
 use crate::process::cage::Cage;
 use crate::process::lock::Locks;
 use crate::process::pump::{Hold, Order};
@@ -64,119 +63,6 @@ const LONG_GRACE: Duration = Duration::from_secs(6);
 const CLAUDE_GRACE: Duration = Duration::from_secs(1);
 /// How long killed agents are waited for at the end.
 const LAST_SWEEP: Duration = Duration::from_millis(500);
-
-/// The runner as a peer of the hub.
-#[derive(Debug)]
-pub struct AgentRunner;
-
-impl Peer for AgentRunner {
-    const KIND: &'static str = "runner";
-    const PROGRAM: &'static str = "agent-runner";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    type Options = Options;
-
-    fn check(options: &Value) -> Vec<OptionProblem> {
-        options::check(options)
-    }
-
-    fn capabilities(options: Option<&Options>) -> Capabilities {
-        let kind = options.map_or(AgentKind::ClaudeCode, |options| options.kind);
-        let claude = kind == AgentKind::ClaudeCode;
-        let modes = if claude { &argv::MODES[..] } else { &[] };
-        Capabilities {
-            dedups_prompts: claude,
-            modes: modes.iter().map(|mode| (*mode).to_owned()).collect(),
-            models: kind != AgentKind::Command,
-            ..Capabilities::default()
-        }
-    }
-
-    async fn doctor(options: Options, doctor: &mut Doctor) {
-        doctor::examine(options, doctor).await;
-    }
-
-    async fn run(options: Options, context: PeerContext) -> Result<(), Stop> {
-        let failed = |what: &str, error: std::io::Error| {
-            Stop::Failed(anyhow::anyhow!(
-                "{what} {}: {error}",
-                options.state_dir.display()
-            ))
-        };
-        let tools = Catalogue::new(&options).map_err(|(tool, why)| {
-            Stop::Failed(anyhow::anyhow!(
-                "the input of tool {tool} is no JSON Schema: {why}"
-            ))
-        })?;
-        let locks = Locks::new(&options.state_dir)
-            .map_err(|e| failed("cannot make the state directory", e))?;
-        let guard = locks.clone();
-        let taken = tokio::task::spawn_blocking(move || {
-            let lock = guard.runner()?;
-            // What a runner that was killed has left behind.
-            let left = guard.all().end(false, Duration::from_secs(2));
-            if !left.is_empty() {
-                tracing::warn!(?left, "processes of the last runner's agents do not end");
-            }
-            Ok(lock)
-        });
-        let _lock: File = match taken.await {
-            Ok(lock) => lock.map_err(|e| failed("another runner works in", e))?,
-            Err(error) => return Err(Stop::Failed(error.into())),
-        };
-        // Orphans of agents come to us, so that their end can be seen to.
-        nix::sys::prctl::set_child_subreaper(true).map_err(|e| Stop::Failed(e.into()))?;
-        let held = home::hold(&options);
-        let _volume = held.map_err(|e| failed("cannot hold the volume for the runner in", e))?;
-        let model = model_proxy(&options).await?;
-        let told = options.clone();
-        let cage = tokio::task::spawn_blocking(move || {
-            scratch::clear(&told.state_dir);
-            Cage::new(&told, &scratch::place(&told.state_dir))
-        })
-        .await;
-        let cage = match cage {
-            Ok(cage) => cage.map_err(Stop::Config)?,
-            Err(error) => return Err(Stop::Failed(error.into())),
-        };
-        match &cage {
-            None => tracing::warn!("the agent's sandbox is off: it may do what this user may"),
-            Some(cage) => {
-                if let Some(why) = cage.no_namespaces() {
-                    tracing::warn!(
-                        why,
-                        "the agent's sandbox has no namespaces of its own: it makes no Unix sockets, and \
-                         sees nothing of /proc but its own process"
-                    );
-                }
-            }
-        }
-        let program = std::env::current_exe().map_err(|e| Stop::Failed(e.into()))?;
-        Shell::new(
-            options,
-            Arc::new(tools),
-            program,
-            context,
-            locks,
-            model,
-            cage,
-        )
-        .run()
-        .await
-    }
-}
-
-/// The way to the model, if it is for the runner to keep the key.
-async fn model_proxy(options: &Options) -> Result<Option<ModelProxy>, Stop> {
-    let Some(upstream) = Upstream::new(options).map_err(Stop::Config)? else {
-        return Ok(None);
-    };
-    let started = ModelProxy::start(upstream, model::Limits::default()).await;
-    started.map(Some).map_err(|error| {
-        Stop::Failed(anyhow::anyhow!(
-            "the way to the model cannot be opened: {error}"
-        ))
-    })
-}
 
 /// The jail of an agent that lives.
 struct Jailed {
@@ -503,32 +389,6 @@ impl Shell {
         self.fetch(get);
     }
 
-    /// What an agent or its tools say of what the jail has refused them: in the log and in the chat
-    /// once, in `status` as long as it is the last.
-    fn refused(&mut self, launch: u64, event: &Event) {
-        let Some(Jailed { session, judge, .. }) = self.jails.get(&launch) else {
-            return;
-        };
-        let refusals = match event {
-            Event::Line(line) => judge.told(line, &System),
-            Event::Output(bytes) => judge.output(&String::from_utf8_lossy(bytes), &System),
-            Event::Exited(exit) => judge.output(&exit.words, &System),
-            _ => return,
-        };
-        let session = session.clone();
-        for refusal in refusals {
-            let news = self.refusals.note(&session, &refusal);
-            self.sandbox_untold = true;
-            self.status = NOT_SHOWN;
-            if news {
-                let words = denial::words(&refusal);
-                tracing::warn!("{words}");
-                let about = ipc_schema::Remark::Refused { what: refusal };
-                self.step(Input::Process(launch, Event::Refused(about)));
-            }
-        }
-    }
-
     fn process(&mut self, launch: u64, event: Event) {
         self.refused(launch, &event);
         if matches!(event, Event::Swept) {
@@ -594,56 +454,6 @@ impl Shell {
         self.show();
         self.tell_worktrees();
         self.tell_sandbox();
-    }
-
-    /// Takes note of what is wrong with the agent's texts: in the log once, in the status as long
-    /// as it is so.
-    fn remark(&mut self, remarks: Vec<String>) {
-        if self.remarks != remarks {
-            remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
-            self.remarks = remarks;
-            // Shown at the end of this step.
-            self.status = (usize::MAX, 0, 0);
-        }
-    }
-
-    fn show(&mut self) {
-        let (live, busy) = self.runner.counts();
-        let counts = (live, busy, self.runner.waiting());
-        if counts != self.status {
-            self.status = counts;
-            let waiting = match counts.2 {
-                0 => String::new(),
-                waiting => format!(", waiting for room: {waiting}"),
-            };
-            let mut words = format!("sessions live: {live}, with a turn: {busy}{waiting}");
-            if self.options.kind == AgentKind::ClaudeCode || self.model.is_some() {
-                words.push_str("; model by ");
-                words.push_str(self.options.login().in_words());
-            }
-            match &self.cage {
-                None => words.push_str("; sandbox: OFF"),
-                Some(cage) => {
-                    let (by, network) = (cage.describe(), cage.network());
-                    words.push_str(&format!("; sandbox: on ({by}, network: {network})"));
-                }
-            }
-            if let Some(last) = self.refusals.last().next_back() {
-                let last = denial::few_words(&last.what);
-                words.push_str(&format!("; last refused: {last}"));
-            }
-            if self.options.kind == AgentKind::ClaudeCode && !self.options.tools_only {
-                words.push_str(match self.options.trusts_project() {
-                    true => "; project's files trusted",
-                    false => "; of the project's files CLAUDE.md only",
-                });
-            }
-            for remark in &self.remarks {
-                words.push_str("; ");
-                words.push_str(remark);
-            }
-            self.life.status(&words);
-        }
     }
 }
 
